@@ -1,0 +1,64 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/device.h"
+#include "monge/ot/core/random.h"
+#include "monge/ot/core/scores.h"
+
+namespace monge::ot {
+
+// Everything an algorithm may ask of a device for scores of type T: one verb, one pass over the n x m scores, none of
+// which are ever stored. Argument checks are the caller's; verbs assume matching shapes. Results are the same bits at
+// any thread count.
+template <class T>
+class Passes {
+ public:
+  virtual ~Passes() = default;
+
+  // out_i = -epsilon log sum_j exp(s_ij / epsilon), epsilon > 0. A row whose scores are all -infinity gives +infinity.
+  virtual void softmin(const Scores<T>& s, T epsilon, VectorView<T> out, const Context& context) = 0;
+
+  // The k = values.cols largest scores of each row, descending, and their columns; the lower column wins ties.
+  virtual void hardmin(const Scores<T>& s, MatrixView<T> values, MatrixView<std::int32_t> columns,
+                       const Context& context) = 0;
+
+  // columns_i ~ softmax_j(s_ij / epsilon), row i drawing from block `first + i` onwards of its own substreams of `rng`.
+  virtual void sample(const Scores<T>& s, T epsilon, const Rng& rng, std::uint64_t first,
+                      VectorView<std::int32_t> columns, const Context& context) = 0;
+
+  // mass_j = sum_i weights_i exp((s_ij + f_i) / epsilon), f being what softmin returned; epsilon = 0: the sum of the
+  // weights of the rows whose largest score is in column j (f is not read). Empty weights: all one.
+  virtual void histogram(const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<const T> weights,
+                         VectorView<double> mass, const Context& context) = 0;
+
+  // out_i = sum_j softmax_j(s_ij / epsilon) values_j, values m x p, out n x p.
+  virtual void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
+                     const Context& context) = 0;
+};
+
+// One room: a device, its memory, and its passes.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Device device() const = 0;
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void deallocate(void* memory) noexcept = 0;
+  virtual Passes<float>& passes(float) = 0;
+  virtual Passes<double>& passes(double) = 0;
+};
+
+std::unique_ptr<Backend> make_cpu_backend();
+std::unique_ptr<Backend> make_cuda_backend(int index);  // cuda/ or no_cuda.cpp defines it
+bool cuda_available() noexcept;
+
+// The room a device belongs to; throws Error(backend_unavailable) when it is not there.
+Backend& backend_for(Device device);
+
+template <class T>
+Passes<T>& passes_for(Device device) {
+  return backend_for(device).passes(T{});
+}
+
+}  // namespace monge::ot

@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+
+namespace monge {
+
+enum class DeviceType : std::uint8_t { cpu, cuda };
+
+// Where memory lives and work runs. Maps one to one onto DLPack's DLDevice.
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+  friend bool operator==(const Device&, const Device&) = default;
+};
+
+// Where and with how many threads a call runs.
+struct Context {
+  Device device;
+  int threads = 0;  // CPU threads; 0 = as many as OpenMP would use. Results do not depend on it.
+};
+
+}  // namespace monge

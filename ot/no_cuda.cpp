@@ -1,0 +1,12 @@
+#include "monge/ot/core/backend.h"
+#include "monge/ot/core/error.h"
+
+namespace monge::ot {
+
+bool cuda_available() noexcept { return false; }
+
+std::unique_ptr<Backend> make_cuda_backend(int) {
+  throw Error(Errc::backend_unavailable, "cuda: monge was built without CUDA (configure with -DMONGE_CUDA=ON)");
+}
+
+}  // namespace monge::ot
