@@ -1,0 +1,38 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace monge::data {
+
+// Writes a file whole or not at all. Fill `temporary()`, a fresh file in the target's folder, by whatever means, then
+// commit(): fsync, rename over the target, fsync of the folder. Without commit() the temporary file is removed and the
+// target left as it was. Temporary files that killed processes left behind for the same target are removed first; a
+// file still being written is told from them by a lock that dies with its process.
+// Errors: Error(io), prefixed by `caller`, with the operating system's reason.
+class AtomicFile {
+ public:
+  AtomicFile(std::string caller, const std::filesystem::path& target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  const std::filesystem::path& target() const { return target_; }
+  const std::filesystem::path& temporary() const { return temporary_; }
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const std::string& reason) const;
+
+  std::string caller_;
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+// Refuses a target that cannot be written, before hours of work are spent on its content. Leaves nothing behind.
+void require_writable(const std::string& caller, const std::filesystem::path& target);
+
+// Replaces `target` by `text`, whole or not at all.
+void write_text(const std::string& caller, const std::filesystem::path& target, const std::string& text);
+
+}  // namespace monge::data

@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "monge/data/hdf5_reader.h"
+#include "monge/ot/core/array.h"
+
+namespace monge::data {
+
+struct NamedTensor {
+  std::string name;  // unique in its group, not empty, without '/'
+  std::vector<Index> shape;
+  std::vector<float> values;  // row-major
+};
+
+// All that a run needs to go on as if it had never stopped. Every bit comes back as it was saved.
+struct Checkpoint {
+  std::string config;  // the resolved configuration, as text
+  std::uint64_t step = 0;
+  std::uint64_t seed = 0;
+  std::map<std::string, std::vector<NamedTensor>> groups;  // "weights", "ema", "adam_m", ...; tensors keep their order
+  std::map<std::string, std::uint64_t> counters;           // random streams, data cursors
+  std::map<std::string, double> scalars;
+};
+
+// Errors: as Hdf5Reader.
+Checkpoint load_checkpoint(const std::filesystem::path& path, const ReadLimits& limits = {});
+
+// Writes it whole or not at all. Errors: Error(invalid_argument) for names and shapes that do not fit, Error(io).
+void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);
+
+}  // namespace monge::data
