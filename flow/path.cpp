@@ -6,7 +6,8 @@ namespace monge::flow {
 
 PathPoint path_at(Path path, double t) {
   switch (path) {
-    case Path::linear: return {t, 1 - t, 1, -1};
+    case Path::linear:
+      return {t, 1 - t, 1, -1};
   }
   return {};
 }

@@ -15,8 +15,8 @@ struct PathPoint {
 
 PathPoint path_at(Path path, double t);
 
-// The velocity that a predicted x1 stands for is data x1 + state x_t, from v = (sigma'/sigma)(x_t - alpha x1) + alpha' x1.
-// Where sigma < sigma_floor both factors are divided by the floor instead, so that they stay bounded as sigma -> 0.
+// The velocity that a predicted x1 stands for is data x1 + state x_t, from v = (sigma'/sigma)(x_t - alpha x1) + alpha'
+// x1. Where sigma < sigma_floor both factors are divided by the floor instead, so that they stay bounded as sigma -> 0.
 struct DataToVelocity {
   double data = 0, state = 0;
 };

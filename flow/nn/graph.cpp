@@ -1,0 +1,137 @@
+#include "monge/flow/nn/graph.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "monge/ot/core/error.h"
+
+namespace monge::flow::nn {
+namespace {
+
+std::string shape(const Node& n) { return concat(n.rows, " x ", n.cols); }
+
+bool broadcasts(const Node& from, Index rows, Index cols) {
+  return (from.rows == rows || from.rows == 1) && (from.cols == cols || from.cols == 1);
+}
+
+}  // namespace
+
+Tensor Graph::record(Node node) {
+  nodes_.push_back(node);
+  return {static_cast<int>(nodes_.size()) - 1};
+}
+
+Tensor Graph::input(Index rows, Index cols) {
+  require(rows > 0 && cols > 0, "Graph::input: empty shape ", rows, " x ", cols);
+  return record({.op = Op::input, .rows = rows, .cols = cols});
+}
+
+Tensor Graph::constant(Index rows, Index cols, const std::vector<double>& values) {
+  require(rows > 0 && cols > 0 && static_cast<Index>(values.size()) == rows * cols, "Graph::constant: ", values.size(),
+          " values for the shape ", rows, " x ", cols);
+  const Index offset = static_cast<Index>(constants_.size());
+  constants_.insert(constants_.end(), values.begin(), values.end());
+  return record({.op = Op::constant, .rows = rows, .cols = cols, .offset = offset});
+}
+
+Tensor Graph::parameter(std::string name, Index rows, Index cols, Initial initial) {
+  require(rows > 0 && cols > 0, "Graph::parameter: ", name, " has the empty shape ", rows, " x ", cols);
+  for (const Parameter& p : parameters_) require(p.name != name, "Graph::parameter: ", name, " is named twice");
+  parameters_.push_back({std::move(name), rows, cols, weight_count_, initial});
+  parameter_tensors_.push_back(record({.op = Op::parameter,
+                                       .rows = rows,
+                                       .cols = cols,
+                                       .offset = std::exchange(weight_count_, weight_count_ + rows * cols)}));
+  return parameter_tensors_.back();
+}
+
+Tensor Graph::matmul(Tensor a, Tensor b, bool transpose_a, bool transpose_b) {
+  const Node &na = node(a), &nb = node(b);
+  const Index rows = transpose_a ? na.cols : na.rows, inner = transpose_a ? na.rows : na.cols;
+  const Index cols = transpose_b ? nb.rows : nb.cols, inner_b = transpose_b ? nb.cols : nb.rows;
+  require(inner == inner_b, "Graph::matmul: inner sizes differ, ", shape(na), transpose_a ? " transposed" : "",
+          " times ", shape(nb), transpose_b ? " transposed" : "");
+  return record({.op = Op::matmul,
+                 .rows = rows,
+                 .cols = cols,
+                 .operands = {a.id, b.id, -1},
+                 .transpose_a = transpose_a,
+                 .transpose_b = transpose_b});
+}
+
+Tensor Graph::linear(Tensor x, Tensor weight) { return matmul(x, weight, false, true); }
+
+Tensor Graph::linear(Tensor x, Tensor weight, Tensor bias) {
+  const Tensor y = linear(x, weight);
+  require(node(bias).rows == 1 && node(bias).cols == node(y).cols, "Graph::linear: a bias of shape ", shape(node(bias)),
+          " for an output of shape ", shape(node(y)));
+  nodes_.back().operands[2] = bias.id;
+  return y;
+}
+
+Tensor Graph::binary(Op op, const char* name, Tensor a, Tensor b) {
+  // Operands broadcast anyway: a broadcast to the shape the other operand has already need not be written out.
+  const auto same_shape = [&](Tensor s, Tensor t) {
+    return node(s).rows == node(t).rows && node(s).cols == node(t).cols;
+  };
+  if (same_shape(a, b) && node(a).op != Op::broadcast && node(b).op == Op::broadcast) b = {node(b).operands[0]};
+  if (same_shape(a, b) && node(b).op != Op::broadcast && node(a).op == Op::broadcast) a = {node(a).operands[0]};
+  const Node &na = node(a), &nb = node(b);
+  const Index rows = std::max(na.rows, nb.rows), cols = std::max(na.cols, nb.cols);
+  require(broadcasts(na, rows, cols) && broadcasts(nb, rows, cols), "Graph::", name, ": shapes ", shape(na), " and ",
+          shape(nb), " do not broadcast");
+  return record({.op = op, .rows = rows, .cols = cols, .operands = {a.id, b.id, -1}});
+}
+
+Tensor Graph::add(Tensor a, Tensor b) { return binary(Op::add, "add", a, b); }
+Tensor Graph::subtract(Tensor a, Tensor b) { return binary(Op::subtract, "subtract", a, b); }
+Tensor Graph::multiply(Tensor a, Tensor b) { return binary(Op::multiply, "multiply", a, b); }
+
+Tensor Graph::scale(Tensor a, double factor) {
+  const Node n = node(a);
+  if (n.op == Op::broadcast) return broadcast(scale({n.operands[0]}, factor), n.rows, n.cols);
+  return record({.op = Op::scale, .rows = n.rows, .cols = n.cols, .operands = {a.id, -1, -1}, .factor = factor});
+}
+
+Tensor Graph::activation(Function function, Tensor x, int order) {
+  require(order >= 0 && order <= 2, "Graph::activation: derivatives of order 0 to 2 are known, not ", order);
+  return record({.op = Op::activation,
+                 .rows = node(x).rows,
+                 .cols = node(x).cols,
+                 .operands = {x.id, -1, -1},
+                 .function = function,
+                 .order = order});
+}
+
+Tensor Graph::sum(Tensor a, Index rows, Index cols) {
+  const Node& n = node(a);
+  require((rows == n.rows || rows == 1) && (cols == n.cols || cols == 1), "Graph::sum: ", shape(n),
+          " cannot be summed to ", rows, " x ", cols);
+  if (rows == n.rows && cols == n.cols) return a;
+  return record({.op = Op::sum, .rows = rows, .cols = cols, .operands = {a.id, -1, -1}});
+}
+
+Tensor Graph::broadcast(Tensor a, Index rows, Index cols) {
+  const Node& n = node(a);
+  require(broadcasts(n, rows, cols), "Graph::broadcast: ", shape(n), " cannot become ", rows, " x ", cols);
+  if (rows == n.rows && cols == n.cols) return a;
+  return record({.op = Op::broadcast, .rows = rows, .cols = cols, .operands = {a.id, -1, -1}});
+}
+
+Tensor Graph::normalize(Tensor x) {
+  return record({.op = Op::normalize, .rows = node(x).rows, .cols = node(x).cols, .operands = {x.id, -1, -1}});
+}
+
+Tensor Graph::normalize_jacobian(Tensor x, Tensor v) {
+  require(node(x).rows == node(v).rows && node(x).cols == node(v).cols, "Graph::normalize_jacobian: shapes ",
+          shape(node(x)), " and ", shape(node(v)), " differ");
+  return record(
+      {.op = Op::normalize_jacobian, .rows = node(x).rows, .cols = node(x).cols, .operands = {x.id, v.id, -1}});
+}
+
+Tensor Graph::mean_square(Tensor a) {
+  const double count = static_cast<double>(node(a).rows * node(a).cols);
+  return scale(sum(multiply(a, a), 1, 1), 1 / count);
+}
+
+}  // namespace monge::flow::nn
