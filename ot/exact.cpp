@@ -1,0 +1,178 @@
+#include "monge/ot/exact.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/exact_certificate.h"
+#include "monge/ot/exact_cloud.h"
+#include "monge/ot/exact_rows.h"
+#include "monge/ot/exact_search.h"
+#include "monge/ot/finite.h"
+
+namespace monge::ot {
+namespace {
+
+using detail::Assignment;
+using detail::BoundedSum;
+using detail::Monitor;
+
+template <class T>
+void check_device(MatrixView<const T> a, const ExactOptions& options, const char* who) {
+  if (a.device.type != DeviceType::cpu || options.context.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
+}
+
+// The c-transform f_i = min_j cost_ij - v_j, in double over all pairs.
+template <class T>
+std::vector<double> c_transform(MatrixView<const T> cost, const std::vector<double>& v, int threads) {
+  constexpr Index tile = 64;
+  std::vector<double> f(cost.rows);
+  parallel_for(threads, (cost.rows + tile - 1) / tile, [&](Index t, int) {
+    for (Index i = t * tile; i < std::min(cost.rows, (t + 1) * tile); ++i)
+      f[i] = detail::two_smallest(cost.row(i), v.data(), cost.cols).first;
+  });
+  return f;
+}
+
+// Searches `cost`, of which x 2^exponent is what the caller asked about, as far as the monitor lets it. Leaves the sum
+// of the potentials in `dual`; false if rows are left without a column.
+template <class T>
+bool solve(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads, ExactResult& result,
+           BoundedSum& dual) {
+  Assignment assignment = detail::search(cost, std::move(start), monitor);
+  const bool complete = detail::complete(cost, assignment);
+  result.status = monitor.status();
+  result.columns.assign(assignment.column_of.begin(), assignment.column_of.end());
+  result.f = c_transform(cost, assignment.v, threads);
+  result.g = std::move(assignment.v);
+  for (const double f : result.f) dual.add(f);
+  for (const double g : result.g) dual.add(g);
+  return complete;
+}
+
+// Brings the sums over the rows back to means in the caller's units, each bound outward by its roundings.
+void certify(const BoundedSum& dual, const BoundedSum& primal, int exponent, ExactResult& result) {
+  const double n = static_cast<double>(result.columns.size());
+  const auto outward = [&](double bound, double to) {
+    return std::nextafter(std::ldexp(std::nextafter(bound / n, to), exponent), to);
+  };
+  result.cost = std::ldexp(primal.value() / n, exponent);
+  result.certificate = {Certificate::Kind::proven, outward(dual.lower(), -HUGE_VAL), outward(primal.upper(), HUGE_VAL)};
+  for (double& f : result.f) f = std::ldexp(f, exponent);
+  for (double& g : result.g) g = std::ldexp(g, exponent);
+}
+
+// The largest finite magnitude; throws at NaN and -infinity.
+template <class T>
+double largest_cost(MatrixView<const T> cost) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  T largest = 0;
+  for (Index i = 0; i < cost.rows; ++i) {
+    bool bad = false;
+    for (Index j = 0; j < cost.cols; ++j) {
+      const T c = cost(i, j);
+      bad |= !(c > -infinity);
+      largest = std::max(largest, c < infinity ? std::abs(c) : T(0));
+    }
+    for (Index j = 0; bad && j < cost.cols; ++j)
+      if (!(cost(i, j) > -infinity))
+        throw Error(Errc::not_finite, concat("exact_cost: cost is ", cost(i, j), " in row ", i, ", column ", j));
+  }
+  return static_cast<double>(largest);
+}
+
+template <class T>
+ExactResult exact_between(MatrixView<const T> x, MatrixView<const T> y, const ExactOptions& options) {
+  const Index n = x.rows, m = y.rows, d = x.cols;
+  require(n > 0 && d > 0, "exact: x is empty (", n, " x ", d, ")");
+  require(y.cols == d, "exact: x has ", d, " columns, y has ", y.cols);
+  require(m >= n, "exact: y has fewer rows (", m, ") than x (", n, ")");
+  require(m <= std::numeric_limits<std::int32_t>::max(), "exact: y has too many rows (", m, ")");
+  check_device(x, options, "exact");
+  check_device(y, options, "exact");
+  require_finite(x, "exact: x");
+  require_finite(y, "exact: y");
+
+  Monitor monitor(options);
+  const detail::CloudCost cloud = detail::cloud_cost(x, y, options.context);
+  ExactResult result;
+  BoundedSum dual, primal;
+  solve(cloud.cost.view(), cloud.start, monitor, options.context.threads, result, dual);
+  dual.widen(cloud.error);
+  for (Index i = 0; i < n; ++i) {
+    dual.add(cloud.row_shift[i]);
+    result.f[i] += cloud.row_shift[i];
+    const double distance = detail::squared_distance(x.row(i), y.row(result.columns[i]), d, cloud.exponent);
+    primal.add(distance);
+    primal.widen((d + 8) * (BoundedSum::u * distance + std::numeric_limits<double>::min()));
+  }
+  for (Index j = 0; j < m; ++j) {
+    dual.add(cloud.column_shift[j]);
+    result.g[j] += cloud.column_shift[j];
+  }
+  certify(dual, primal, 2 * cloud.exponent, result);
+  require(std::isfinite(result.cost), "exact: the squared distances overflow double");
+  result.certificate.lower = std::max(0.0, result.certificate.lower);
+  return result;
+}
+
+// Solves for 2^exponent cost.
+template <class T>
+ExactResult exact_dense(MatrixView<const T> cost, int exponent, const ExactOptions& options) {
+  Monitor monitor(options);
+  ExactResult result;
+  BoundedSum dual, primal;
+  if (!solve(cost, {}, monitor, options.context.threads, result, dual)) {
+    certify(dual, primal, exponent, result);
+    result.cost = HUGE_VAL;
+    result.certificate = {};
+    return result;
+  }
+  for (Index i = 0; i < cost.rows; ++i) primal.add(static_cast<double>(cost(i, result.columns[i])));
+  if (exponent != 0) {  // what scaling may have lost to underflow
+    dual.widen(static_cast<double>(cost.rows) * std::numeric_limits<double>::min());
+    primal.widen(static_cast<double>(cost.rows) * std::numeric_limits<double>::min());
+  }
+  certify(dual, primal, exponent, result);
+  return result;
+}
+
+template <class T>
+void check_cost(MatrixView<const T> cost, const ExactOptions& options) {
+  require(cost.rows > 0, "exact_cost: cost is empty (", cost.rows, " x ", cost.cols, ")");
+  require(cost.cols >= cost.rows, "exact_cost: cost has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
+  require(cost.cols <= std::numeric_limits<std::int32_t>::max(), "exact_cost: too many columns (", cost.cols, ")");
+  check_device(cost, options, "exact_cost");
+}
+
+}  // namespace
+
+ExactResult exact(MatrixView<const float> x, MatrixView<const float> y, const ExactOptions& options) {
+  return exact_between(x, y, options);
+}
+ExactResult exact(MatrixView<const double> x, MatrixView<const double> y, const ExactOptions& options) {
+  return exact_between(x, y, options);
+}
+
+ExactResult exact_cost(MatrixView<const float> cost, const ExactOptions& options) {
+  check_cost(cost, options);
+  largest_cost(cost);
+  return exact_dense(cost, 0, options);  // no float is too large or too small for double potentials
+}
+
+ExactResult exact_cost(MatrixView<const double> cost, const ExactOptions& options) {
+  check_cost(cost, options);
+  const double largest = largest_cost(cost);
+  const int exponent = largest > 0 ? std::ilogb(largest) : 0;
+  if (std::abs(exponent) < 900) return exact_dense(cost, 0, options);
+  Matrix<double> scaled(cost.rows, cost.cols);  // sums of the costs as given would overflow or lose bits
+  for (Index i = 0; i < cost.rows; ++i)
+    for (Index j = 0; j < cost.cols; ++j) scaled(i, j) = std::ldexp(cost(i, j), -exponent);
+  return exact_dense(std::as_const(scaled).view(), exponent, options);
+}
+
+}  // namespace monge::ot

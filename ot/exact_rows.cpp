@@ -1,0 +1,125 @@
+#include "monge/ot/exact_rows.h"
+
+#include <algorithm>
+#include <limits>
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "monge/ot/exact_rows.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::ot::detail::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Wide = hn::ScalableTag<double>;
+using One = hn::CappedTag<double, 1>;  // the end of a row
+
+template <class D>
+hn::Vec<D> load(D d, const double* c) {
+  return hn::LoadU(d, c);
+}
+template <class D>
+hn::Vec<D> load(D d, const float* c) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), c));
+}
+
+template <class T, class D>
+Index two_smallest_from(D d, Index j, Index m, const T* c, const double* v, TwoSmallest& best) {
+  const hn::RebindToSigned<D> di;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  auto first = hn::Set(d, std::numeric_limits<double>::infinity()), second = first;
+  auto column = hn::Zero(di), here = hn::Iota(di, j);
+  const auto stride = hn::Set(di, lanes);
+  for (; j + lanes <= m; j += lanes) {
+    const auto reduced = hn::Sub(load(d, c + j), hn::LoadU(d, v + j));
+    second = hn::Min(second, hn::Max(first, reduced));
+    column = hn::IfThenElse(hn::RebindMask(di, hn::Lt(reduced, first)), here, column);
+    first = hn::Min(first, reduced);
+    here = hn::Add(here, stride);
+  }
+  double firsts[hn::MaxLanes(d)], seconds[hn::MaxLanes(d)];
+  Index columns[hn::MaxLanes(d)];
+  hn::StoreU(first, d, firsts);
+  hn::StoreU(second, d, seconds);
+  hn::StoreU(column, di, columns);
+  for (Index k = 0; k < lanes; ++k) {
+    const bool wins = firsts[k] < best.first || (firsts[k] == best.first && columns[k] < best.column);
+    best.second = std::min({best.second, seconds[k], wins ? best.first : firsts[k]});
+    if (wins) best.first = firsts[k], best.column = columns[k];
+  }
+  return j;
+}
+
+template <class T>
+TwoSmallest two_smallest_row(const T* c, const double* v, Index m) {
+  TwoSmallest best{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(), 0};
+  const Index j = two_smallest_from(Wide(), 0, m, c, v, best);
+  two_smallest_from(One(), j, m, c, v, best);
+  return best;
+}
+TwoSmallest TwoSmallestFloat(const float* c, const double* v, Index m) { return two_smallest_row(c, v, m); }
+TwoSmallest TwoSmallestDouble(const double* c, const double* v, Index m) { return two_smallest_row(c, v, m); }
+
+template <class T, class D>
+Index relax_from(D d, Index j, Index m, const T* c, const double* v, double shift, Index row, double* key, Index* from,
+                 double& lowest) {
+  const hn::RebindToSigned<D> di;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto shifts = hn::Set(d, shift);
+  const auto rows = hn::Set(di, row);
+  auto low = hn::Set(d, lowest);
+  for (; j + lanes <= m; j += lanes) {
+    const auto reached = hn::Add(shifts, hn::Sub(load(d, c + j), hn::LoadU(d, v + j)));
+    const auto old = hn::LoadU(d, key + j);
+    const auto nearer = hn::RebindMask(di, hn::Lt(reached, old));
+    const auto now = hn::Min(reached, old);
+    hn::StoreU(now, d, key + j);
+    hn::StoreU(hn::IfThenElse(nearer, rows, hn::LoadU(di, from + j)), di, from + j);
+    low = hn::Min(low, now);
+  }
+  lowest = hn::GetLane(hn::MinOfLanes(d, low));
+  return j;
+}
+
+template <class T>
+double relax_row(const T* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
+  double lowest = std::numeric_limits<double>::infinity();
+  const Index j = relax_from(Wide(), 0, m, c, v, shift, row, key, from, lowest);
+  relax_from(One(), j, m, c, v, shift, row, key, from, lowest);
+  return lowest;
+}
+double RelaxFloat(const float* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
+  return relax_row(c, v, shift, row, key, from, m);
+}
+double RelaxDouble(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
+  return relax_row(c, v, shift, row, key, from, m);
+}
+
+}  // namespace monge::ot::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace monge::ot::detail {
+
+HWY_EXPORT(TwoSmallestFloat);
+HWY_EXPORT(TwoSmallestDouble);
+HWY_EXPORT(RelaxFloat);
+HWY_EXPORT(RelaxDouble);
+
+TwoSmallest two_smallest(const float* c, const double* v, Index m) {
+  return HWY_DYNAMIC_DISPATCH(TwoSmallestFloat)(c, v, m);
+}
+TwoSmallest two_smallest(const double* c, const double* v, Index m) {
+  return HWY_DYNAMIC_DISPATCH(TwoSmallestDouble)(c, v, m);
+}
+double relax(const float* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
+  return HWY_DYNAMIC_DISPATCH(RelaxFloat)(c, v, shift, row, key, from, m);
+}
+double relax(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
+  return HWY_DYNAMIC_DISPATCH(RelaxDouble)(c, v, shift, row, key, from, m);
+}
+
+}  // namespace monge::ot::detail
+#endif

@@ -1,0 +1,24 @@
+#pragma once
+#include <cstdint>
+
+#include "monge/ot/core/array.h"
+
+// The vectorised inner loops of the exact solver: each is one sweep over one row of costs c (m values, float or double)
+// and the column potentials v (double). Bits do not depend on the vector width.
+namespace monge::ot::detail {
+
+struct TwoSmallest {
+  double first;   // min_j c_j - v_j
+  double second;  // the same without `column`; +infinity if m = 1
+  Index column;   // where the first is; the lowest of equals
+};
+
+TwoSmallest two_smallest(const float* c, const double* v, Index m);
+TwoSmallest two_smallest(const double* c, const double* v, Index m);
+
+// One relaxation of Dijkstra's: wherever shift + (c_j - v_j) < key_j, it becomes key_j and from_j = row. Returns the
+// smallest key. A column is closed by v_j = -infinity and key_j = +infinity: it then stays as it is.
+double relax(const float* c, const double* v, double shift, Index row, double* key, Index* from, Index m);
+double relax(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m);
+
+}  // namespace monge::ot::detail

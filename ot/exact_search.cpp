@@ -1,0 +1,194 @@
+#include "monge/ot/exact_search.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/exact_rows.h"
+
+namespace monge::ot::detail {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr Index kBidsPerRow = 32;  // where more stop paying, on clouds of 2 to 784 dimensions
+
+template <class T>
+class Search {
+ public:
+  Search(MatrixView<const T> cost, std::vector<double> v, Monitor& monitor)
+      : cost_(cost), n_(cost.rows), m_(cost.cols), monitor_(monitor), v_(std::move(v)) {
+    if (v_.empty() || n_ < m_) v_.assign(m_, 0.0);
+    column_of_.assign(n_, -1);
+    row_of_.assign(m_, -1);
+    key_.resize(m_);
+    from_.resize(m_);
+  }
+
+  Assignment run() {
+    if (n_ == m_) reduce_columns();
+    reduce_rows();
+    open_ = v_;
+    for (Index i = 0; i < n_ && !monitor_.stop(assigned_, n_); ++i)
+      if (column_of_[i] < 0) augment(i);
+    return {std::move(column_of_), std::move(row_of_), std::move(v_)};
+  }
+
+ private:
+  struct Closed {
+    Index column;
+    double key;
+  };
+
+  void assign(Index i, Index j) {
+    column_of_[i] = j;
+    row_of_[j] = i;
+    ++assigned_;
+  }
+
+  [[noreturn]] void infeasible(Index i) const {
+    throw Error(Errc::infeasible, concat("exact_cost: row ", i, " cannot be assigned: the pairs allowed to the ", n_,
+                                         " rows leave no complete assignment"));
+  }
+
+  // v_j = min_i c_ij - u_i, u the row minima under the starting v; then each column goes to the row where its minimum
+  // is, if nobody took it before.
+  void reduce_columns() {
+    std::fill(key_.begin(), key_.end(), kInfinity);
+    const std::vector<double> zeros(m_, 0.0);
+    for (Index i = 0; i < n_; ++i) {
+      const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
+      if (best.first == kInfinity) infeasible(i);
+      relax(cost_.row(i), zeros.data(), -best.first, i, key_.data(), from_.data(), m_);
+    }
+    for (Index j = 0; j < m_; ++j) {
+      if (key_[j] == kInfinity)
+        throw Error(Errc::infeasible, concat("exact_cost: no row may take column ", j, " of a square matrix"));
+      v_[j] = key_[j];
+      if (column_of_[from_[j]] < 0) assign(from_[j], j);
+    }
+  }
+
+  // Augmenting row reduction: a free row takes its best column and lowers it until its second best is as good; the row
+  // put out goes next. Between points of low dimension, or with rounded costs, such price wars can go on (nearly) for
+  // ever, so the bids are counted, and what they leave is left to augment().
+  void reduce_rows() {
+    std::vector<Index> free;
+    for (Index i = n_; i-- > 0;)
+      if (column_of_[i] < 0) free.push_back(i);
+    Index bids = kBidsPerRow * n_;
+    while (!free.empty() && bids-- > 0) {
+      if (bids % 64 == 0 && monitor_.stop(assigned_, n_)) return;
+      const Index i = free.back();
+      free.pop_back();
+      const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
+      if (best.first == kInfinity) infeasible(i);
+      const Index j = best.column, owner = row_of_[j];
+      const double lowered = v_[j] - (best.second - best.first);
+      const bool lowers = lowered < v_[j] && best.second < kInfinity;
+      if (lowers) v_[j] = lowered;
+      if (owner >= 0) {
+        if (!lowers) continue;
+        column_of_[owner] = -1;
+        --assigned_;
+        free.push_back(owner);
+      }
+      assign(i, j);
+    }
+  }
+
+  // Dijkstra's from row `source` over reduced costs to the nearest free column, and the swap along the path there.
+  void augment(Index source) {
+    std::fill(key_.begin(), key_.end(), kInfinity);
+    closed_.clear();
+    double low = relax(cost_.row(source), open_.data(), 0.0, source, key_.data(), from_.data(), m_);
+    double level = -kInfinity;
+    Index sink = -1;
+    for (std::size_t next = 0; sink < 0; ++next) {
+      if (next == closed_.size() || low <= level) {
+        level = std::max(level, low);
+        if (low == kInfinity) infeasible(source);
+        sink = close_columns(level);
+        if (sink >= 0) break;
+      }
+      const Index j = closed_[next].column, i = row_of_[j];
+      const double shift = level - (static_cast<double>(cost_(i, j)) - v_[j]);
+      low = relax(cost_.row(i), open_.data(), shift, i, key_.data(), from_.data(), m_);
+    }
+    for (const Closed& c : closed_) {
+      v_[c.column] += c.key - level;
+      open_[c.column] = v_[c.column];
+    }
+    for (Index j = sink, i = -1; i != source;) {
+      i = from_[j];
+      row_of_[j] = i;
+      std::swap(j, column_of_[i]);
+    }
+    ++assigned_;
+  }
+
+  // Closes the columns no farther than `level`; returns a free one among them, if any.
+  Index close_columns(double level) {
+    for (Index j = 0; j < m_; ++j) {
+      if (key_[j] > level) continue;
+      if (row_of_[j] < 0) return j;
+      closed_.push_back({j, key_[j]});
+      key_[j] = kInfinity;
+      open_[j] = -kInfinity;
+    }
+    return -1;
+  }
+
+  MatrixView<const T> cost_;
+  Index n_, m_;
+  Monitor& monitor_;
+  Index assigned_ = 0;
+  std::vector<double> v_, open_, key_;  // open: v, -infinity where a column is closed
+  std::vector<Index> column_of_, row_of_, from_;
+  std::vector<Closed> closed_;
+};
+
+}  // namespace
+
+bool Monitor::stop(Index assigned, Index rows) {
+  if (status_ != Status::converged) return true;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  if (options_.progress && !options_.progress({assigned, rows, seconds})) {
+    status_ = Status::stopped_by_caller;
+  } else if (seconds > options_.max_seconds) {
+    status_ = Status::time_limit;
+  }
+  return status_ != Status::converged;
+}
+
+template <class T>
+Assignment search(MatrixView<const T> cost, std::vector<double> v, Monitor& monitor) {
+  return Search<T>(cost, std::move(v), monitor).run();
+}
+
+template <class T>
+bool complete(MatrixView<const T> cost, Assignment& a) {
+  bool all = true;
+  for (Index i = 0; i < cost.rows; ++i) {
+    if (a.column_of[i] >= 0) continue;
+    Index best = -1;
+    double lowest = kInfinity;
+    for (Index j = 0; j < cost.cols; ++j) {
+      const double reduced = static_cast<double>(cost(i, j)) - a.v[j];
+      if (a.row_of[j] < 0 && reduced < lowest) lowest = reduced, best = j;
+    }
+    if (best < 0) {
+      all = false;
+      continue;
+    }
+    a.column_of[i] = best;
+    a.row_of[best] = i;
+  }
+  return all;
+}
+
+template Assignment search(MatrixView<const float>, std::vector<double>, Monitor&);
+template Assignment search(MatrixView<const double>, std::vector<double>, Monitor&);
+template bool complete(MatrixView<const float>, Assignment&);
+template bool complete(MatrixView<const double>, Assignment&);
+
+}  // namespace monge::ot::detail

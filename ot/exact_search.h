@@ -1,0 +1,40 @@
+#pragma once
+#include <chrono>
+#include <vector>
+
+#include "monge/ot/exact.h"
+
+// The search behind exact(): shortest augmenting paths on a dense matrix, after Jonker and Volgenant (A shortest
+// augmenting path algorithm for dense and sparse linear assignment problems, Computing 38, 1987).
+namespace monge::ot::detail {
+
+// Asks the caller and the clock whether to go on.
+class Monitor {
+ public:
+  explicit Monitor(const ExactOptions& options) : options_(options) {}
+  bool stop(Index assigned, Index rows);     // calls progress; true once the run is to end
+  Status status() const { return status_; }  // converged, or why it is to end
+
+ private:
+  const ExactOptions& options_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Status status_ = Status::converged;
+};
+
+// A partial assignment and the column potentials v it is tight for: an assigned row's column attains min_j c_ij - v_j.
+struct Assignment {
+  std::vector<Index> column_of;  // n, -1 = none
+  std::vector<Index> row_of;     // m, -1 = none
+  std::vector<double> v;         // m; for n < m never positive, and 0 where no row is
+};
+
+// Assigns every row of `cost` (n x m, n <= m, finite or +infinity, magnitudes below 1e300) unless the monitor ends the
+// run. v: a start for the column potentials, m values, used if n = m; empty = zeros. Throws Error(infeasible).
+template <class T>
+Assignment search(MatrixView<const T> cost, std::vector<double> v, Monitor& monitor);
+
+// Gives each row that is left the free column cheapest to it; false if a row may take none of those.
+template <class T>
+bool complete(MatrixView<const T> cost, Assignment& assignment);
+
+}  // namespace monge::ot::detail
