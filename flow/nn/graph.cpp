@@ -93,6 +93,10 @@ Tensor Graph::scale(Tensor a, double factor) {
   return record({.op = Op::scale, .rows = n.rows, .cols = n.cols, .operands = {a.id, -1, -1}, .factor = factor});
 }
 
+Tensor Graph::copy(Tensor a) {
+  return record({.op = Op::scale, .rows = node(a).rows, .cols = node(a).cols, .operands = {a.id, -1, -1}});
+}
+
 Tensor Graph::activation(Function function, Tensor x, int order) {
   require(order >= 0 && order <= 2, "Graph::activation: derivatives of order 0 to 2 are known, not ", order);
   return record({.op = Op::activation,

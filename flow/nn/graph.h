@@ -79,6 +79,7 @@ class Graph {
   Tensor subtract(Tensor a, Tensor b);
   Tensor multiply(Tensor a, Tensor b);
   Tensor scale(Tensor a, double factor);
+  Tensor copy(Tensor a);
   Tensor activation(Function function, Tensor x, int order = 0);  // the order-th derivative of f, order <= 2
   Tensor sum(Tensor a, Index rows, Index cols);                   // rows and cols: a's own, or 1
   Tensor broadcast(Tensor a, Index rows, Index cols);             // to rows x cols from one row, column or element

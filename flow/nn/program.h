@@ -1,5 +1,5 @@
 #pragma once
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -8,33 +8,35 @@
 
 namespace monge::flow::nn {
 
+// One operation to run, with the neighbours fused to it, by node.
+struct Step {
+  int node = -1;        // where the result goes
+  int activated = -1;   // matmul: this activation of the result is written beside it
+  int activation = -1;  // instead of the node's own operation: this activation times `factor`
+  int factor = -1;
+};
+
 // A graph made ready to run: unused operations dropped, neighbours fused, memory planned once. Running allocates
 // nothing.
 template <class T>
 class Program {
  public:
   // `outputs` can be read after a run. `gradients`, one per parameter of the graph or none, are written to the flat
-  // buffer given to run() where their parameters lie in the weights.
+  // buffer given to run(), each where its parameter lies in the weights.
   Program(const Graph& graph, const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients,
           const Context& context = {});
 
-  // An input, to be written before a run, or an output, to be read after it. An input that no output depends on is
-  // empty.
-  MatrixView<T> view(Tensor t) const;
+  // An input, to be written before a run and kept by it, or an output, to be read after it. Empty where no output
+  // depends on the input.
+  MatrixView<T> view(Tensor t) const { return view(t.id); }
   T scalar(Tensor t) const { return view(t)(0, 0); }
 
-  // Runs every operation once. `weights`: graph.weight_count() elements; `gradients` the same number, or none.
+  // Runs every operation once. `weights`: graph.weight_count() elements; `gradients`: the same number, where there are
+  // gradients to write.
   void run(std::span<const T> weights, std::span<T> gradients = {});
 
   Index workspace_size() const { return workspace_.size(); }  // elements
-  std::size_t operations() const { return steps_.size(); }
-
-  // One operation with its fused neighbours, by node. Places are resolved in run().
-  struct Step {
-    int node = -1;
-    int factor = -1;     // activation: multiply the result by this value
-    int activated = -1;  // matmul: this activation of the result is written beside it
-  };
+  const std::vector<Step>& steps() const { return steps_; }
 
  private:
   enum class Space : std::uint8_t { none, workspace, weights, gradients };
@@ -43,19 +45,17 @@ class Program {
     Index offset = 0;
   };
 
-  void schedule(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients);
-  void plan(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients);
-  MatrixView<T> place(int id) const;
+  void plan(const std::vector<Tensor>& outputs);
+  MatrixView<T> view(int id) const;
   void execute(const Step& step);
 
   Graph graph_;
   Context context_;
   Kernels<T>* kernels_;
   std::vector<Step> steps_;
-  std::vector<int> result_of_;  // the node whose place holds the value of each node (itself, or where it was fused to)
-  std::vector<Place> places_;   // per node
+  std::vector<Place> places_;  // per node
   Buffer<T> workspace_;
-  const T* weights_ = nullptr;
+  const T* weights_ = nullptr;  // during run()
   T* gradients_ = nullptr;
 };
 

@@ -9,7 +9,7 @@ namespace monge {
 
 int resolve_threads(int requested) { return requested > 0 ? requested : std::max(1, omp_get_max_threads()); }
 
-void parallel_for(int threads, Index count, const std::function<void(Index, int)>& body) {
+void parallel_for(int threads, Index count, LoopBody body) {
   const int team = static_cast<int>(std::max<Index>(1, std::min<Index>(resolve_threads(threads), count)));
   std::exception_ptr failure;
 #pragma omp parallel num_threads(team)

@@ -1,6 +1,4 @@
 #pragma once
-#include <functional>
-
 #include "monge/ot/core/array.h"
 
 namespace monge {
@@ -8,9 +6,24 @@ namespace monge {
 // The number of threads `requested` stands for: itself, or OpenMP's own choice when 0.
 int resolve_threads(int requested);
 
+// A borrowed callable body(index, worker). Unlike std::function it never allocates; it must not outlive what it borrows.
+class LoopBody {
+ public:
+  template <class F>
+  LoopBody(const F& f)
+      : object_(&f), call_([](const void* object, Index index, int worker) {
+          (*static_cast<const F*>(object))(index, worker);
+        }) {}
+  void operator()(Index index, int worker) const { call_(object_, index, worker); }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, Index, int);
+};
+
 // Runs body(index, worker) for index in [0, count), worker in [0, threads). Which worker gets which index is not
 // fixed, so bodies must not let results depend on `worker`. BLAS calls made inside run on one thread each.
 // The first exception thrown by a body is rethrown here.
-void parallel_for(int threads, Index count, const std::function<void(Index index, int worker)>& body);
+void parallel_for(int threads, Index count, LoopBody body);
 
 }  // namespace monge

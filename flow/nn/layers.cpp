@@ -1,0 +1,56 @@
+#include "monge/flow/nn/layers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/random.h"
+
+namespace monge::flow::nn {
+
+Tensor linear_layer(Graph& graph, const std::string& name, Tensor x, Index width, double gain, Bias bias) {
+  const Index inputs = graph.node(x).cols;
+  const double deviation = gain / std::sqrt(static_cast<double>(inputs));
+  const Tensor weight = graph.parameter(name + ".weight", width, inputs, {Initial::Law::normal, deviation});
+  if (bias == Bias::none) return graph.linear(x, weight);
+  return graph.linear(x, weight, graph.parameter(name + ".bias", 1, width, {Initial::Law::constant, 0}));
+}
+
+Tensor layer_norm(Graph& graph, const std::string& name, Tensor x) {
+  const Index width = graph.node(x).cols;
+  const Tensor gain = graph.parameter(name + ".gain", 1, width, {Initial::Law::constant, 1});
+  const Tensor shift = graph.parameter(name + ".shift", 1, width, {Initial::Law::constant, 0});
+  return graph.add(graph.multiply(graph.normalize(x), gain), shift);
+}
+
+Tensor time_features(Graph& graph, Tensor t, Index count, double max_frequency) {
+  require(count > 0 && count % 2 == 0, "time_features: the number of features must be even and positive, not ", count);
+  require(max_frequency >= 1, "time_features: the largest frequency must be at least 1, not ", max_frequency);
+  const Index half = count / 2;
+  std::vector<double> frequencies, phases;
+  for (Index k = 0; k < count; ++k) {
+    const double exponent = half > 1 ? static_cast<double>(k % half) / static_cast<double>(half - 1) : 0;
+    frequencies.push_back(std::pow(max_frequency, exponent));
+    phases.push_back(k < half ? 0 : -std::numbers::pi / 2);  // cos(z - pi/2) = sin z
+  }
+  const Tensor angles = graph.linear(t, graph.constant(count, 1, frequencies), graph.constant(1, count, phases));
+  return graph.activation(Function::cosine, angles);
+}
+
+void initialize(const std::vector<Parameter>& parameters, std::uint64_t seed, std::span<float> weights) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter& p = parameters[i];
+    require(static_cast<std::size_t>(p.offset + p.size()) <= weights.size(), "initialize: ", p.name,
+            " does not fit into ", weights.size(), " weights");
+    const VectorView<float> values(weights.data() + p.offset, p.size());
+    if (p.initial.law == Initial::Law::constant) {
+      std::fill(values.begin(), values.end(), static_cast<float>(p.initial.value));
+      continue;
+    }
+    fill_normal(Rng{seed, 0}.substream(i), 0, values);
+    for (float& w : values) w *= static_cast<float>(p.initial.value);
+  }
+}
+
+}  // namespace monge::flow::nn
