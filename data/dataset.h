@@ -37,7 +37,7 @@ struct Dataset {
   double high = 0;
   ImageShape image;
   std::string source;  // where the data came from, for people
-  std::string digest;  // XXH64 of train.x as stored; filled by whoever reads or imports, recomputed when saved
+  std::string digest;  // XXH64 of the bytes of train.x as stored; filled by whoever reads or imports
 
   Index dims() const { return train.x.cols(); }
 };

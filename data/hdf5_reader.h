@@ -68,7 +68,11 @@ class Hdf5Reader {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  void read_raw(const std::string& name, ElementType type, const ArrayInfo& info, void* out) const;
+  std::int64_t open_object(const std::string& name) const;
+  template <class T>
+  std::uint64_t admit(const std::string& name, const ArrayInfo& info) const;
+  void read_raw(const std::string& name, ElementType type, void* out, std::uint64_t bytes) const;
+  void check_digest(const std::string& name, const void* values, std::uint64_t bytes) const;
 
   std::string caller_;
   std::filesystem::path path_;

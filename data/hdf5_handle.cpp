@@ -1,0 +1,107 @@
+#include "monge/data/hdf5_handle.h"
+
+namespace monge::data {
+
+const char* to_string(ElementType type) {
+  switch (type) {
+    case ElementType::u8:
+      return "u8";
+    case ElementType::i32:
+      return "i32";
+    case ElementType::i64:
+      return "i64";
+    case ElementType::u64:
+      return "u64";
+    case ElementType::f32:
+      return "f32";
+    case ElementType::f64:
+      return "f64";
+    case ElementType::text:
+      return "text";
+  }
+  return "unknown";
+}
+
+int size_of(ElementType type) {
+  switch (type) {
+    case ElementType::u8:
+      return 1;
+    case ElementType::i32:
+    case ElementType::f32:
+      return 4;
+    case ElementType::i64:
+    case ElementType::u64:
+    case ElementType::f64:
+      return 8;
+    case ElementType::text:
+      return 0;
+  }
+  return 0;
+}
+
+hid_t file_type(ElementType type, bool big) {
+  switch (type) {
+    case ElementType::u8:
+      return big ? H5T_STD_U8BE : H5T_STD_U8LE;
+    case ElementType::i32:
+      return big ? H5T_STD_I32BE : H5T_STD_I32LE;
+    case ElementType::i64:
+      return big ? H5T_STD_I64BE : H5T_STD_I64LE;
+    case ElementType::u64:
+      return big ? H5T_STD_U64BE : H5T_STD_U64LE;
+    case ElementType::f32:
+      return big ? H5T_IEEE_F32BE : H5T_IEEE_F32LE;
+    case ElementType::f64:
+      return big ? H5T_IEEE_F64BE : H5T_IEEE_F64LE;
+    case ElementType::text:
+      break;
+  }
+  return -1;
+}
+
+hid_t memory_type(ElementType type) {
+  switch (type) {
+    case ElementType::u8:
+      return H5T_NATIVE_UINT8;
+    case ElementType::i32:
+      return H5T_NATIVE_INT32;
+    case ElementType::i64:
+      return H5T_NATIVE_INT64;
+    case ElementType::u64:
+      return H5T_NATIVE_UINT64;
+    case ElementType::f32:
+      return H5T_NATIVE_FLOAT;
+    case ElementType::f64:
+      return H5T_NATIVE_DOUBLE;
+    case ElementType::text:
+      break;
+  }
+  return -1;
+}
+
+Handle string_type(std::size_t size) {
+  Handle type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, size == 0 ? 1 : size);
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  return type;
+}
+
+std::string hdf5_reason() {
+  std::string reason;
+  const auto first = [](unsigned, const H5E_error2_t* error, void* out) -> herr_t {
+    auto& text = *static_cast<std::string*>(out);
+    if (text.empty() && error->desc != nullptr) text = error->desc;
+    return 0;
+  };
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first, &reason);
+  const std::string mark = "error message = '";
+  if (const std::size_t at = reason.find(mark); at != std::string::npos) {
+    const std::size_t from = at + mark.size();
+    const std::string lock = reason.find("lock") < at ? "unable to lock: " : "";
+    reason = lock + reason.substr(from, reason.find('\'', from) - from);
+  }
+  return reason.empty() ? "no reason given by HDF5" : reason;
+}
+
+}  // namespace monge::data
