@@ -24,7 +24,7 @@ bool lock(int descriptor, short type, int command) {
 
 fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
 
-std::string temporary_prefix(const fs::path& target) { return "." + target.filename().string() + "."; }
+std::string temporary_prefix(const fs::path& target) { return concat('.', target.filename().string(), '.'); }
 constexpr const char* temporary_suffix = ".tmp";
 
 // Exactly prefix PID-NUMBER suffix, so that nothing of the user's is ever taken for ours.

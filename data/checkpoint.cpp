@@ -17,6 +17,7 @@ void require_name(const std::string& what, const std::string& name) {
 }
 
 void check(const Checkpoint& checkpoint) {
+  require(checkpoint.config.find('\0') == std::string::npos, "save_checkpoint: config holds a zero byte");
   for (const auto& [group, tensors] : checkpoint.groups) {
     require_name("group", group);
     std::set<std::string> names;
