@@ -7,19 +7,19 @@
 namespace monge::ot {
 
 // Recombined Gaussian noise. Let x be 64 independent rows of N(0, I). For H the 64 x 64 Hadamard matrix and D random
-// signs, Q = H D / 8 is orthogonal, so Q x is again 64 independent rows of N(0, I), and its scores against the atoms are
-// Q applied to the scores of x: one GEMM row serves many noise vectors at a few additions each. Rounds on different
+// signs, Q = H D / 8 is orthogonal, so Q x is again 64 independent rows of N(0, I), and its scores against the atoms
+// are Q applied to the scores of x: one GEMM row serves many noise vectors at a few additions each. Rounds on different
 // groups are independent; two rounds on one group are not, which whoever averages over them has to bear in mind.
 inline constexpr Index group_rows = 64;
 
 struct Recombination {
-  MatrixView<const float> x;       // 64 G x d: G groups of independent source rows
-  MatrixView<const float> y;       // N x d, the atoms
-  VectorView<const float> v;       // N, added to every score
-  Index rounds = 0;                // R noise sets per group; 0 = one set, the rows of x as they are
-  Rng signs;                       // round r of group q takes its signs from block (first_group + q) R + r
+  MatrixView<const float> x;  // 64 G x d: G groups of independent source rows
+  MatrixView<const float> y;  // N x d, the atoms
+  VectorView<const float> v;  // N, added to every score
+  Index rounds = 0;           // R noise sets per group; 0 = one set, the rows of x as they are
+  Rng signs;                  // round r of group q takes its signs from block (first_group + q) R + r
   std::uint64_t first_group = 0;
-  float window = 0;                // report columns whose score is within this of the row's best
+  float window = 0;  // report columns whose score is within this of the row's best
 
   Index sets() const { return rounds > 0 ? rounds : 1; }
   Index groups() const { return x.rows / group_rows; }

@@ -14,7 +14,7 @@ struct Device {
 
 // Where and with how many threads a call runs.
 struct Context {
-  Device device;
+  Device device = {};
   int threads = 0;  // CPU threads; 0 = as many as OpenMP would use. Results do not depend on it.
 };
 

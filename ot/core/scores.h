@@ -8,12 +8,12 @@ namespace monge::ot {
 // set, s_ij = scale stored_ij + u_i + v_j. Squared Euclidean, negative dot and cosine costs are all of this form.
 template <class T>
 struct Scores {
-  MatrixView<const T> x;       // n x d
-  MatrixView<const T> y;       // m x d
-  MatrixView<const T> stored;  // n x m, instead of x and y
+  MatrixView<const T> x = {};       // n x d
+  MatrixView<const T> y = {};       // m x d
+  MatrixView<const T> stored = {};  // n x m, instead of x and y
   T scale = 1;
-  VectorView<const T> u;  // n, empty = 0
-  VectorView<const T> v;  // m, empty = 0
+  VectorView<const T> u = {};  // n, empty = 0
+  VectorView<const T> v = {};  // m, empty = 0
 
   bool is_stored() const { return stored.data != nullptr; }
   Index rows() const { return is_stored() ? stored.rows : x.rows; }

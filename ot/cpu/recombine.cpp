@@ -136,10 +136,9 @@ HWY_INLINE void scan_round(const float* x, Index stride, V bias, std::int32_t co
     const auto limit = [&](Index j) { return hn::Set(d, t[j]); };
     a0 = hn::Add(a0, bias), a1 = hn::Add(a1, bias), a2 = hn::Add(a2, bias), a3 = hn::Add(a3, bias);
     a4 = hn::Add(a4, bias), a5 = hn::Add(a5, bias), a6 = hn::Add(a6, bias), a7 = hn::Add(a7, bias);
-    const auto any = hn::Or(hn::Or(hn::Or(hn::Gt(a0, limit(0)), hn::Gt(a1, limit(1))),
-                                   hn::Or(hn::Gt(a2, limit(2)), hn::Gt(a3, limit(3)))),
-                            hn::Or(hn::Or(hn::Gt(a4, limit(4)), hn::Gt(a5, limit(5))),
-                                   hn::Or(hn::Gt(a6, limit(6)), hn::Gt(a7, limit(7)))));
+    const auto any = hn::Or(
+        hn::Or(hn::Or(hn::Gt(a0, limit(0)), hn::Gt(a1, limit(1))), hn::Or(hn::Gt(a2, limit(2)), hn::Gt(a3, limit(3)))),
+        hn::Or(hn::Or(hn::Gt(a4, limit(4)), hn::Gt(a5, limit(5))), hn::Or(hn::Gt(a6, limit(6)), hn::Gt(a7, limit(7)))));
     if (HWY_LIKELY(hn::AllFalse(d, any))) continue;
     visit(a0, limit(0), column, window, i, state), visit(a1, limit(1), column, window, i + 1, state);
     visit(a2, limit(2), column, window, i + 2, state), visit(a3, limit(3), column, window, i + 3, state);
@@ -148,7 +147,8 @@ HWY_INLINE void scan_round(const float* x, Index stride, V bias, std::int32_t co
   }
 }
 
-// All rounds of one group over a tile of raw scores (64 x columns, both padded to whole vectors; padding has bias -inf).
+// All rounds of one group over a tile of raw scores (64 x columns, both padded to whole vectors; padding has bias
+// -inf).
 void scan_tile(const float* x, Index stride, Index columns, const float* bias, std::int32_t first_column, float window,
                Index rounds, RoundState* states) {
   const D d;

@@ -1,0 +1,199 @@
+#include "monge/ot/atoms.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/moments.h"
+
+namespace monge::ot {
+namespace {
+
+void check_finite(const char* caller, MatrixView<const float> y) {
+  for (Index i = 0; i < y.rows; ++i) {
+    const float* row = y.row(i);
+    const bool finite = std::all_of(row, row + y.cols, [](float value) { return std::isfinite(value); });
+    if (finite) continue;
+    for (Index k = 0; k < y.cols; ++k) {
+      if (!std::isfinite(row[k])) {
+        throw Error(Errc::not_finite, concat(caller, ": y has ", row[k], " in row ", i, ", column ", k));
+      }
+    }
+  }
+}
+
+std::vector<double> normalised_weights(const char* caller, VectorView<const double> b, Index n) {
+  std::vector<double> weights(static_cast<std::size_t>(n), 1.0 / static_cast<double>(n));
+  if (b.empty()) return weights;
+  require(b.size == n, caller, ": ", b.size, " weights for ", n, " atoms");
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) {
+    if (!std::isfinite(b[j])) throw Error(Errc::not_finite, concat(caller, ": weight ", j, " is ", b[j]));
+    require(b[j] >= 0, caller, ": weight ", j, " is negative (", b[j], ")");
+    largest = std::max(largest, b[j]);
+  }
+  require(largest > 0, caller, ": all weights are zero");
+  double total = 0;  // of weights scaled by the largest, so that no sum overflows
+  for (Index j = 0; j < n; ++j) total += b[j] / largest;
+  for (Index j = 0; j < n; ++j) weights[static_cast<std::size_t>(j)] = b[j] / largest / total;
+  return weights;
+}
+
+std::uint64_t row_hash(MatrixView<const float> y, Index i) {
+  std::uint64_t h = 0x9E3779B97F4A7C15ull;
+  for (Index k = 0; k < y.cols; ++k) {
+    const float value = y(i, k) == 0 ? 0.0f : y(i, k);  // -0 equals 0
+    h = (h ^ std::bit_cast<std::uint32_t>(value)) * 0xD6E8FEB86659FD93ull;
+    h ^= h >> 32;
+  }
+  return h;
+}
+
+// For each atom of positive weight, in ascending order, the lowest index of an equal atom.
+std::vector<Index> representatives(MatrixView<const float> y, const std::vector<Index>& kept, const Context& context) {
+  std::vector<std::uint64_t> hash(kept.size());
+  constexpr Index block = 1024;
+  const auto n = static_cast<Index>(kept.size());
+  parallel_for(context.threads, (n + block - 1) / block, [&](Index task, int) {
+    for (Index i = task * block; i < std::min(n, (task + 1) * block); ++i) {
+      hash[static_cast<std::size_t>(i)] = row_hash(y, kept[static_cast<std::size_t>(i)]);
+    }
+  });
+  std::vector<std::size_t> order(kept.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t p, std::size_t q) { return hash[p] != hash[q] ? hash[p] < hash[q] : p < q; });
+  std::vector<Index> representative(kept);
+  for (std::size_t begin = 0, end; begin < order.size(); begin = end) {
+    end = begin + 1;
+    while (end < order.size() && hash[order[end]] == hash[order[begin]]) ++end;
+    for (std::size_t q = begin + 1; q < end; ++q) {
+      for (std::size_t p = begin; p < q; ++p) {
+        if (representative[order[p]] != kept[order[p]]) continue;  // compare with representatives only
+        const float* a = y.row(kept[order[p]]);
+        if (!std::equal(a, a + y.cols, y.row(kept[order[q]]))) continue;
+        representative[order[q]] = kept[order[p]];
+        break;
+      }
+    }
+  }
+  return representative;
+}
+
+}  // namespace
+
+double AtomSet::squared_norm(Index j) const {
+  double norm = 0;
+  for (Index k = 0; k < dimensions(); ++k) {
+    const double value = static_cast<double>(y(j, k)) + centre[static_cast<std::size_t>(k)];
+    norm += value * value;
+  }
+  return norm;
+}
+
+std::int32_t AtomSet::member(Index j, double u) const {
+  const Index begin = first_member[static_cast<std::size_t>(j)], end = first_member[static_cast<std::size_t>(j) + 1];
+  Index i = begin;
+  for (; i + 1 < end; ++i) {
+    u -= member_weight[static_cast<std::size_t>(i)];
+    if (u < 0) break;
+  }
+  return members[static_cast<std::size_t>(i)];
+}
+
+AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
+                   const std::optional<Pca>& pca, const Context& context) {
+  require(!y.empty(), caller, ": the cloud is empty (", y.rows, " x ", y.cols, ")");
+  require(y.rows < (Index{1} << 31), caller, ": more than 2^31 atoms");
+  check_finite(caller, y);
+  const std::vector<double> weights = normalised_weights(caller, b, y.rows);
+  std::vector<Index> kept;
+  for (Index j = 0; j < y.rows; ++j) {
+    if (weights[static_cast<std::size_t>(j)] > 0) kept.push_back(j);
+  }
+  const std::vector<Index> representative = representatives(y, kept, context);
+
+  AtomSet atoms;
+  atoms.original = y.rows;
+  const std::vector<double> mean = cloud_mean(y, weights, context);
+  std::vector<Index> slot(static_cast<std::size_t>(y.rows), -1);  // original index of a representative -> distinct
+  std::vector<Index> distinct;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (representative[i] != kept[i]) continue;
+    slot[static_cast<std::size_t>(kept[i])] = static_cast<Index>(distinct.size());
+    distinct.push_back(kept[i]);
+  }
+  atoms.b.assign(distinct.size(), 0.0);
+  atoms.first_member.assign(distinct.size() + 1, 0);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto j = static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])]);
+    atoms.b[j] += weights[static_cast<std::size_t>(kept[i])];
+    ++atoms.first_member[j + 1];
+  }
+  std::partial_sum(atoms.first_member.begin(), atoms.first_member.end(), atoms.first_member.begin());
+  atoms.members.resize(kept.size());
+  atoms.member_weight.resize(kept.size());
+  std::vector<Index> next(atoms.first_member.begin(), atoms.first_member.end() - 1);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto j = static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])]);
+    const auto place = static_cast<std::size_t>(next[j]++);
+    atoms.members[place] = static_cast<std::int32_t>(kept[i]);
+    atoms.member_weight[place] = weights[static_cast<std::size_t>(kept[i])] / atoms.b[j];
+  }
+
+  Matrix<float> centred(static_cast<Index>(distinct.size()), y.cols);
+  constexpr Index block = 1024;
+  parallel_for(context.threads, (centred.rows() + block - 1) / block, [&](Index task, int) {
+    for (Index j = task * block; j < std::min(centred.rows(), (task + 1) * block); ++j) {
+      const float* row = y.row(distinct[static_cast<std::size_t>(j)]);
+      for (Index k = 0; k < y.cols; ++k) {
+        centred(j, k) = static_cast<float>(static_cast<double>(row[k]) - mean[static_cast<std::size_t>(k)]);
+      }
+    }
+  });
+  if (!pca) {
+    atoms.y = std::move(centred);
+    atoms.centre = mean;
+    return atoms;
+  }
+  atoms.centre.assign(static_cast<std::size_t>(pca->dimensions()), 0.0);
+  for (Index i = 0; i < pca->dimensions(); ++i) {
+    for (Index k = 0; k < y.cols; ++k) {
+      atoms.centre[static_cast<std::size_t>(i)] +=
+          static_cast<double>(pca->basis(i, k)) * mean[static_cast<std::size_t>(k)];
+    }
+  }
+  atoms.y = Matrix<float>(centred.rows(), pca->dimensions());
+  project(*pca, centred.view(), atoms.y.view(), context);
+  return atoms;
+}
+
+std::vector<double> to_potentials(const AtomSet& atoms, const std::vector<double>& v, Cost cost) {
+  std::vector<double> g(static_cast<std::size_t>(atoms.original), -std::numeric_limits<double>::infinity());
+  for (Index j = 0; j < atoms.size(); ++j) {
+    double value = v[static_cast<std::size_t>(j)];
+    if (cost == Cost::squared_euclidean) value = 2 * value + atoms.squared_norm(j);
+    for (Index i = atoms.first_member[static_cast<std::size_t>(j)];
+         i < atoms.first_member[static_cast<std::size_t>(j) + 1]; ++i) {
+      g[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = value;
+    }
+  }
+  return g;
+}
+
+std::vector<double> to_biases(const AtomSet& atoms, const std::vector<double>& g, Cost cost) {
+  std::vector<double> v(static_cast<std::size_t>(atoms.size()));
+  for (Index j = 0; j < atoms.size(); ++j) {
+    const Index first = atoms.first_member[static_cast<std::size_t>(j)];
+    double& value = v[static_cast<std::size_t>(j)];
+    value = g[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(first)])];
+    if (cost == Cost::squared_euclidean) value = (value - atoms.squared_norm(j)) / 2;
+  }
+  return v;
+}
+
+}  // namespace monge::ot

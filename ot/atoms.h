@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/pca.h"
+#include "monge/ot/semidiscrete.h"
+
+namespace monge::ot {
+
+// A weighted point cloud made ready for semidiscrete solvers: exact duplicates merged (no potential can tell them
+// apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and projected when
+// a basis is given.
+struct AtomSet {
+  Matrix<float> y;                    // distinct atoms, as the scores see them
+  std::vector<double> b;              // their weights, sum one
+  std::vector<double> centre;         // what was taken off the original cloud, projected like it
+  std::vector<Index> first_member;    // distinct + 1: members[first_member[j] ... first_member[j + 1]) ...
+  std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
+  std::vector<double> member_weight;  // original weight of each entry of `members`, relative to its atom's
+  Index original = 0;
+
+  Index size() const { return y.rows(); }
+  Index dimensions() const { return y.cols(); }
+  Index merged() const { return static_cast<Index>(members.size()) - size(); }
+  double squared_norm(Index j) const;  // of distinct atom j as it was, before centring
+  Index dropped() const { return original - static_cast<Index>(members.size()); }
+
+  // The original index that a hit on distinct atom j stands for; u in [0, 1) chooses among duplicates by weight.
+  std::int32_t member(Index j, double u) const;
+};
+
+// y is N x d. Errors: empty cloud, NaN or infinity (with row and column), weights that are negative, not finite, of the
+// wrong number, or sum to zero. Weights are normalised to sum one; empty = uniform.
+AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
+                   const std::optional<Pca>& pca, const Context& context);
+
+// Between biases v of the centred inner-product scores <x, y_j> + v_j, one per distinct atom, and potentials g in units
+// of the cost, one per original atom (-infinity for a dropped one): g = v, or 2 v + |y|^2 for squared Euclidean.
+std::vector<double> to_potentials(const AtomSet& atoms, const std::vector<double>& v, Cost cost);
+std::vector<double> to_biases(const AtomSet& atoms, const std::vector<double>& g, Cost cost);
+
+}  // namespace monge::ot

@@ -1,0 +1,58 @@
+#include "monge/ot/fitted_atoms.h"
+
+#include <cmath>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/semidiscrete_fit.h"
+
+namespace monge::ot {
+namespace {
+
+AtomSet fitted_set(const char* caller, MatrixView<const float> y, const SemidiscretePotentials& potentials,
+                   const Context& context) {
+  require(static_cast<Index>(potentials.g.size()) == y.rows, caller, ": ", potentials.g.size(), " potentials for ",
+          y.rows, " atoms");
+  require(!potentials.pca || potentials.pca->basis.cols() == y.cols, caller, ": the atoms have ", y.cols,
+          " dimensions, the potentials were fitted in ", potentials.pca ? potentials.pca->basis.cols() : 0);
+  return make_atoms(caller, y, potentials.b, potentials.pca, context);
+}
+
+}  // namespace
+
+FittedAtoms::FittedAtoms(const char* caller, MatrixView<const float> y, const SemidiscretePotentials& potentials,
+                         const Context& context_)
+    : atoms(fitted_set(caller, y, potentials, context_)), dimensions(y.cols), context(context_) {
+  if (potentials.pca) pca = potentials.pca->clone();
+  epsilon = potentials.cost == Cost::squared_euclidean ? potentials.epsilon / 2 : potentials.epsilon;
+  const std::vector<double> v = to_biases(atoms, potentials.g, potentials.cost);
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    if (std::isfinite(v[j])) continue;
+    throw Error(Errc::not_finite,
+                concat(caller, ": the potential of atom ",
+                       atoms.members[static_cast<std::size_t>(atoms.first_member[j])], " is not finite"));
+  }
+  biases = detail::score_biases({atoms, epsilon, {}}, v);
+}
+
+void FittedAtoms::check(const char* caller, MatrixView<const float> noise, VectorView<std::int32_t> out) const {
+  require(noise.cols == dimensions, caller, ": the noise has ", noise.cols, " dimensions, the atoms ", dimensions);
+  require(noise.rows == out.size, caller, ": ", noise.rows, " noise rows, room for ", out.size, " answers");
+}
+
+MatrixView<const float> FittedAtoms::in_score_space(MatrixView<const float> noise, Matrix<float>& storage) const {
+  if (!pca) return noise;
+  storage = Matrix<float>(noise.rows, pca->dimensions());
+  project(*pca, noise, storage.view(), context);
+  return storage.view();
+}
+
+void FittedAtoms::to_members(const Rng& rng, std::uint64_t first, VectorView<std::int32_t> out) const {
+  const Rng split = rng.substream(1);
+  const bool plain = atoms.size() == atoms.original;  // then every distinct atom is itself
+  for (Index i = 0; i < out.size && !plain; ++i) {
+    const Rng::Block w = split.bits(first + static_cast<std::uint64_t>(i));
+    out[i] = atoms.member(out[i], Rng::uniform(w.w[0], w.w[1]));
+  }
+}
+
+}  // namespace monge::ot

@@ -1,0 +1,29 @@
+#pragma once  // private: never installed
+#include <vector>
+
+#include "monge/ot/atoms.h"
+#include "monge/ot/core/random.h"
+#include "monge/ot/semidiscrete.h"
+
+namespace monge::ot {
+
+// Atoms and potentials as every matcher needs them: distinct, centred, projected, with the biases of their scores.
+struct FittedAtoms {
+  FittedAtoms(const char* caller, MatrixView<const float> y, const SemidiscretePotentials& potentials,
+              const Context& context);
+
+  void check(const char* caller, MatrixView<const float> noise, VectorView<std::int32_t> out) const;
+  // The noise itself, or its projection, which `storage` then holds.
+  MatrixView<const float> in_score_space(MatrixView<const float> noise, Matrix<float>& storage) const;
+  // Replaces distinct atoms by original ones; block first + i of rng's second substream splits a hit among duplicates.
+  void to_members(const Rng& rng, std::uint64_t first, VectorView<std::int32_t> atoms) const;
+
+  AtomSet atoms;
+  std::optional<Pca> pca;
+  double epsilon = 0;         // in units of the inner product
+  std::vector<float> biases;  // epsilon log b included
+  Index dimensions = 0;       // of the noise
+  Context context;
+};
+
+}  // namespace monge::ot

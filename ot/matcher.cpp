@@ -1,0 +1,95 @@
+#include "monge/ot/matcher.h"
+
+#include <algorithm>
+
+#include "monge/ot/atoms.h"
+#include "monge/ot/core/backend.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/fitted_atoms.h"
+#include "monge/ot/semidiscrete_fit.h"
+
+namespace monge::ot {
+namespace {
+
+class PassMatcher final : public Matcher {
+ public:
+  PassMatcher(MatrixView<const float> y, const SemidiscretePotentials& potentials, const Context& context)
+      : fitted_("pass_matcher", y, potentials, context) {}
+
+  void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
+             VectorView<std::int32_t> atoms) const override {
+    fitted_.check("match", noise, atoms);
+    Matrix<float> projected;
+    const Scores<float> s{
+        .x = fitted_.in_score_space(noise, projected), .y = fitted_.atoms.y.view(), .v = fitted_.biases};
+    auto& passes = passes_for<float>(fitted_.context.device);
+    if (fitted_.epsilon > 0) {
+      passes.sample(s, static_cast<float>(fitted_.epsilon), rng.substream(0), first, atoms, fitted_.context);
+    } else {
+      Buffer<float> best(noise.rows);
+      passes.hardmin(s, {best.data(), noise.rows, 1}, {atoms.data, noise.rows, 1}, fitted_.context);
+    }
+    fitted_.to_members(rng, first, atoms);
+  }
+
+ private:
+  FittedAtoms fitted_;
+};
+
+}  // namespace
+
+std::unique_ptr<Matcher> pass_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
+                                      const Context& context) {
+  return std::make_unique<PassMatcher>(y, potentials, context);
+}
+
+namespace {
+
+// Calls visit(noise rows, index of the first) on fresh noise, a chunk at a time.
+template <class Visit>
+void on_fresh_noise(Index dimensions, Index samples, std::uint64_t seed, const SourceLaw& source,
+                    const Context& context, const Visit& visit) {
+  constexpr Index chunk = 4096;
+  Matrix<float> x(std::min(chunk, samples), dimensions);
+  for (Index first = 0; first < samples; first += chunk) {
+    const MatrixView<float> rows = x.view().rows_from(0, std::min(chunk, samples - first));
+    draw(source, Rng{seed}.substream(6), static_cast<std::uint64_t>(first), rows, context);
+    visit(MatrixView<const float>(rows), static_cast<std::uint64_t>(first));
+  }
+}
+
+}  // namespace
+
+double recall(const Matcher& approximate, const Matcher& exact, Index dimensions, Index samples, std::uint64_t seed,
+              const SourceLaw& source, const Context& context) {
+  require(samples > 0, "recall: no samples");
+  Index same = 0;
+  const Rng rng = Rng{seed}.substream(7);
+  on_fresh_noise(dimensions, samples, seed, source, context, [&](MatrixView<const float> x, std::uint64_t first) {
+    Buffer<std::int32_t> a(x.rows), b(x.rows);
+    approximate.match(x, rng, first, a.view());
+    exact.match(x, rng, first, b.view());
+    for (Index i = 0; i < x.rows; ++i) same += a[i] == b[i];
+  });
+  return static_cast<double>(same) / static_cast<double>(samples);
+}
+
+MarginalError marginal_error(const Matcher& matcher, Index atoms, Index dimensions, Index samples, std::uint64_t seed,
+                             VectorView<const double> b, const SourceLaw& source, const Context& context) {
+  require(samples > 2, "marginal_error: needs more than two samples");
+  require(b.empty() || b.size == atoms, "marginal_error: ", b.size, " weights for ", atoms, " atoms");
+  std::vector<double> counts(static_cast<std::size_t>(atoms), 0.0), weights(b.begin(), b.end());
+  if (b.empty()) weights.assign(counts.size(), 1.0 / static_cast<double>(atoms));
+  double total = 0;
+  for (double weight : weights) total += weight;
+  for (double& weight : weights) weight /= total;
+  const Rng rng = Rng{seed}.substream(7);
+  on_fresh_noise(dimensions, samples, seed, source, context, [&](MatrixView<const float> x, std::uint64_t first) {
+    Buffer<std::int32_t> partner(x.rows);
+    matcher.match(x, rng, first, partner.view());
+    for (Index i = 0; i < x.rows; ++i) counts[static_cast<std::size_t>(partner[i])] += 1;
+  });
+  return detail::marginal_error(counts, weights);
+}
+
+}  // namespace monge::ot

@@ -1,0 +1,51 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/random.h"
+#include "monge/ot/semidiscrete.h"
+
+namespace monge::ot {
+
+// Finds the atom a noise vector is sent to by fitted potentials. Whatever answers the search stands behind this.
+class Matcher {
+ public:
+  virtual ~Matcher() = default;
+
+  // atoms[i] = partner of noise row i (n x d, in the original space). What is random (splitting a hit among exact
+  // duplicates; the categorical draw when epsilon > 0) is taken from block first + i of `rng`.
+  virtual void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
+                     VectorView<std::int32_t> atoms) const = 0;
+};
+
+// Our own streaming pass: exact, for any epsilon. y: the N x d atoms the potentials were fitted on; copied.
+std::unique_ptr<Matcher> pass_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
+                                      const Context& context = {});
+
+enum class FaissIndex { flat, ivf, hnsw };
+
+struct FaissOptions {
+  FaissIndex index = FaissIndex::flat;  // flat is exact; ivf and hnsw are approximate: measure their recall
+  int lists = 0;                        // ivf: number of cells; 0 = 4 sqrt(N)
+  int probes = 16;                      // ivf: cells searched; more = higher recall, slower
+  int links = 32;                       // hnsw: neighbours per node
+  int search_width = 64;                // hnsw: candidates kept during a search
+};
+
+// A FAISS inner-product index over (y_j, v_j). epsilon = 0 only, else Error(invalid_argument). Uses FAISS's own
+// threads.
+std::unique_ptr<Matcher> faiss_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
+                                       const FaissOptions& options = {}, const Context& context = {});
+
+// Share of fresh noise rows for which `approximate` returns what `exact` does.
+double recall(const Matcher& approximate, const Matcher& exact, Index dimensions, Index samples, std::uint64_t seed,
+              const SourceLaw& source = {}, const Context& context = {});
+
+// Chi-square of the marginal that a matcher really gives, on `samples` fresh noise rows. b empty = uniform over N
+// atoms.
+MarginalError marginal_error(const Matcher& matcher, Index atoms, Index dimensions, Index samples, std::uint64_t seed,
+                             VectorView<const double> b = {}, const SourceLaw& source = {},
+                             const Context& context = {});
+
+}  // namespace monge::ot

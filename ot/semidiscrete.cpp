@@ -1,0 +1,76 @@
+#include "monge/ot/semidiscrete.h"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/semidiscrete_fit.h"
+
+namespace monge::ot {
+namespace {
+
+void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
+  require(std::isfinite(o.epsilon) && o.epsilon >= 0, "semidiscrete: epsilon is ", o.epsilon, ", expected 0 or more");
+  require(o.tolerance > 0 && o.tolerance <= 1, "semidiscrete: tolerance is ", o.tolerance, ", expected (0, 1]");
+  require(o.pca >= 0 && o.pca <= y.cols, "semidiscrete: pca is ", o.pca, ", expected 0 to ", y.cols);
+  require(o.max_samples_per_atom >= 0 && o.max_seconds >= 0 && o.check_samples >= 0,
+          "semidiscrete: limits must not be negative");
+  require(y.device.type == DeviceType::cpu && o.context.device.type == DeviceType::cpu,
+          "semidiscrete: only the CPU room has this solver");
+}
+
+// A source in d dimensions as the projected problem sees it. The standard normal stays itself.
+SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca) {
+  if (!source || !pca) return source;
+  return [&source, &pca](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    Matrix<float> x(out.rows, pca->basis.cols());
+    source(rng, first, x.view());
+    project(*pca, x.view(), out, {.threads = 1});
+  };
+}
+
+}  // namespace
+
+const char* to_string(Cost cost) { return cost == Cost::negative_dot ? "negative_dot" : "squared_euclidean"; }
+
+SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
+                                const SemidiscreteOptions& options, const SourceLaw& source) {
+  check_options(y, options);
+  const auto start = std::chrono::steady_clock::now();
+  SemidiscreteResult result;
+  SemidiscretePotentials& potentials = result.potentials;
+  if (options.pca > 0) potentials.pca = fit_pca(y, options.pca, b, options.context);
+  const AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
+  // |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: the same problem with half the temperature and potentials.
+  const bool squared = options.cost == Cost::squared_euclidean;
+  const detail::SemidualProblem problem{atoms, squared ? options.epsilon / 2 : options.epsilon,
+                                        projected_source(source, potentials.pca)};
+
+  const detail::Fit fit = detail::fit_semidual(problem, options);
+  const auto fitted = std::chrono::steady_clock::now();
+  result.status = fit.status;
+  result.samples_per_atom = fit.samples;
+  result.gemm_rows_per_atom = fit.gemm_rows;
+  result.seconds = std::chrono::duration<double>(fitted - start).count();
+  result.merged = atoms.merged();
+  result.dropped = atoms.dropped();
+  potentials.cost = options.cost;
+  potentials.epsilon = options.epsilon;
+  potentials.b.assign(b.begin(), b.end());
+  potentials.g = to_potentials(atoms, fit.v, options.cost);
+  if (fit.status == Status::stopped_by_caller || fit.status == Status::numerical_failure) return result;
+
+  const detail::Check check = detail::check_semidual(problem, fit.v, options);
+  result.check_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - fitted).count();
+  if (check.stopped) {
+    result.status = Status::stopped_by_caller;
+    return result;
+  }
+  result.marginal = check.marginal;
+  result.cost = check.cost;
+  result.certificate = {Certificate::Kind::confidence, check.lower, check.upper};
+  return result;
+}
+
+}  // namespace monge::ot

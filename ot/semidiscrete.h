@@ -1,0 +1,82 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/status.h"
+#include "monge/ot/pca.h"
+#include "monge/ot/source.h"
+
+namespace monge::ot {
+
+// Semidiscrete optimal transport: from a law mu that can be sampled to N weighted atoms y_j. The semidual
+//   max_g  E_x[ f(x) ] + <b, g>,   f(x) = -epsilon log sum_j b_j exp((g_j - c(x, y_j)) / epsilon),
+// whose epsilon -> 0 limit is f(x) = min_j c(x, y_j) - g_j, is ascended by stochastic steps. With the potentials g a
+// fresh x is matched to an atom by one inner-product search (epsilon = 0) or one categorical draw (epsilon > 0).
+
+enum class Cost {
+  negative_dot,       // -<x, y>: the same couplings as squared Euclidean, better behaved in floating point
+  squared_euclidean,  // |x - y|^2, unhalved
+};
+const char* to_string(Cost cost);
+
+struct SemidiscreteStep {
+  double samples_per_atom = 0;  // noise vectors evaluated so far, per atom
+  double chi2 = 0;              // of the marginal of the current potentials, estimated on this batch; noisy
+  double seconds = 0;           // since the start
+  bool checking = false;        // the final check is under way; `progress` is its share done
+  double progress = 0;          // of the way to the expected end, in [0, 1]
+};
+
+struct SemidiscreteOptions {
+  Cost cost = Cost::negative_dot;
+  double epsilon = 0;               // entropic regularisation, in units of the cost; 0 = unregularised
+  double tolerance = 0.05;          // on the chi-square of the marginal, upper end of its 95% interval
+  double max_samples_per_atom = 0;  // give up after so many; 0 = 400, and more for small clouds
+  double max_seconds = 0;           // for the fit, 0 = no limit; the check comes on top
+  Index pca = 0;                    // fit in the space of so many principal directions; 0 = all dimensions
+  double check_samples = 0;         // fresh noise vectors of the final check; 0 = enough for +-12% of the tolerance
+  std::uint64_t seed = 0;
+  Context context;
+  std::function<bool(const SemidiscreteStep&)> on_step;  // called after every batch; return false to stop
+};
+
+// All that matching needs, besides the atoms themselves.
+struct SemidiscretePotentials {
+  Cost cost = Cost::negative_dot;
+  double epsilon = 0;
+  std::vector<double> g;   // N, units of the cost, of mean <b, g> = 0 in the inner-product form; -infinity where b = 0
+  std::vector<double> b;   // N, or empty = uniform
+  std::optional<Pca> pca;  // set when g belongs to the projected problem
+};
+
+// Chi-square distance of the fitted marginal m from b, sum_j (m_j - b_j)^2 / b_j: unbiased, so it may come out
+// negative.
+struct MarginalError {
+  double chi2 = 0;
+  double lower = 0, upper = 0;  // 95% interval
+  double samples = 0;           // fresh noise vectors behind it
+};
+
+struct SemidiscreteResult {
+  SemidiscretePotentials potentials;
+  Status status = Status::iteration_limit;
+  MarginalError marginal;       // on plain fresh noise
+  Certificate certificate;      // of the unregularised cost (in the projected space when PCA is used), kind confidence
+  double cost = 0;              // E c(x, T(x)) of the plan the potentials give, units of the cost
+  double samples_per_atom = 0;  // noise vectors evaluated by the fit, its own checks included
+  double gemm_rows_per_atom = 0;  // of which so many needed inner products of their own
+  double seconds = 0;             // the fit
+  double check_seconds = 0;       // the final check
+  Index merged = 0;               // atoms that duplicate an earlier one
+  Index dropped = 0;              // atoms of weight zero
+};
+
+// y: N x d atoms. b: N weights (any positive scale; empty = uniform). source: law of x (empty = standard normal in d
+// dimensions). Errors: see make_atoms; epsilon or tolerance out of range; a source that gives NaN.
+SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b = {},
+                                const SemidiscreteOptions& options = {}, const SourceLaw& source = {});
+
+}  // namespace monge::ot

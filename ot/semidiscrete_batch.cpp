@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <cmath>
+
+#include "monge/ot/core/backend.h"
+#include "monge/ot/recombine.h"
+#include "monge/ot/semidiscrete_fit.h"
+
+namespace monge::ot::detail {
+namespace {
+
+// Sums masses by atom, and the squares within each group, so that chi-square counts only collisions between groups.
+class MassSum {
+ public:
+  explicit MassSum(const std::vector<double>& b) : b_(b), total_(b.size(), 0.0), group_(b.size(), 0.0) {}
+
+  void add(std::int32_t column, double mass) {
+    double& m = group_[static_cast<std::size_t>(column)];
+    if (m == 0) touched_.push_back(column);
+    m += mass;
+  }
+
+  void end_group(Index rows) {
+    for (const std::int32_t column : touched_) {
+      const auto j = static_cast<std::size_t>(column);
+      total_[j] += group_[j];
+      within_ += group_[j] * group_[j] / b_[j];
+      group_[j] = 0;
+    }
+    touched_.clear();
+    rows_ += rows;
+    pairs_within_ += static_cast<double>(rows) * static_cast<double>(rows);
+  }
+
+  double chi2() const {
+    double all = 0;
+    for (std::size_t j = 0; j < b_.size(); ++j) all += total_[j] * total_[j] / b_[j];
+    const double pairs = static_cast<double>(rows_) * static_cast<double>(rows_) - pairs_within_;
+    return pairs > 0 ? (all - within_) / pairs - 1 : 0.0;
+  }
+
+  Index rows() const { return rows_; }
+  std::vector<double>& total() { return total_; }
+
+ private:
+  const std::vector<double>& b_;
+  std::vector<double> total_, group_;
+  std::vector<std::int32_t> touched_;
+  double within_ = 0, pairs_within_ = 0;
+  Index rows_ = 0;
+};
+
+// Mean of an exponential law seen only up to a limit: total time over number of events.
+struct GapMean {
+  double total = 0;
+  Index seen = 0;
+
+  void add(float best, float second, double limit) {
+    const double gap = static_cast<double>(best) - static_cast<double>(second);  // second = -infinity when alone
+    total += std::min(gap, limit);
+    seen += gap < limit;
+  }
+  double mean() const { return seen > 0 ? total / static_cast<double>(seen) : 0.0; }
+};
+
+BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+                       const Rng& rng, std::uint64_t& next_row, const Context& context) {
+  constexpr Index keep = 16, slab_groups = 64;
+  const Rng noise = rng.substream(0), signs = rng.substream(1);
+  const Index sets = std::max<Index>(1, plan.rounds);
+  Index groups = (rows + group_rows * sets - 1) / (group_rows * sets);
+  MassSum sum(problem.atoms.b);
+  GapMean gaps;
+  BatchMass batch;
+  Index crowded = 0;
+  for (; groups > 0; groups -= std::min(groups, slab_groups)) {
+    Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions());
+    draw(problem.source, noise, next_row, x.view(), context);
+    const Recombination r{.x = x.view(),
+                          .y = problem.atoms.y.view(),
+                          .v = v,
+                          .rounds = plan.rounds,
+                          .signs = signs,
+                          .first_group = next_row / group_rows,
+                          .window = static_cast<float>(plan.window)};
+    Matrix<float> scores(r.rows(), keep);
+    Matrix<std::int32_t> columns(r.rows(), keep);
+    recombined_candidates(r, scores.view(), columns.view(), context);
+    next_row += static_cast<std::uint64_t>(x.rows());
+    batch.gemm_rows += x.rows();
+    for (Index i = 0; i < r.rows(); ++i) {
+      double share[keep], total = 0;
+      Index count = 0;
+      for (; count < keep && columns(i, count) >= 0; ++count) {
+        const double below = static_cast<double>(scores(i, 0)) - static_cast<double>(scores(i, count));
+        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(-below / plan.epsilon) : 0.0);
+        total += share[count];
+      }
+      for (Index k = 0; k < count; ++k) {
+        if (share[k] > 0) sum.add(columns(i, k), share[k] / total);
+      }
+      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -INFINITY, plan.window);
+      crowded += count == keep;
+      if ((i + 1) % (group_rows * sets) == 0) sum.end_group(group_rows * sets);
+    }
+  }
+  batch.rows = sum.rows();
+  batch.chi2 = sum.chi2();
+  batch.mean_gap = gaps.mean();
+  batch.crowded = static_cast<double>(crowded) / static_cast<double>(batch.rows);
+  batch.mass = std::move(sum.total());
+  return batch;
+}
+
+BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+                      const Rng& rng, std::uint64_t& next_row, const Context& context) {
+  constexpr Index chunks = 8;  // independent parts, for the chi-square
+  const Rng noise = rng.substream(0);
+  const Index chunk = (rows + chunks - 1) / chunks;
+  auto& passes = passes_for<float>(context.device);
+  MassSum sum(problem.atoms.b);
+  Matrix<float> x(chunk, problem.atoms.dimensions());
+  Buffer<float> f(chunk);
+  std::vector<double> mass(v.size());
+  for (Index c = 0; c < chunks; ++c) {
+    draw(problem.source, noise, next_row, x.view(), context);
+    next_row += static_cast<std::uint64_t>(chunk);
+    const Scores<float> s{.x = x.view(), .y = problem.atoms.y.view(), .v = v};
+    passes.softmin(s, static_cast<float>(plan.epsilon), f.view(), context);
+    passes.histogram(s, static_cast<float>(plan.epsilon), f.view(), {}, mass, context);
+    for (std::size_t j = 0; j < mass.size(); ++j) sum.add(static_cast<std::int32_t>(j), mass[j]);
+    sum.end_group(chunk);
+  }
+  BatchMass batch;
+  batch.rows = batch.gemm_rows = sum.rows();
+  batch.chi2 = sum.chi2();
+  batch.mass = std::move(sum.total());
+  return batch;
+}
+
+}  // namespace
+
+BatchMass assign_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+                       const Rng& rng, std::uint64_t& next_row, const Context& context) {
+  return plan.dense ? dense_batch(problem, v, rows, plan, rng, next_row, context)
+                    : sparse_batch(problem, v, rows, plan, rng, next_row, context);
+}
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,67 @@
+#pragma once  // private: never installed
+#include <vector>
+
+#include "monge/ot/atoms.h"
+#include "monge/ot/semidiscrete.h"
+
+namespace monge::ot::detail {
+
+// The problem in inner-product form: maximise over v the semidual with scores <x, y_j> + v_j and temperature epsilon.
+struct SemidualProblem {
+  const AtomSet& atoms;
+  double epsilon = 0;  // in units of the inner product
+  SourceLaw source;    // in the space of the atoms
+};
+
+// Masses that a batch of noise gives the atoms, kept apart by independent group.
+struct BatchMass {
+  std::vector<double> mass;  // N, sums to rows
+  Index rows = 0;
+  Index gemm_rows = 0;
+  double chi2 = 0;      // from collisions between independent groups: unbiased
+  double mean_gap = 0;  // between the best and second best score of a row
+  double crowded = 0;   // share of rows with more candidates than are kept
+};
+
+// How a batch is made and assigned.
+struct BatchPlan {
+  Index rounds = 0;    // recombined sets per group, 0 = plain noise
+  double epsilon = 0;  // temperature of the assignment; 0 = the best atom takes all
+  double window = 0;   // atoms further than this below a row's best get nothing
+  bool dense = false;  // epsilon so large that many atoms share a row: two full passes instead of candidate lists
+};
+
+// Assigns at least `rows` noise vectors by softmax_j((<x, y_j> + v_j) / plan.epsilon). The noise comes from row
+// `next_row` of the stream on, which is advanced past what was used.
+BatchMass assign_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+                       const Rng& rng, std::uint64_t& next_row, const Context& context);
+
+struct Fit {
+  std::vector<double> v;  // per distinct atom
+  Status status = Status::iteration_limit;
+  double samples = 0, gemm_rows = 0, seconds = 0;
+};
+
+Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options);
+
+// The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
+std::vector<float> score_biases(const SemidualProblem& problem, const std::vector<double>& v);
+
+struct Check {
+  MarginalError marginal;
+  double cost = 0;              // E c(x, T(x)) of the potentials' own plan
+  double lower = 0, upper = 0;  // 95% bounds on the unregularised optimum
+  bool stopped = false;
+};
+
+// Fresh plain noise: chi-square of the marginal, dual value, and the cost of a plan rounded to the weights.
+Check check_semidual(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options);
+
+// Fresh noise vectors after which an unbiased chi-square near `chi2` over n atoms has this standard error: its variance
+// is about 2 n / B^2 + 4 chi2 / B.
+double samples_for_error(double n, double chi2, double error);
+
+// Chi-square from one-hot counts, with its interval from the variance of the U-statistic.
+MarginalError marginal_error(const std::vector<double>& counts, const std::vector<double>& b);
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,16 @@
+#pragma once
+#include <functional>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/random.h"
+
+namespace monge::ot {
+
+// A law that can be sampled. Row i of `out` must be sample number first + i of the stream, whatever rows are asked for
+// with it, and must be finite. Empty = the standard normal, for which recombined noise is exact and used.
+using SourceLaw = std::function<void(const Rng& rng, std::uint64_t first, MatrixView<float> out)>;
+
+// Rows first, first + 1, ... of the stream; threaded, the same bits at any thread count.
+void draw(const SourceLaw& law, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
+
+}  // namespace monge::ot
