@@ -1,0 +1,115 @@
+#include "monge/flow/semidiscrete_coupling.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/fitted_atoms.h"
+#include "monge/ot/matcher.h"
+#include "monge/ot/recombine.h"
+
+namespace monge::flow {
+namespace {
+
+constexpr Index group = ot::group_rows;
+
+void check_batch(MatrixView<const float> x0, VectorView<const std::int32_t> atoms, Index dimensions) {
+  require(x0.rows == atoms.size, "semidiscrete_coupling: ", x0.rows, " rows of noise but room for ", atoms.size,
+          " atoms");
+  require(x0.cols == dimensions, "semidiscrete_coupling: noise of ", x0.cols, " dimensions, atoms of ", dimensions);
+}
+
+class RecombinedCoupling final : public Coupling {
+ public:
+  RecombinedCoupling(ot::FittedAtoms fitted, const SemidiscreteCouplingOptions& options)
+      : fitted_(std::move(fitted)), options_(options), rng_{options.seed, 0} {
+    if (options_.rounds == 0) options_.rounds = fitted_.atoms.dimensions() <= 256 ? 16 : 64;
+  }
+
+  void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
+    check_batch(x0, atoms, fitted_.dimensions);
+    const Index batch = x0.rows, groups = std::max(options_.groups, (batch + group - 1) / group);
+    const auto batches_per_round = static_cast<std::uint64_t>(groups * group / batch);
+    const std::uint64_t batches_per_pool = batches_per_round * static_cast<std::uint64_t>(options_.rounds);
+    fill_pool(step / batches_per_pool, groups);
+
+    const std::uint64_t place = step % batches_per_pool;
+    const auto round = static_cast<Index>(place / batches_per_round);
+    const Index first = static_cast<Index>(place % batches_per_round) * batch;
+    const Index first_group = first / group, last_group = (first + batch - 1) / group;
+    parallel_for(options_.context.threads, last_group - first_group + 1, [&](Index task, int) {
+      const Index q = first_group + task;
+      Matrix<float> rows(group, fitted_.dimensions);
+      ot::recombined_noise(noise_.view().rows_from(q * group, group), signs(), block(q, round), rows.view());
+      const Index begin = std::max(first, q * group), end = std::min(first + batch, (q + 1) * group);
+      for (Index i = begin; i < end; ++i) {
+        std::copy_n(rows.view().row(i - q * group), rows.cols(), x0.row(i - first));
+        atoms[i - first] = partners_((q * options_.rounds + round) * group + i - q * group, 0);
+      }
+    });
+    fitted_.to_members(rng_.substream(2), step * static_cast<std::uint64_t>(batch), atoms);
+  }
+
+ private:
+  Rng signs() const { return rng_.substream(1); }
+  std::uint64_t block(Index q, Index round) const {
+    return (pool_ * static_cast<std::uint64_t>(noise_.rows() / group) + static_cast<std::uint64_t>(q)) *
+               static_cast<std::uint64_t>(options_.rounds) +
+           static_cast<std::uint64_t>(round);
+  }
+
+  void fill_pool(std::uint64_t pool, Index groups) {
+    if (pool == pool_ && noise_.rows() == groups * group) return;
+    pool_ = pool;
+    noise_ = Matrix<float>(groups * group, fitted_.dimensions);
+    ot::draw({}, rng_.substream(0), pool * static_cast<std::uint64_t>(noise_.rows()), noise_.view(), options_.context);
+    Matrix<float> projected;
+    const ot::Recombination r{.x = fitted_.in_score_space(noise_.view(), projected),
+                              .y = fitted_.atoms.y.view(),
+                              .v = fitted_.biases,
+                              .rounds = options_.rounds,
+                              .signs = signs(),
+                              .first_group = pool * static_cast<std::uint64_t>(groups)};
+    partners_ = Matrix<std::int32_t>(r.rows(), 1);
+    Matrix<float> scores(r.rows(), 1);
+    ot::recombined_candidates(r, scores.view(), partners_.view(), options_.context);
+  }
+
+  ot::FittedAtoms fitted_;
+  SemidiscreteCouplingOptions options_;
+  Rng rng_;
+  std::uint64_t pool_ = std::numeric_limits<std::uint64_t>::max();
+  Matrix<float> noise_;            // 64 groups x d, the pool's fresh rows
+  Matrix<std::int32_t> partners_;  // distinct atom of each recombined row, group by group, round by round
+};
+
+class DrawnCoupling final : public Coupling {
+ public:
+  DrawnCoupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
+                const SemidiscreteCouplingOptions& options)
+      : matcher_(ot::pass_matcher(y, potentials, options.context)), context_(options.context), rng_{options.seed, 0} {}
+
+  void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
+    const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
+    ot::draw({}, rng_.substream(0), first, x0, context_);
+    matcher_->match(x0, rng_.substream(2), first, atoms);
+  }
+
+ private:
+  std::unique_ptr<ot::Matcher> matcher_;
+  Context context_;
+  Rng rng_;
+};
+
+}  // namespace
+
+std::unique_ptr<Coupling> semidiscrete_coupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
+                                                const SemidiscreteCouplingOptions& options) {
+  require(options.groups > 0 && options.rounds >= 0, "semidiscrete_coupling: groups and rounds must be positive");
+  if (potentials.epsilon > 0) return std::make_unique<DrawnCoupling>(y, potentials, options);
+  return std::make_unique<RecombinedCoupling>(ot::FittedAtoms("semidiscrete_coupling", y, potentials, options.context),
+                                              options);
+}
+
+}  // namespace monge::flow
