@@ -12,6 +12,7 @@ namespace monge::flow {
 // The data set, borrowed: floats, or bytes p standing for scale p + shift.
 struct TrainingData {
   TrainingData(MatrixView<const float> values_) : values(values_) {}
+  TrainingData(MatrixView<float> values_) : values(values_) {}
   TrainingData(MatrixView<const std::uint8_t> bytes_, float scale_, float shift_)
       : bytes(bytes_), scale(scale_), shift(shift_) {}
 
@@ -26,7 +27,7 @@ struct TrainingData {
 };
 
 struct TrainOptions {
-  ModelOptions model;                // model.dimensions = 0: the data's
+  ModelOptions model{};              // model.dimensions = 0: the data's
   Index batch = 256;                 // pairs per step
   std::uint64_t steps = 2000;        // the length the learning-rate schedule is laid out for
   double learning_rate = 1e-3;       // the peak
@@ -38,7 +39,7 @@ struct TrainOptions {
   double ema_decay =
       0.995;  // of the averaged weights; smaller in the first steps: min(ema_decay, (1 + step)/(10 + step))
   std::uint64_t seed = 0;  // of the initial weights and of the times; the coupling has its own
-  Context context;
+  Context context{};
 };
 
 double learning_rate_at(const TrainOptions& options, std::uint64_t step);  // step = 0 is the first

@@ -1,0 +1,61 @@
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "monge/flow/train.h"
+#include "monge/ot/core/random.h"
+
+// Every allocation of this test program is counted, those of the library's buffers included.
+namespace {
+std::atomic<long> allocations{0};
+}
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  ++allocations;
+  if (void* p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  ++allocations;
+  if (void* p = memalign(static_cast<std::size_t>(alignment), bytes)) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
+  ++allocations;
+  return memalign(alignment, bytes);
+}
+
+namespace monge::flow {
+namespace {
+
+TEST(Allocations, NoneAfterTheFirstStep) {
+  constexpr Index points = 500, dimensions = 37;
+  Matrix<float> data(points, dimensions);
+  fill_normal(Rng{21, 0}, 0, VectorView<float>(data.data(), points * dimensions));
+  const auto coupling = independent_coupling(points, 9, {.threads = 2});
+  Trainer trainer({.model = {.width = 300, .blocks = 2}, .batch = 150, .context = {.threads = 2}}, data.view(),
+                  *coupling);
+  VelocityModel model(trainer.options().model, trainer.weights(), 64, {.threads = 2});
+  Matrix<float> x(100, dimensions), v(100, dimensions);
+  fill_normal(Rng{2, 0}, 0, VectorView<float>(x.data(), 100 * dimensions));
+  trainer.step();
+  model(0.5, x.view(), v.view());
+
+  const long untouched = allocations;
+  { const Matrix<float> buffer(3, 3); }
+  const long before = allocations;
+  ASSERT_GT(before, untouched) << "buffers are not counted";
+  for (int k = 0; k < 5; ++k) trainer.step();
+  model.set_weights(trainer.ema());
+  model(0.7, x.view(), v.view());
+  EXPECT_EQ(allocations - before, 0);
+}
+
+}  // namespace
+}  // namespace monge::flow
