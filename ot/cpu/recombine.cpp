@@ -11,7 +11,7 @@
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ot/cpu/recombine.cpp"
+#define HWY_TARGET_INCLUDE "monge/ot/cpu/recombine.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
