@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -329,6 +330,61 @@ TEST(Exact, Infeasible) {
     for (Index j = 2; j < n; ++j) cost[i * n + j] = never;
   EXPECT_EQ(code_of([&] { exact_cost(view); }), Errc::infeasible);
   EXPECT_EQ(code_of([&] { exact_cost(view.rows_from(4, 3)); }), Errc::infeasible);
+}
+
+// Whether an assignment exists, by plain augmenting paths over the allowed pairs.
+bool assignable(const std::vector<float>& cost, Index n, Index m) {
+  std::vector<Index> owner(m, -1);
+  std::vector<bool> seen;
+  const std::function<bool(Index)> place = [&](Index i) {
+    for (Index j = 0; j < m; ++j) {
+      if (std::isinf(cost[i * m + j]) || seen[j]) continue;
+      seen[j] = true;
+      if (owner[j] >= 0 && !place(owner[j])) continue;
+      owner[j] = i;
+      return true;
+    }
+    return false;
+  };
+  for (Index i = 0; i < n; ++i) {
+    seen.assign(m, false);
+    if (!place(i)) return false;
+  }
+  return true;
+}
+
+TEST(Exact, SparsePatterns) {
+  std::mt19937_64 random(24);
+  Index feasible = 0, infeasible = 0;
+  for (Index trial = 0; trial < 600; ++trial) {
+    const Index n = 1 + static_cast<Index>(random() % 12), m = n + static_cast<Index>(random() % 3);
+    std::vector<float> cost(n * m);
+    for (float& c : cost)
+      c = random() % 100 < 30 ? static_cast<float>(random() % 5) : std::numeric_limits<float>::infinity();
+    const MatrixView<const float> view(cost.data(), n, m);
+    if (assignable(cost, n, m)) {
+      ++feasible;
+      const ExactResult r = exact_cost(view);
+      ASSERT_TRUE(std::isfinite(r.cost));
+      EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-12);
+    } else {
+      ++infeasible;
+      EXPECT_EQ(code_of([&] { exact_cost(view); }), Errc::infeasible) << n << " x " << m;
+    }
+  }
+  EXPECT_GT(feasible, 50);
+  EXPECT_GT(infeasible, 50);
+}
+
+// Machol and Wien's family c_ij = i j, on which row reduction achieves nothing; the optimum reverses the order.
+TEST(Exact, HardForRowReduction) {
+  const Index n = 300;
+  std::vector<double> cost(n * n);
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) cost[i * n + j] = static_cast<double>((i + 1) * (j + 1));
+  const ExactResult r = exact_cost(MatrixView<const double>(cost.data(), n, n));
+  for (Index i = 0; i < n; ++i) ASSERT_EQ(r.columns[i], n - 1 - i);
+  expect_sound(r, n, n, [&](Index i, Index j) { return cost[i * n + j]; });
 }
 
 TEST(Exact, RefusesBadInput) {
