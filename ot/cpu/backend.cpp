@@ -1,0 +1,58 @@
+#include "monge/ot/core/backend.h"
+
+#include <cstdlib>
+
+#include "monge/ot/cpu/passes.h"
+
+namespace monge::ot {
+namespace {
+
+constexpr std::size_t alignment = 64;
+
+template <class T>
+class CpuPasses final : public Passes<T> {
+ public:
+  void softmin(const Scores<T>& s, T epsilon, VectorView<T> out, const Context& context) override {
+    cpu::softmin(s, epsilon, out, context);
+  }
+  void hardmin(const Scores<T>& s, MatrixView<T> values, MatrixView<std::int32_t> columns,
+               const Context& context) override {
+    cpu::hardmin(s, values, columns, context);
+  }
+  void sample(const Scores<T>& s, T epsilon, const Rng& rng, std::uint64_t first, VectorView<std::int32_t> columns,
+              const Context& context) override {
+    cpu::sample(s, epsilon, rng, first, columns, context);
+  }
+  void histogram(const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<const T> weights,
+                 VectorView<double> mass, const Context& context) override {
+    cpu::histogram(s, epsilon, f, weights, mass, context);
+  }
+  void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
+             const Context& context) override {
+    cpu::apply(s, epsilon, values, out, context);
+  }
+};
+
+class CpuBackend final : public Backend {
+ public:
+  Device device() const override { return {}; }
+  void* allocate(std::size_t bytes) override {
+    void* memory = nullptr;
+    if (bytes <= PTRDIFF_MAX) memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    if (!memory) throw Error(Errc::out_of_memory, concat("allocate: no memory for ", bytes, " bytes"));
+    return memory;
+  }
+  void deallocate(void* memory) noexcept override { std::free(memory); }
+  Passes<float>& passes(float) override { return float_; }
+  Passes<double>& passes(double) override { return double_; }
+
+ private:
+  CpuPasses<float> float_;
+  CpuPasses<double> double_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend>(); }
+
+}  // namespace monge::ot
