@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 
 #include "monge/flow/coupling.h"
@@ -18,10 +19,13 @@ class IndependentCoupling final : public Coupling {
             " atoms");
     const Rng noise = rng_.substream(1), choice = rng_.substream(2);
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
-    parallel_for(context_.threads, x0.rows, [&](Index i, int) {
-      const std::uint64_t sample = first + static_cast<std::uint64_t>(i);
-      fill_normal(noise, sample * static_cast<std::uint64_t>(x0.cols), VectorView<float>(x0.row(i), x0.cols));
-      atoms[i] = static_cast<std::int32_t>(uniform_below(choice, sample, atoms_));
+    const Index block = std::max<Index>(1, 16384 / std::max<Index>(1, x0.cols));  // rows of a task
+    parallel_for(context_.threads, (x0.rows + block - 1) / block, [&](Index task, int) {
+      for (Index i = task * block; i < std::min(x0.rows, (task + 1) * block); ++i) {
+        const std::uint64_t sample = first + static_cast<std::uint64_t>(i);
+        fill_normal(noise, sample * static_cast<std::uint64_t>(x0.cols), VectorView<float>(x0.row(i), x0.cols));
+        atoms[i] = static_cast<std::int32_t>(uniform_below(choice, sample, atoms_));
+      }
     });
   }
 

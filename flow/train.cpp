@@ -82,19 +82,25 @@ void Trainer::load_batch() {
     require(atoms_[i] >= 0 && atoms_[i] < data_.size(), "Trainer::step: the coupling drew atom ", atoms_[i], " of ",
             data_.size(), " in row ", i, " of step ", step_);
   }
-  parallel_for(options_.context.threads, (x1.rows + 31) / 32, [&](Index block, int) {
-    for (Index i = block * 32; i < std::min(x1.rows, block * 32 + 32); ++i) data_.copy_row(atoms_[i], x1.row(i));
+  const Index block = std::max<Index>(1, 16384 / x1.cols);  // rows of a task
+  parallel_for(options_.context.threads, (x1.rows + block - 1) / block, [&](Index task, int) {
+    for (Index i = task * block; i < std::min(x1.rows, (task + 1) * block); ++i) data_.copy_row(atoms_[i], x1.row(i));
   });
   objective_.set_times(program_, options_.model, options_.seed, step_);
 }
 
 StepReport Trainer::step() {
   load_batch();
-  program_.run(weights(), monge::flow::flat(gradient_));
+  StepReport report;
+  with_team(program_.context().threads, [&] { report = descend(); });
+  return report;
+}
 
+StepReport Trainer::descend() {
+  program_.run(weights(), monge::flow::flat(gradient_));
   const double loss = program_.scalar(objective_.loss);
   const std::span<double> partials(norm_partials_.data(), static_cast<std::size_t>(norm_partials_.size()));
-  const double norm = nn::norm(flat(gradient_), partials, options_.context);
+  const double norm = nn::norm(flat(gradient_), partials, program_.context());
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     throw Error(Errc::not_finite, concat("Trainer::step: at step ", step_, " the loss is ", loss,
                                          " and the norm of the gradient ", norm));
@@ -110,7 +116,7 @@ StepReport Trainer::step() {
                   .ema_decay = std::min(options_.ema_decay, (1 + age) / (10 + age)),
                   .step = step_ + 1},
                  flat(gradient_), monge::flow::flat(weights_), monge::flow::flat(adam_m_), monge::flow::flat(adam_v_),
-                 monge::flow::flat(ema_), options_.context);
+                 monge::flow::flat(ema_), program_.context());
   return {++step_, loss, norm, rate};
 }
 

@@ -79,6 +79,7 @@ class Trainer {
  private:
   static std::span<const float> flat(const Buffer<float>& b) { return {b.data(), static_cast<std::size_t>(b.size())}; }
   void load_batch();
+  StepReport descend();
 
   TrainOptions options_;
   TrainingData data_;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
 
 namespace monge::flow::nn {
 namespace {
@@ -78,6 +79,20 @@ std::vector<Step> schedule(const Graph& graph, const std::vector<Tensor>& roots)
   return steps;
 }
 
+// Floating-point operations of a run, roughly.
+double work_of(const Graph& graph, const std::vector<Step>& steps) {
+  double total = 0;
+  for (const Step& step : steps) {
+    const Node& n = graph.nodes()[at(step.node)];
+    const Node& a = graph.nodes()[at(n.operands[0])];
+    const double inner = n.op == Op::matmul ? 2 * static_cast<double>(n.transpose_a ? a.rows : a.cols) : 10;
+    total += inner * static_cast<double>(n.rows * n.cols);
+  }
+  return total;
+}
+
+constexpr double worth_sharing = 5e7;  // about half a millisecond of one core
+
 // Hands out offsets; what is given back is used again. First fit.
 class Arena {
  public:
@@ -124,6 +139,7 @@ Program<T>::Program(const Graph& graph, const std::vector<Tensor>& outputs, cons
     roots.push_back(own.back());
   }
   steps_ = schedule(graph_, roots);
+  if (work_of(graph_, steps_) < worth_sharing) context_.threads = 1;
   places_.resize(graph_.nodes().size());
   for (std::size_t i = 0; i < own.size(); ++i) {
     places_[at(own[i].id)] = {Space::gradients, graph.parameters()[i].offset};
@@ -213,7 +229,9 @@ void Program<T>::run(std::span<const T> weights, std::span<T> gradients) {
           " gradients, the graph has ", count, " weights");
   weights_ = weights.data();
   gradients_ = gradients.data();
-  for (const Step& step : steps_) execute(step);
+  with_team(context_.threads, [&] {
+    for (const Step& step : steps_) execute(step);
+  });
 }
 
 template <class T>

@@ -36,6 +36,8 @@ class Program {
   void run(std::span<const T> weights, std::span<T> gradients = {});
 
   Index workspace_size() const { return workspace_.size(); }  // elements
+  // As given, but one thread where a run is too short to be worth sharing.
+  const Context& context() const { return context_; }
   const std::vector<Step>& steps() const { return steps_; }
 
  private:

@@ -1,0 +1,82 @@
+#include "monge/ot/core/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace monge {
+namespace {
+
+void expect_each_index_once(int threads, Index count) {
+  std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
+  std::atomic<bool> bad_worker = false;
+  parallel_for(threads, count, [&](Index i, int worker) {
+    ++seen[static_cast<std::size_t>(i)];
+    if (worker < 0 || worker >= threads) bad_worker = true;
+  });
+  for (const std::atomic<int>& times : seen) ASSERT_EQ(times, 1);
+  EXPECT_FALSE(bad_worker);
+}
+
+TEST(ParallelFor, RunsEachIndexOnce) {
+  for (const int threads : {1, 2, 5}) {
+    for (const Index count : {0, 1, 2, 1000}) expect_each_index_once(threads, count);
+  }
+}
+
+TEST(ParallelFor, RunsEachIndexOnceInATeam) {
+  with_team(3, [] {
+    for (int loop = 0; loop < 2000; ++loop) {
+      expect_each_index_once(1 + loop % 3, loop % 17);
+      if (loop % 500 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));  // helpers fall asleep
+    }
+    with_team(2, [] { expect_each_index_once(2, 50); });
+  });
+}
+
+TEST(ParallelFor, WorkersOfOneLoopAreNeverShared) {
+  with_team(4, [] {
+    for (int loop = 0; loop < 200; ++loop) {
+      std::atomic<int> busy[4] = {};
+      std::atomic<bool> shared = false;
+      parallel_for(4, 40, [&](Index, int worker) {
+        if (busy[worker]++ != 0) shared = true;
+        std::this_thread::yield();
+        --busy[worker];
+      });
+      ASSERT_FALSE(shared);
+    }
+  });
+}
+
+TEST(ParallelFor, LoopsInsideLoopsWork) {
+  std::atomic<int> total = 0;
+  const auto nested = [&] {
+    parallel_for(2, 10, [&](Index, int) { parallel_for(2, 10, [&](Index, int) { ++total; }); });
+  };
+  nested();
+  with_team(2, nested);
+  EXPECT_EQ(total, 200);
+}
+
+TEST(ParallelFor, RethrowsWhatABodyThrows) {
+  const auto throwing = [] {
+    parallel_for(2, 100, [](Index i, int) {
+      if (i == 37) throw std::runtime_error("37");
+    });
+  };
+  EXPECT_THROW(throwing(), std::runtime_error);
+  EXPECT_THROW(with_team(2, throwing), std::runtime_error);
+  with_team(2, [&] {
+    EXPECT_THROW(throwing(), std::runtime_error);
+    expect_each_index_once(2, 100);  // the team goes on
+  });
+  EXPECT_THROW(with_team(2, [] { throw std::logic_error("work"); }), std::logic_error);
+}
+
+}  // namespace
+}  // namespace monge
