@@ -66,21 +66,23 @@ void certify(const BoundedSum& dual, const BoundedSum& primal, int exponent, Exa
   for (double& g : result.g) g = std::ldexp(g, exponent);
 }
 
-// The largest finite magnitude; throws at NaN and -infinity.
+// The largest finite magnitude; throws at NaN, at -infinity and for rows without an allowed pair.
 template <class T>
 double largest_cost(MatrixView<const T> cost) {
   constexpr T infinity = std::numeric_limits<T>::infinity();
   T largest = 0;
   for (Index i = 0; i < cost.rows; ++i) {
-    bool bad = false;
+    bool bad = false, allowed = false;
     for (Index j = 0; j < cost.cols; ++j) {
       const T c = cost(i, j);
+      allowed |= c < infinity;
       bad |= !(c > -infinity);
       largest = std::max(largest, c < infinity ? std::abs(c) : T(0));
     }
     for (Index j = 0; bad && j < cost.cols; ++j)
       if (!(cost(i, j) > -infinity))
         throw Error(Errc::not_finite, concat("exact_cost: cost is ", cost(i, j), " in row ", i, ", column ", j));
+    if (!allowed) throw Error(Errc::infeasible, concat("exact_cost: all pairs of row ", i, " are forbidden"));
   }
   return static_cast<double>(largest);
 }

@@ -46,8 +46,8 @@ class Search {
   }
 
   [[noreturn]] void infeasible(Index i) const {
-    throw Error(Errc::infeasible, concat("exact_cost: row ", i, " cannot be assigned: the pairs allowed to the ", n_,
-                                         " rows leave no complete assignment"));
+    throw Error(Errc::infeasible,
+                concat("exact_cost: the forbidden pairs leave no complete assignment (row ", i, " is one too many)"));
   }
 
   // v_j = min_i c_ij - u_i, u the row minima under the starting v; then each column goes to the row where its minimum
@@ -57,12 +57,11 @@ class Search {
     const std::vector<double> zeros(m_, 0.0);
     for (Index i = 0; i < n_; ++i) {
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
-      if (best.first == kInfinity) infeasible(i);
       relax(cost_.row(i), zeros.data(), -best.first, i, key_.data(), from_.data(), m_);
     }
     for (Index j = 0; j < m_; ++j) {
       if (key_[j] == kInfinity)
-        throw Error(Errc::infeasible, concat("exact_cost: no row may take column ", j, " of a square matrix"));
+        throw Error(Errc::infeasible, concat("exact_cost: all pairs of column ", j, " are forbidden"));
       v_[j] = key_[j];
       if (column_of_[from_[j]] < 0) assign(from_[j], j);
     }
@@ -81,7 +80,6 @@ class Search {
       const Index i = free.back();
       free.pop_back();
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
-      if (best.first == kInfinity) infeasible(i);
       const Index j = best.column, owner = row_of_[j];
       const double lowered = v_[j] - (best.second - best.first);
       const bool lowers = lowered < v_[j] && best.second < kInfinity;

@@ -28,8 +28,9 @@ struct Assignment {
   std::vector<double> v;         // m; for n < m never positive, and 0 where no row is
 };
 
-// Assigns every row of `cost` (n x m, n <= m, finite or +infinity, magnitudes below 1e300) unless the monitor ends the
-// run. v: a start for the column potentials, m values, used if n = m; empty = zeros. Throws Error(infeasible).
+// Assigns every row of `cost` (n x m, n <= m, finite or +infinity, no row all infinite, magnitudes below 2^900) unless
+// the monitor ends the run. v: a start for the column potentials, m values, used if n = m; empty = zeros. Throws
+// Error(infeasible).
 template <class T>
 Assignment search(MatrixView<const T> cost, std::vector<double> v, Monitor& monitor);
 

@@ -101,6 +101,8 @@ void expect_sound(const ExactResult& r, Index n, Index m, CostAt cost, double to
   ASSERT_EQ(r.certificate.kind, Certificate::Kind::proven);
   EXPECT_LE(r.certificate.lower, r.cost);
   EXPECT_LE(r.cost, r.certificate.upper);
+  EXPECT_LE(r.certificate.lower, sum / n);  // in long double: what rounding must not have crossed
+  EXPECT_GE(r.certificate.upper, sum / n);
   EXPECT_LE(r.certificate.upper - r.certificate.lower, tolerance * std::abs(r.certificate.upper));
 }
 
@@ -439,6 +441,7 @@ TEST(Exact, StopsWhenAsked) {
   options.progress = [](const ExactProgress&) { return false; };
   r = exact_cost(MatrixView<const double>(shift.data(), 4, 4), options);
   EXPECT_EQ(r.status, Status::stopped_by_caller);
+  EXPECT_EQ(r.columns.size(), 4u);
   const bool complete = std::count(r.columns.begin(), r.columns.end(), -1) == 0;
   EXPECT_EQ(r.certificate.kind, complete ? Certificate::Kind::proven : Certificate::Kind::none);
   EXPECT_EQ(std::isfinite(r.cost), complete);
