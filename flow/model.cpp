@@ -10,7 +10,7 @@
 namespace monge::flow {
 namespace {
 
-void check(const ModelOptions& o) {
+const ModelOptions& checked(const ModelOptions& o) {
   require(o.dimensions > 0, "ModelOptions: dimensions must be positive, not ", o.dimensions);
   require(o.width > 0, "ModelOptions: width must be positive, not ", o.width);
   require(o.blocks >= 0, "ModelOptions: blocks must not be negative, not ", o.blocks);
@@ -18,6 +18,7 @@ void check(const ModelOptions& o) {
           "ModelOptions: time_features must be even and positive, not ", o.time_features);
   require(o.max_frequency >= 1, "ModelOptions: max_frequency must be at least 1, not ", o.max_frequency);
   require(o.sigma_floor > 0 && o.sigma_floor < 1, "ModelOptions: sigma_floor must be in (0, 1), not ", o.sigma_floor);
+  return o;
 }
 
 // The network alone: x1 or v from x and the time features.
@@ -43,7 +44,7 @@ struct Recorded {
   nn::Graph graph;
   explicit Recorded(const ModelOptions& o) {
     const TimeColumns times(graph, 1);
-    record_velocity(graph, o, times, graph.input(1, o.dimensions));
+    record_velocity(graph, o, times, graph.input(1, checked(o).dimensions));
   }
 };
 
@@ -78,8 +79,7 @@ template void TimeColumns::set(nn::Program<float>&, const ModelOptions&, Index, 
 template void TimeColumns::set(nn::Program<double>&, const ModelOptions&, Index, double) const;
 
 nn::Tensor record_velocity(nn::Graph& graph, const ModelOptions& options, const TimeColumns& times, nn::Tensor x) {
-  check(options);
-  const nn::Tensor y = record_network(graph, options, times.t, x);
+  const nn::Tensor y = record_network(graph, checked(options), times.t, x);
   if (options.prediction == Prediction::velocity) return y;
   return graph.add(graph.multiply(y, times.data_factor), graph.multiply(x, times.state_factor));
 }
@@ -97,10 +97,10 @@ void initialize_weights(const ModelOptions& options, std::uint64_t seed, std::sp
 
 VelocityModel::VelocityModel(const ModelOptions& options, std::span<const float> weights, Index batch,
                              const Context& context)
-    : options_(options),
+    : options_(checked(options)),
       batch_(batch),
       times_(graph_, batch),
-      x_((check(options), graph_.input(batch, options.dimensions))),
+      x_(graph_.input(batch, options.dimensions)),
       v_(record_velocity(graph_, options, times_, x_)),
       program_(graph_, {v_}, {}, context),
       weights_(graph_.weight_count()) {

@@ -12,87 +12,6 @@ namespace {
 
 constexpr std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
-bool is_leaf(Op op) { return op == Op::input || op == Op::constant || op == Op::parameter; }
-
-// The values a step reads, -1 for none.
-std::array<int, 4> reads(const Graph& graph, const Step& step) {
-  if (step.activation >= 0) return {graph.nodes()[at(step.activation)].operands[0], step.factor, -1, -1};
-  const Node& n = graph.nodes()[at(step.node)];
-  return {n.operands[0], n.operands[1], n.operands[2], -1};
-}
-
-std::vector<char> reachable(const Graph& graph, const std::vector<Tensor>& roots) {
-  std::vector<char> used(graph.nodes().size());
-  for (const Tensor t : roots) used[at(t.id)] = true;
-  for (int id = static_cast<int>(used.size()) - 1; id >= 0; --id) {
-    if (!used[at(id)]) continue;
-    for (const int operand : graph.nodes()[at(id)].operands) {
-      if (operand >= 0) used[at(operand)] = true;
-    }
-  }
-  return used;
-}
-
-// Drops what no root needs, then fuses: a matmul writes the first activation of its result beside it, while the tile
-// is in cache; an activation used once, as a factor of a product, is multiplied where it is computed.
-std::vector<Step> schedule(const Graph& graph, const std::vector<Tensor>& roots) {
-  const std::vector<Node>& nodes = graph.nodes();
-  const std::vector<char> used = reachable(graph, roots);
-  std::vector<int> users(nodes.size());
-  for (const Tensor t : roots) ++users[at(t.id)];
-  for (std::size_t id = 0; id < nodes.size(); ++id) {
-    for (const int operand : nodes[id].operands) {
-      if (used[id] && operand >= 0) ++users[at(operand)];
-    }
-  }
-  const auto factor_of = [&](const Node& n, int a, int b) {
-    const Node &activation = nodes[at(a)], &factor = nodes[at(b)];
-    return a != b && activation.op == Op::activation && users[at(a)] == 1 && activation.rows == n.rows &&
-           activation.cols == n.cols && factor.rows == n.rows && factor.cols == n.cols;
-  };
-  std::vector<Step> by_node(nodes.size());
-  std::vector<char> fused(nodes.size());
-  for (std::size_t id = 0; id < nodes.size(); ++id) {
-    const Node& n = nodes[id];
-    Step& step = by_node[id];
-    step.node = static_cast<int>(id);
-    if (!used[id] || n.op != Op::multiply) continue;
-    const int a = n.operands[0], b = n.operands[1];
-    if (factor_of(n, b, a))
-      step.activation = b, step.factor = a;
-    else if (factor_of(n, a, b))
-      step.activation = a, step.factor = b;
-    if (step.activation >= 0) fused[at(step.activation)] = true;
-  }
-  for (std::size_t id = 0; id < nodes.size(); ++id) {
-    const Node& n = nodes[id];
-    if (!used[id] || fused[id] || n.op != Op::activation) continue;
-    Step& producer = by_node[at(n.operands[0])];
-    if (nodes[at(n.operands[0])].op != Op::matmul || producer.activated >= 0) continue;
-    producer.activated = static_cast<int>(id);
-    fused[id] = true;
-  }
-  std::vector<Step> steps;
-  for (std::size_t id = 0; id < nodes.size(); ++id) {
-    if (used[id] && !fused[id] && !is_leaf(nodes[id].op)) steps.push_back(by_node[id]);
-  }
-  return steps;
-}
-
-// Floating-point operations of a run, roughly.
-double work_of(const Graph& graph, const std::vector<Step>& steps) {
-  double total = 0;
-  for (const Step& step : steps) {
-    const Node& n = graph.nodes()[at(step.node)];
-    const Node& a = graph.nodes()[at(n.operands[0])];
-    const double inner = n.op == Op::matmul ? 2 * static_cast<double>(n.transpose_a ? a.rows : a.cols) : 10;
-    total += inner * static_cast<double>(n.rows * n.cols);
-  }
-  return total;
-}
-
-constexpr double worth_sharing = 5e7;  // about half a millisecond of one core
-
 // Hands out offsets; what is given back is used again. First fit.
 class Arena {
  public:
@@ -135,10 +54,11 @@ Program<T>::Program(const Graph& graph, const std::vector<Tensor>& outputs, cons
     const Parameter& p = graph.parameters()[i];
     require(n.rows == p.rows && n.cols == p.cols, "Program: the gradient of ", p.name, " is ", n.rows, " x ", n.cols,
             ", the parameter ", p.rows, " x ", p.cols);
-    own.push_back(shared || is_leaf(n.op) ? graph_.copy(gradients[i]) : gradients[i]);
+    own.push_back(shared || is_leaf(n) ? graph_.copy(gradients[i]) : gradients[i]);
     roots.push_back(own.back());
   }
   steps_ = schedule(graph_, roots);
+  constexpr double worth_sharing = 5e7;  // about half a millisecond of one core
   if (work_of(graph_, steps_) < worth_sharing) context_.threads = 1;
   places_.resize(graph_.nodes().size());
   for (std::size_t i = 0; i < own.size(); ++i) {
@@ -153,7 +73,7 @@ void Program<T>::plan(const std::vector<Tensor>& outputs) {
   constexpr int forever = std::numeric_limits<int>::max();
   std::vector<int> last_use(nodes.size(), -1);
   for (int s = 0; s < static_cast<int>(steps_.size()); ++s) {
-    for (const int id : reads(graph_, steps_[at(s)])) {
+    for (const int id : values_read(graph_, steps_[at(s)])) {
       if (id >= 0) last_use[at(id)] = s;
     }
   }
@@ -179,7 +99,7 @@ void Program<T>::plan(const std::vector<Tensor>& outputs) {
     const Step& step = steps_[at(s)];
     home(step.node);
     if (step.activated >= 0) home(step.activated);
-    const std::array<int, 4> read = reads(graph_, step);
+    const std::array<int, 4> read = values_read(graph_, step);
     for (const int id : {read[0], read[1], read[2], step.node, step.activated}) {
       if (id < 0 || last_use[at(id)] > s || places_[at(id)].space != Space::workspace) continue;
       arena.give_back(places_[at(id)].offset);

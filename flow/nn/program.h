@@ -5,16 +5,9 @@
 
 #include "monge/flow/nn/graph.h"
 #include "monge/flow/nn/kernels.h"
+#include "monge/flow/nn/schedule.h"
 
 namespace monge::flow::nn {
-
-// One operation to run, with the neighbours fused to it, by node.
-struct Step {
-  int node = -1;        // where the result goes
-  int activated = -1;   // matmul: this activation of the result is written beside it
-  int activation = -1;  // instead of the node's own operation: this activation times `factor`
-  int factor = -1;
-};
 
 // A graph made ready to run: unused operations dropped, neighbours fused, memory planned once. Running allocates
 // nothing.
