@@ -111,17 +111,12 @@ void require_writable(const std::string& caller, const fs::path& target) { Atomi
 
 void write_text(const std::string& caller, const fs::path& target, const std::string& text) {
   AtomicFile file(caller, target);
-  const int descriptor = open(file.temporary().c_str(), O_WRONLY | O_CLOEXEC);
-  bool ok = descriptor >= 0;
-  for (std::size_t written = 0; ok && written < text.size();) {
-    const ssize_t n = write(descriptor, text.data() + written, text.size() - written);
+  for (std::size_t written = 0; written < text.size();) {
+    const ssize_t n = write(file.descriptor(), text.data() + written, text.size() - written);
     if (n < 0 && errno == EINTR) continue;
-    ok = n > 0;
-    if (ok) written += static_cast<std::size_t>(n);
+    if (n <= 0) file.fail(std::strerror(n < 0 ? errno : ENOSPC));
+    written += static_cast<std::size_t>(n);
   }
-  const int reason = errno;
-  if (descriptor >= 0) close(descriptor);
-  if (!ok) throw Error(Errc::io, concat(caller, ": cannot write ", target.string(), ": ", std::strerror(reason)));
   file.commit();
 }
 

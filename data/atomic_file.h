@@ -4,7 +4,7 @@
 
 namespace monge::data {
 
-// Writes a file whole or not at all. Fill `temporary()`, a fresh file in the target's folder, by whatever means, then
+// Writes a file whole or not at all. Fill the temporary file, fresh in the target's folder, by name or descriptor, then
 // commit(): fsync, rename over the target, fsync of the folder. Without commit() the temporary file is removed and the
 // target left as it was. Temporary files that killed processes left behind for the same target are removed first; a
 // file still being written is told from them by a lock that dies with its process.
@@ -18,11 +18,12 @@ class AtomicFile {
 
   const std::filesystem::path& target() const { return target_; }
   const std::filesystem::path& temporary() const { return temporary_; }
+  int descriptor() const { return descriptor_; }  // of the temporary file, open for reading and writing
   void commit();
 
- private:
   [[noreturn]] void fail(const std::string& reason) const;
 
+ private:
   std::string caller_;
   std::filesystem::path target_;
   std::filesystem::path temporary_;

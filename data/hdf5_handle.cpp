@@ -1,5 +1,7 @@
 #include "monge/data/hdf5_handle.h"
 
+#include <cstdlib>
+
 namespace monge::data {
 
 const char* to_string(ElementType type) {
@@ -85,6 +87,12 @@ Handle string_type(std::size_t size) {
   H5Tset_strpad(type, H5T_STR_NULLPAD);
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
+}
+
+void stay_quiet_at_exit() {
+  H5open();  // its own exit handler comes first, so that it runs last
+  static const int registered = std::atexit([] { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); });
+  (void)registered;
 }
 
 std::string hdf5_reason() {

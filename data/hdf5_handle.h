@@ -44,6 +44,9 @@ class Quiet {
   void* data_ = nullptr;
 };
 
+// HDF5 loses memory over damaged files, and would complain of it on stderr when the program ends.
+void stay_quiet_at_exit();
+
 // Why the last HDF5 call failed, from the bottom of its error stack: the operating system's reason where there is one.
 std::string hdf5_reason();
 

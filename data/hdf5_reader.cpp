@@ -55,6 +55,7 @@ Hdf5Reader::Hdf5Reader(std::string caller, std::filesystem::path path, const Rea
   if (file_size_ == 0) fail("", "the file is empty");
 
   const Quiet quiet;
+  stay_quiet_at_exit();
   file_ = H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (file_ >= 0) return;
   const std::string reason = hdf5_reason();

@@ -1,7 +1,11 @@
 #include "monge/data/hdf5_writer.h"
 
+#include <cstring>
+#include <utility>
+
 #include "monge/data/digest.h"
 #include "monge/data/hdf5_handle.h"
+#include "monge/data/hdf5_sink.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
@@ -40,14 +44,14 @@ Handle space_of(const std::vector<Index>& shape) {
 }  // namespace
 
 Hdf5Writer::Hdf5Writer(std::string caller, const std::filesystem::path& target)
-    : caller_(std::move(caller)), output_(caller_, target) {
+    : output_(std::move(caller), target), sink_(new Hdf5Sink{output_.descriptor()}) {
   const Quiet quiet;
-  const Handle access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
+  const Handle access = sink_properties(*sink_), creation = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);  // checksummed metadata
   H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
   H5Pset_obj_track_times(creation, false);
   file_ = H5Fcreate(output_.temporary().c_str(), H5F_ACC_TRUNC, creation, access);
-  if (file_ < 0) fail("");
+  check(file_ >= 0, "");
 }
 
 Hdf5Writer::~Hdf5Writer() {
@@ -58,7 +62,7 @@ Hdf5Writer::~Hdf5Writer() {
 void Hdf5Writer::group(const std::string& name) {
   const Quiet quiet;
   const Handle group = H5Gcreate2(file_, absolute(name).c_str(), link_properties(), group_properties(), H5P_DEFAULT);
-  if (!group.valid()) fail(name);
+  check(group.valid(), name);
 }
 
 void Hdf5Writer::write_array(const std::string& name, const std::vector<Index>& shape, ElementType type,
@@ -70,8 +74,8 @@ void Hdf5Writer::write_array(const std::string& name, const std::vector<Index>& 
     const Handle space = space_of(shape);
     const Handle array = H5Dcreate2(file_, absolute(name).c_str(), file_type(type), space, link_properties(),
                                     array_properties(), H5P_DEFAULT);
-    if (!space.valid() || !array.valid()) fail(name);
-    if (bytes > 0 && H5Dwrite(array, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(name);
+    check(array.valid(), name);
+    check(bytes == 0 || H5Dwrite(array, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0, name);
   }
   attribute(name, "digest", digest(values, bytes));
 }
@@ -82,7 +86,7 @@ void Hdf5Writer::text(const std::string& name, const std::string& value) {
     const Handle type = string_type(value.size()), space = H5Screate(H5S_SCALAR);
     const Handle array =
         H5Dcreate2(file_, absolute(name).c_str(), type, space, link_properties(), array_properties(), H5P_DEFAULT);
-    if (!array.valid() || H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.c_str()) < 0) fail(name);
+    check(array.valid() && H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.c_str()) >= 0, name);
   }
   attribute(name, "digest", digest(value.data(), value.size()));
 }
@@ -92,7 +96,7 @@ void Hdf5Writer::attribute(const std::string& object, const std::string& name, c
   const Handle owner = H5Oopen(file_, absolute(object).c_str(), H5P_DEFAULT);
   const Handle type = string_type(value.size()), space = H5Screate(H5S_SCALAR);
   const Handle attribute = H5Acreate2(owner, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT);
-  if (!attribute.valid() || H5Awrite(attribute, type, value.c_str()) < 0) fail(object);
+  check(attribute.valid() && H5Awrite(attribute, type, value.c_str()) >= 0, object);
 }
 
 void Hdf5Writer::attribute(const std::string& object, const std::string& name, const char* value) {
@@ -123,22 +127,22 @@ void Hdf5Writer::write_attribute(const std::string& object, const std::string& n
   const Handle owner = H5Oopen(file_, absolute(object).c_str(), H5P_DEFAULT);
   const Handle space = space_of(count < 0 ? std::vector<Index>{} : std::vector<Index>{count});
   const Handle attribute = H5Acreate2(owner, name.c_str(), file_type(type), space, H5P_DEFAULT, H5P_DEFAULT);
-  if (!attribute.valid() || H5Awrite(attribute, memory_type(type), values) < 0) fail(object);
+  check(attribute.valid() && H5Awrite(attribute, memory_type(type), values) >= 0, object);
 }
 
 void Hdf5Writer::commit() {
   {
     const Quiet quiet;
-    const hid_t file = std::exchange(file_, -1);
-    if (H5Fclose(file) < 0) fail("");
+    const bool closed = H5Fclose(std::exchange(file_, -1)) >= 0;
+    check(closed, "");
   }
   output_.commit();
 }
 
-void Hdf5Writer::fail(const std::string& object) const {
-  const std::string reason = hdf5_reason();
-  throw Error(Errc::io, concat(caller_, ": cannot write ", object.empty() ? "" : absolute(object) + " of ",
-                               output_.target().string(), ": ", reason));
+// A full disk hides from HDF5, so the sink is asked even when HDF5 is content.
+void Hdf5Writer::check(bool ok, const std::string& object) const {
+  if (sink_->error != 0) output_.fail(std::strerror(sink_->error));
+  if (!ok) output_.fail((object.empty() ? "" : absolute(object) + ": ") + hdf5_reason());
 }
 
 }  // namespace monge::data

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,10 +41,10 @@ class Hdf5Writer {
   void write_array(const std::string& name, const std::vector<Index>& shape, ElementType type, const void* values);
   void write_attribute(const std::string& object, const std::string& name, ElementType type, Index count,
                        const void* values);
-  [[noreturn]] void fail(const std::string& object) const;
+  void check(bool ok, const std::string& object) const;
 
-  std::string caller_;
   AtomicFile output_;
+  std::unique_ptr<struct Hdf5Sink> sink_;
   std::int64_t file_ = -1;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -14,58 +15,80 @@
 namespace monge::data {
 namespace {
 
-struct Close {
-  void operator()(gzFile file) const { gzclose_r(file); }
-};
-
-// Bytes of a file, inflated when it is gzipped.
+// Bytes of a file, inflated when it is gzipped. Not by gzread, which forgives bytes after the end of the stream.
 class Source {
  public:
-  explicit Source(const std::filesystem::path& path) : path_(path) {
+  explicit Source(const std::filesystem::path& path) : path_(path), buffer_(1 << 17) {
     struct stat status = {};
     if (stat(path.c_str(), &status) != 0) fail(Errc::io, std::strerror(errno));
     if (!S_ISREG(status.st_mode)) fail(Errc::bad_file, "not a regular file");
-    file_.reset(gzopen(path.c_str(), "rb"));
-    if (!file_) fail(Errc::io, errno != 0 ? std::strerror(errno) : "out of memory");
-    gzbuffer(file_.get(), 1 << 17);
+    file_.reset(std::fopen(path.c_str(), "rb"));
+    if (!file_) fail(Errc::io, std::strerror(errno));
+    refill();
+    gzipped_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
+    if (gzipped_ && inflateInit2(&stream_, 15 + 16) != Z_OK) fail(Errc::out_of_memory, "no memory to inflate it");
   }
+  ~Source() { inflateEnd(&stream_); }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
 
   // Up to `size` bytes; fewer only at the end of an undamaged file.
-  std::size_t read(void* out, std::size_t size) {
+  std::size_t read(std::uint8_t* out, std::size_t size) {
     std::size_t done = 0;
-    while (done < size) {
-      const auto part = static_cast<unsigned>(std::min<std::size_t>(size - done, 1u << 30));
-      const int n = gzread(file_.get(), static_cast<char*>(out) + done, part);
-      if (n < 0) fail_by_zlib();
-      if (n == 0) break;
-      done += static_cast<std::size_t>(n);
+    while (done < size && !ended_) {
+      if (stream_.avail_in == 0) refill();
+      const std::size_t n = gzipped_ ? inflate_some(out + done, size - done) : copy_some(out + done, size - done);
+      done += n;
     }
-    if (done < size) check_end();
     return done;
   }
 
-  // Truncated or damaged streams are only seen once their end has been read.
-  void check_end() {
-    int error = Z_OK;
-    gzerror(file_.get(), &error);
-    if (error != Z_OK && error != Z_STREAM_END) fail_by_zlib();
-  }
-
   [[noreturn]] void fail(Errc code, const std::string& what) const {
-    throw Error(code, "read_idx: " + path_.string() + ": " + what);
+    throw Error(code, concat("read_idx: ", path_.string(), ": ", what));
   }
 
  private:
-  [[noreturn]] void fail_by_zlib() const {
-    int error = Z_OK;
-    const char* message = gzerror(file_.get(), &error);
-    if (error == Z_ERRNO) fail(Errc::io, std::strerror(errno));
-    if (error == Z_BUF_ERROR) fail(Errc::bad_file, "truncated gzip stream");
-    fail(Errc::bad_file, std::string("damaged gzip stream: ") + message);
+  void refill() {
+    stream_.next_in = buffer_.data();
+    stream_.avail_in = static_cast<unsigned>(std::fread(buffer_.data(), 1, buffer_.size(), file_.get()));
+    if (std::ferror(file_.get())) fail(Errc::io, std::strerror(errno));
   }
 
+  std::size_t copy_some(std::uint8_t* out, std::size_t size) {
+    const std::size_t n = std::min<std::size_t>(size, stream_.avail_in);
+    std::copy_n(stream_.next_in, n, out);
+    stream_.next_in += n;
+    stream_.avail_in -= static_cast<unsigned>(n);
+    ended_ = n == 0;
+    return n;
+  }
+
+  std::size_t inflate_some(std::uint8_t* out, std::size_t size) {
+    if (stream_.avail_in == 0) fail(Errc::bad_file, "truncated gzip stream");
+    const auto room = static_cast<unsigned>(std::min<std::size_t>(size, 1u << 30));
+    stream_.next_out = out;
+    stream_.avail_out = room;
+    const int result = inflate(&stream_, Z_NO_FLUSH);
+    if (result == Z_MEM_ERROR) fail(Errc::out_of_memory, "no memory to inflate it");
+    if (result != Z_OK && result != Z_STREAM_END)
+      fail(Errc::bad_file, concat("damaged gzip stream", stream_.msg ? concat(": ", stream_.msg) : ""));
+    if (result == Z_STREAM_END) {
+      ended_ = true;
+      if (stream_.avail_in == 0) refill();
+      if (stream_.avail_in > 0) fail(Errc::bad_file, "bytes after the end of the gzip stream");
+    }
+    return room - stream_.avail_out;
+  }
+
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
   std::filesystem::path path_;
-  std::unique_ptr<gzFile_s, Close> file_;
+  std::vector<unsigned char> buffer_;
+  std::unique_ptr<std::FILE, Close> file_;
+  z_stream stream_ = {};
+  bool gzipped_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace
@@ -82,15 +105,17 @@ IdxArray read_idx(const std::filesystem::path& path, std::uint64_t memory) {
   if (magic[3] < 1 || magic[3] > 4) bad("IDX rank ", int{magic[3]}, ", only 1 to 4 are read");
 
   IdxArray array;
-  std::uint64_t size = 1;
+  std::uint64_t product = 1, size = 1;
   for (int i = 0; i < magic[3]; ++i) {
     unsigned char d[4] = {};
     if (source.read(d, 4) < 4) bad("shorter than the header of an IDX file");
     const std::uint64_t n = std::uint64_t{d[0]} << 24 | std::uint64_t{d[1]} << 16 | std::uint64_t{d[2]} << 8 | d[3];
     array.shape.push_back(static_cast<Index>(n));
-    if (n > 0 && size > memory / n) bad("declares more than the limit of ", memory, " bytes");
-    size *= n;
+    if (n > 0 && product > memory / n) bad("declares more than the limit of ", memory, " bytes");
+    product *= std::max<std::uint64_t>(n, 1);  // a dimension of zero hides no absurd ones
+    if (n == 0) size = 0;
   }
+  if (size > 0) size = product;
 
   // Grow with what is really there: a short file that declares much takes no memory.
   while (array.values.size() < size) {
@@ -101,9 +126,8 @@ IdxArray read_idx(const std::filesystem::path& path, std::uint64_t memory) {
     const std::size_t n = source.read(array.values.data() + have, part);
     if (n < part) bad("has ", have + n, " bytes of values, its header declares ", size);
   }
-  unsigned char extra;
+  std::uint8_t extra = 0;
   if (source.read(&extra, 1) > 0) bad("has more values than the ", size, " its header declares");
-  source.check_end();
   return array;
 }
 

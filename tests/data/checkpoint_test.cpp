@@ -87,8 +87,7 @@ TEST(Checkpoint, MayBeBare) {
 TEST(Checkpoint, ManyTensorsKeepTheirOrder) {
   const TemporaryFolder folder;
   Checkpoint saved;
-  for (int i = 0; i < 300; ++i)
-    saved.groups["weights"].push_back({"t" + std::to_string(i * 7919 % 300), {2}, {float(i), 1}});
+  for (int i = 0; i < 300; ++i) saved.groups["weights"].push_back({concat("t", i * 7919 % 300), {2}, {float(i), 1}});
   save_checkpoint(saved, folder / "a.h5");
   expect_same(saved, load_checkpoint(folder / "a.h5"));
 }
@@ -153,8 +152,10 @@ TEST(Checkpoint, FullDiskLeavesTheOldFileAndNothingElse) {
   EXPECT_EQ(read_bytes(folder / "a.h5"), before);
   EXPECT_EQ(folder.files().size(), 1u);
   EXPECT_EQ(open_descriptors(), descriptors);
-  save_checkpoint(checkpoint, folder / "a.h5");
-  expect_same(checkpoint, load_checkpoint(folder / "a.h5"));
+  for (int i = 0; i < 20; ++i) {  // HDF5 is none the worse for it
+    save_checkpoint(checkpoint, folder / "a.h5");
+    expect_same(checkpoint, load_checkpoint(folder / "a.h5"));
+  }
 }
 
 TEST(Checkpoint, KilledWhileSavingIsAlwaysWhole) {
