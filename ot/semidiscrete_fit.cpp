@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "monge/ot/moments.h"
+#include "monge/ot/recombine.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -61,12 +63,10 @@ ScoreScale score_scale(const SemidualProblem& problem, const Rng& rng, const Con
   return scale;
 }
 
-// Where the semidual's maximum would be if every atom met its own independent Gaussian scores: the extreme-value level
-// of N draws, or above the freezing temperature of that random-energy model its free energy.
-double start_value(double mean, double deviation, double b, double epsilon) {
-  const double freezing = std::sqrt(std::max(1e-12, 2 * std::log(1 / b)));
-  if (epsilon > deviation / freezing) return -mean - 0.5 * deviation * deviation / epsilon;
-  return -mean - deviation * upper_quantile(b) + (epsilon > 0 ? -epsilon * std::log(b) : 0.0);
+double root_mean_square(const std::vector<double>& values) {
+  double sum = 0;
+  for (double value : values) sum += value * value;
+  return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
 void recentre(std::vector<double>& v, const std::vector<double>& b) {
@@ -75,33 +75,70 @@ void recentre(std::vector<double>& v, const std::vector<double>& b) {
   for (double& value : v) value -= mean;
 }
 
+// Where the semidual's maximum would be if every atom met its own independent Gaussian scores: the extreme-value level
+// of N draws, or above the freezing temperature of that random-energy model its free energy.
+std::vector<double> extreme_start(const SemidualProblem& problem, const ScoreScale& scale) {
+  const double epsilon = problem.epsilon;
+  std::vector<double> v(scale.mean.size());
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    const double b = problem.atoms.b[j], deviation = scale.deviation[j];
+    const double freezing = std::sqrt(std::max(1e-12, 2 * std::log(1 / b)));
+    v[j] = epsilon > deviation / freezing ? -0.5 * deviation * deviation / epsilon
+                                          : -deviation * upper_quantile(b) - epsilon * std::log(b);
+    v[j] -= scale.mean[j];
+  }
+  recentre(v, problem.atoms.b);
+  return v;
+}
+
+// Where it would be between isotropic Gaussians: better where dimensions are few and scores far from independent.
+std::vector<double> quadratic_start(const SemidualProblem& problem, const ScoreScale& scale) {
+  const double spread = root_mean_square(scale.deviation) / std::sqrt(static_cast<double>(problem.atoms.dimensions()));
+  std::vector<double> v(scale.mean.size());
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    v[j] = -0.5 * scale.deviation[j] * scale.deviation[j] / std::max(spread, 1e-300) - scale.mean[j];
+  }
+  recentre(v, problem.atoms.b);
+  return v;
+}
+
 // The ascent itself: per-atom steps, damped as 1/S, and an average weighted by S, S being the samples per atom so far.
 class Ascent {
  public:
-  Ascent(const SemidualProblem& problem, const ScoreScale& scale)
-      : problem_(problem), v_(problem.atoms.b.size()), step_(v_.size()), sum_(v_.size(), 0.0) {
-    double rms = 0;
-    for (double s : scale.deviation) rms += s * s / static_cast<double>(v_.size());
-    const double floor = 0.1 * std::sqrt(rms);
+  Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end)
+      : problem_(problem),
+        expected_end_(expected_end),
+        v_(extreme_start(problem, scale)),
+        step_(v_.size()),
+        sum_(v_.size()) {
+    const double floor = 0.1 * root_mean_square(scale.deviation);
     for (std::size_t j = 0; j < v_.size(); ++j) {
       const double b = problem.atoms.b[j];
-      const double rarity = std::sqrt(std::max(1.0, 2 * std::log(1 / b)));
-      v_[j] = start_value(scale.mean[j], scale.deviation[j], b, problem.epsilon);
-      step_[j] = std::hypot(std::max(scale.deviation[j], floor) / rarity, problem.epsilon);
+      step_[j] = std::max(scale.deviation[j], floor) / std::sqrt(std::max(1.0, 2 * std::log(1 / b)));
+      mean_step_ += step_[j] / static_cast<double>(v_.size());
     }
-    recentre(v_, problem.atoms.b);
   }
 
-  void update(const BatchMass& batch) {
+  void start_from(std::vector<double> v) { v_ = std::move(v); }
+
+  // `gap`: mean distance between a row's best and second best score.
+  void update(const BatchMass& batch, double gap) {
     const auto n = static_cast<double>(v_.size());
     const double per_atom = static_cast<double>(batch.rows) / n;
     samples_ += per_atom;
     const bool early = samples_ <= 4;
-    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples_);
+    // 1/S is best where every direction of v has converged by the expected end. In low dimension long waves over many
+    // cells have not; slower decay, with the average, then serves them.
+    const double late = std::sqrt(std::max(1.0, samples_ / expected_end_));
+    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples_ * late);
+    // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
+    // loses all its mass within a few gaps.
+    const double crowding = std::min(1.0, 4 * gap / mean_step_);
     for (std::size_t j = 0; j < v_.size(); ++j) {
       const double expected = problem_.atoms.b[j] * static_cast<double>(batch.rows);
       const double gain = early ? 1.0 : std::min(1 + 1 / expected, 1 + 1 / per_atom);
-      v_[j] += damping * gain * step_[j] * std::log((expected + 1) / (batch.mass[j] + 1));
+      v_[j] += damping * gain * std::hypot(crowding * step_[j], problem_.epsilon) *
+               std::log((expected + 1) / (batch.mass[j] + 1));
     }
     recentre(v_, problem_.atoms.b);
     if (early && per_atom < 1) return;
@@ -117,16 +154,13 @@ class Ascent {
     return mean;
   }
   double samples() const { return samples_; }
-  double mean_step() const {
-    double mean = 0;
-    for (double s : step_) mean += s / static_cast<double>(step_.size());
-    return mean;
-  }
+  double mean_step() const { return mean_step_; }
 
  private:
   const SemidualProblem& problem_;
+  double expected_end_;
   std::vector<double> v_, step_, sum_;
-  double samples_ = 0, weight_ = 0;
+  double mean_step_ = 0, samples_ = 0, weight_ = 0;
 };
 
 // The error of the averaged potentials falls as 1/S, so checks made at different S estimate one constant together.
@@ -135,6 +169,14 @@ struct Decay {
   void add(double chi2, double samples) { sum += chi2 * samples, ++count; }
   double at(double samples) const { return sum / count / samples; }
 };
+
+// The temperature of the fit at epsilon = 0, in mean gaps between best and second best. Half a gap nearly halves the
+// variance for a bias of the chi-square below 0.01, which grows as the fourth power: less for a sharper tolerance, and
+// less again once the end was to be expected.
+double smoothing(double tolerance, double samples) {
+  return 0.5 * std::pow(std::min(1.0, tolerance / 0.05), 0.25) *
+         std::sqrt(std::min(1.0, 2 / (tolerance * std::max(1.0, samples))));
+}
 
 // Recombination is exact for the standard normal alone. More rounds where a GEMM row is dearer, fewer where the batch
 // is too small to leave several independent groups.
@@ -157,79 +199,121 @@ std::vector<float> score_biases(const SemidualProblem& problem, const std::vecto
   return biases;
 }
 
+namespace {
+
+// Assigns batches under the temperature that the fit has come to, and counts what that takes.
+class Assigner {
+ public:
+  Assigner(const SemidualProblem& problem, const SemidiscreteOptions& options, double gap, Fit& fit)
+      : problem_(problem), options_(options), fit_(fit), gap_(gap) {
+    const auto n = static_cast<double>(problem.atoms.size());
+    batch_rows_ = static_cast<Index>(std::max(8.0 * group_rows, 0.5 * n));
+    plan_.rounds = rounds_for(problem, static_cast<double>(batch_rows_));
+    fit_noise_ = Rng{options.seed}.substream(1), check_noise_ = Rng{options.seed}.substream(2);
+  }
+
+  // One batch of the ascent, softened at epsilon = 0 by a temperature in proportion to the measured gap.
+  BatchMass batch(const std::vector<double>& v, double samples) {
+    BatchMass result = assign(v, batch_rows_, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
+    if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
+    measured_ |= result.mean_gap > 0;
+    return result;
+  }
+
+  // Chi-square of the marginal that v gives, with a standard error of a tenth of the tolerance.
+  double check(const std::vector<double>& v) {
+    const double tolerance = options_.tolerance;
+    const double rows = samples_for_error(static_cast<double>(problem_.atoms.size()), tolerance, tolerance / 10);
+    return assign(v, static_cast<Index>(std::ceil(rows)), 0, check_noise_, check_row_).chi2;
+  }
+
+  double gap() const { return gap_; }
+
+ private:
+  BatchMass assign(const std::vector<double>& v, Index rows, double smooth, const Rng& rng, std::uint64_t& row) {
+    const double target = problem_.epsilon;
+    plan_.epsilon = target > 0 ? target : smooth;
+    plan_.window = target > 0 ? 12 * target : 4 * smooth;
+    const std::vector<float> biases = score_biases(problem_, v);
+    BatchMass result = assign_batch(problem_, biases, rows, plan_, rng, row, options_.context);
+    if (target > 0 && !plan_.dense && result.crowded > 0.01) {
+      plan_.dense = true;
+      count(result);
+      result = assign_batch(problem_, biases, rows, plan_, rng, row, options_.context);
+    }
+    count(result);
+    return result;
+  }
+
+  void count(const BatchMass& batch) {
+    fit_.samples += static_cast<double>(batch.rows) / static_cast<double>(problem_.atoms.size());
+    fit_.gemm_rows += static_cast<double>(batch.gemm_rows) / static_cast<double>(problem_.atoms.size());
+  }
+
+  const SemidualProblem& problem_;
+  const SemidiscreteOptions& options_;
+  Fit& fit_;
+  BatchPlan plan_;
+  Index batch_rows_ = 0;
+  double gap_;
+  bool measured_ = false;
+  Rng fit_noise_, check_noise_;
+  std::uint64_t fit_row_ = 0, check_row_ = 0;
+};
+
+}  // namespace
+
 Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options) {
   const auto start = Clock::now();
   const auto n = static_cast<double>(problem.atoms.size());
-  Fit fit;
-  if (problem.atoms.size() == 1) return {{0.0}, Status::converged};
-
-  const Rng root{options.seed};
-  const Rng fit_noise = root.substream(1), check_noise = root.substream(2);
-  const ScoreScale scale = score_scale(problem, root.substream(3), options.context);
-  Ascent ascent(problem, scale);
-
-  const Index batch_rows = static_cast<Index>(std::max(64.0 * 8, 0.5 * n));
-  BatchPlan plan{.rounds = rounds_for(problem, static_cast<double>(batch_rows))};
-  double gap = ascent.mean_step();  // E[best - second] of Gaussian scores, until it is measured
-  const double budget = options.max_samples_per_atom > 0 ? options.max_samples_per_atom : std::max(400.0, 4e7 / n);
-
-  // A check has a standard error of a tenth of the tolerance; one is worth making when the error ought to be there.
   const double tolerance = options.tolerance;
-  const Index check_rows = static_cast<Index>(std::ceil(samples_for_error(n, tolerance, tolerance / 10)));
-  double next_check = std::max(6.0, 1.2 / tolerance), expected_end = 2 / tolerance;
-  std::uint64_t fit_row = 0, check_row = 0;
+  Fit fit;
+  if (problem.atoms.size() == 1) {
+    fit.v = {0.0};
+    fit.status = Status::converged;
+    return fit;
+  }
+  const ScoreScale scale = score_scale(problem, Rng{options.seed}.substream(3), options.context);
+  double expected_end = 2 / tolerance, next_check = std::max(6.0, 1.2 / tolerance);
+  Ascent ascent(problem, scale, expected_end);
+  Assigner assigner(problem, options, ascent.mean_step(), fit);  // the gap of Gaussian scores, until it is measured
   Decay decay;
+  const double budget =
+      options.max_samples_per_atom > 0 ? options.max_samples_per_atom : std::max(400.0, 20 / tolerance) + 1e6 / n;
 
-  const auto assign = [&](const std::vector<double>& v, Index rows, bool smooth, const Rng& rng, std::uint64_t& row) {
-    const double target = problem.epsilon;
-    plan.epsilon = target > 0 ? target : (smooth ? 0.5 * gap : 0.0);
-    plan.window = target > 0 ? 12 * target : 4 * plan.epsilon;
-    BatchMass batch = assign_batch(problem, score_biases(problem, v), rows, plan, rng, row, options.context);
-    if (target > 0 && !plan.dense && batch.crowded > 0.01) {
-      plan.dense = true;
-      batch = assign_batch(problem, score_biases(problem, v), rows, plan, rng, row, options.context);
-    }
-    fit.samples += static_cast<double>(batch.rows) / n;
-    fit.gemm_rows += static_cast<double>(batch.gemm_rows) / n;
-    return batch;
-  };
-
+  if (problem.atoms.dimensions() <= 16 && problem.epsilon == 0) {
+    std::vector<double> other = quadratic_start(problem, scale);
+    if (assigner.batch(other, 0).chi2 < assigner.batch(ascent.current(), 0).chi2) ascent.start_from(std::move(other));
+  }
   for (;;) {
-    const BatchMass batch = assign(ascent.current(), batch_rows, true, fit_noise, fit_row);
-    if (batch.mean_gap > 0) gap = 0.5 * (gap + batch.mean_gap);
-    ascent.update(batch);
+    const BatchMass batch = assigner.batch(ascent.current(), ascent.samples());
+    ascent.update(batch, assigner.gap());
 
     fit.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const SemidiscreteStep step{fit.samples, batch.chi2, fit.seconds, false,
-                                std::min(1.0, ascent.samples() / expected_end)};
-    if (options.on_step && !options.on_step(step)) {
-      fit.status = Status::stopped_by_caller;
-      break;
-    }
-    if (!std::isfinite(batch.chi2)) {
-      fit.status = Status::numerical_failure;
-      break;
-    }
-    if (fit.samples >= budget) {
-      fit.status = Status::iteration_limit;
-      break;
-    }
-    if (options.max_seconds > 0 && fit.seconds >= options.max_seconds) {
-      fit.status = Status::time_limit;
-      break;
-    }
-    if (ascent.samples() < next_check) continue;
+    const bool go_on =
+        !options.on_step || options.on_step({.samples_per_atom = fit.samples,
+                                             .chi2 = batch.chi2,
+                                             .seconds = fit.seconds,
+                                             .progress = std::min(1.0, ascent.samples() / expected_end)});
+    const auto stop = [&]() -> std::optional<Status> {
+      if (!go_on) return Status::stopped_by_caller;
+      if (!std::isfinite(batch.chi2)) return Status::numerical_failure;
+      if (options.max_seconds > 0 && fit.seconds >= options.max_seconds) return Status::time_limit;
+      if (fit.samples >= budget) return Status::iteration_limit;
+      if (ascent.samples() < next_check) return std::nullopt;
 
-    const BatchMass check = assign(ascent.average(), check_rows, false, check_noise, check_row);
-    decay.add(check.chi2, ascent.samples());
-    const double chi2 = decay.at(ascent.samples());
-    const double goal = 0.9 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
-    if (chi2 <= goal) {
-      fit.status = Status::converged;
-      break;
-    }
-    expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.05, 2.0);
-    next_check = std::min(expected_end, 1.5 * ascent.samples());
+      const double latest = assigner.check(ascent.average());
+      decay.add(latest, ascent.samples());
+      const double chi2 = decay.at(ascent.samples());
+      const double goal = 0.9 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
+      if (chi2 <= goal && latest <= 0.9 * tolerance) return Status::converged;
+      expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.05, 2.0);
+      next_check = std::min(expected_end, 1.5 * ascent.samples());
+      return std::nullopt;
+    }();
+    if (!stop) continue;
+    fit.status = *stop;
+    break;
   }
   fit.v = ascent.average();
   recentre(fit.v, problem.atoms.b);

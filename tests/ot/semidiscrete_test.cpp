@@ -1,0 +1,274 @@
+#include "monge/ot/semidiscrete.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "monge/ot/core/error.h"
+#include "monge/ot/matcher.h"
+
+namespace monge::ot {
+namespace {
+
+Matrix<float> normal_cloud(Index n, Index d, std::uint64_t seed, float scale = 1, float shift = 0) {
+  Matrix<float> y(n, d);
+  fill_normal(Rng{seed}, 0, {y.data(), n * d});
+  for (Index i = 0; i < n * d; ++i) y.data()[i] = scale * y.data()[i] + shift;
+  return y;
+}
+
+double normal_quantile(double p) {
+  double low = -40, high = 40;
+  for (int i = 0; i < 200; ++i) {
+    const double mid = 0.5 * (low + high);
+    (0.5 * std::erfc(-mid * M_SQRT1_2) < p ? low : high) = mid;
+  }
+  return 0.5 * (low + high);
+}
+
+double normal_density(double z) { return std::exp(-0.5 * z * z) / std::sqrt(2 * M_PI); }
+
+// N(0,1) to weighted atoms on a line: the cells are the quantile intervals of the cumulated weights. With c = -x y the
+// cost is -sum_j y_j (phi(z_{j-1}) - phi(z_j)), and neighbouring potentials differ by (y_j - y_{j+1}) z_j.
+struct Line {
+  std::vector<double> z;  // inner boundaries
+  double cost = 0;
+
+  Line(const std::vector<float>& y, const std::vector<double>& b) {
+    double cumulated = 0, previous = 0;
+    for (std::size_t j = 0; j < y.size(); ++j) {
+      cumulated += b[j];
+      const bool last = j + 1 == y.size();
+      if (!last) z.push_back(normal_quantile(cumulated));
+      const double density = last ? 0.0 : normal_density(z.back());
+      cost -= y[j] * (previous - density);
+      previous = density;
+    }
+  }
+};
+
+TEST(Semidiscrete, OneDimensionMatchesTheQuantileSolution) {
+  const std::vector<float> y = {-2.0f, -0.5f, 0.1f, 0.9f, 1.4f, 3.0f};
+  const std::vector<double> b = {0.1, 0.25, 0.05, 0.3, 0.2, 0.1};
+  const Line exact(y, b);
+  const SemidiscreteResult r = semidiscrete({y.data(), 6, 1}, b, {.tolerance = 1e-3, .seed = 3});
+  ASSERT_EQ(r.status, Status::converged);
+  EXPECT_LE(r.marginal.upper, 1e-3 * 1.3);
+  for (std::size_t j = 0; j + 1 < y.size(); ++j) {
+    const double boundary = (r.potentials.g[j] - r.potentials.g[j + 1]) / (y[j + 1] - y[j]);
+    EXPECT_NEAR(boundary, exact.z[j], 0.03) << j;
+  }
+  EXPECT_EQ(r.certificate.kind, Certificate::Kind::confidence);
+  EXPECT_LE(r.certificate.lower, exact.cost);
+  EXPECT_GE(r.certificate.upper, exact.cost);
+  EXPECT_LT(r.certificate.upper - r.certificate.lower, 0.03 * std::abs(exact.cost));
+}
+
+TEST(Semidiscrete, SquaredEuclideanIsTheSameProblemInOtherUnits) {
+  const std::vector<float> y = {4.0f, 5.5f, 7.0f, 7.2f};
+  const std::vector<double> b = {0.4, 0.3, 0.2, 0.1};
+  const Line exact(y, b);
+  double cost = 1 + 2 * exact.cost;  // E x^2 + sum b y^2 - 2 E<x, T(x)>
+  for (std::size_t j = 0; j < y.size(); ++j) cost += b[j] * y[j] * y[j];
+  const SemidiscreteResult r =
+      semidiscrete({y.data(), 4, 1}, b, {.cost = Cost::squared_euclidean, .tolerance = 2e-3, .seed = 1});
+  ASSERT_EQ(r.status, Status::converged);
+  EXPECT_NEAR(r.cost, cost, 0.01 * cost);
+  EXPECT_LE(r.certificate.lower, cost);
+  EXPECT_GE(r.certificate.upper, cost);
+  for (std::size_t j = 0; j + 1 < y.size(); ++j) {  // |x - y_j|^2 - g_j = |x - y_j+1|^2 - g_j+1 at the boundary
+    const auto [p, q] = std::pair<double, double>(y[j], y[j + 1]);
+    const double boundary = (q * q - p * p - r.potentials.g[j + 1] + r.potentials.g[j]) / (2 * (q - p));
+    EXPECT_NEAR(boundary, exact.z[j], 0.03) << j;
+  }
+}
+
+struct FitCase {
+  const char* name;
+  Index n, d;
+  double epsilon;
+  Index pca;
+  bool weighted;
+};
+
+class Fits : public testing::TestWithParam<FitCase> {};
+
+// The stated interval against the marginal of the matcher on noise the fit has never seen.
+TEST_P(Fits, ReachTheToleranceOnFreshNoise) {
+  const FitCase c = GetParam();
+  Matrix<float> y = normal_cloud(c.n, c.d, 5);
+  for (Index i = 0; i < c.n; ++i) {
+    for (Index k = 0; k < c.d; ++k)
+      y(i, k) = y(i, k) * (1 + static_cast<float>(i % 5)) / std::sqrt(1.0f + static_cast<float>(k)) + 7;
+  }
+  std::vector<double> b;
+  for (Index j = 0; c.weighted && j < c.n; ++j) b.push_back(std::exp(std::sin(static_cast<double>(j))));
+  SemidiscreteOptions options{.epsilon = c.epsilon, .pca = c.pca, .seed = 9};
+  const SemidiscreteResult r = semidiscrete(y.view(), b, options);
+  ASSERT_EQ(r.status, Status::converged);
+  EXPECT_LE(r.marginal.upper, 0.056);  // the interval's end has a spread of its own
+  EXPECT_LE(r.certificate.lower, r.certificate.upper);
+  EXPECT_GT(r.samples_per_atom, r.gemm_rows_per_atom * 0.999);
+  const auto matcher = pass_matcher(y.view(), r.potentials);
+  const MarginalError fresh = marginal_error(*matcher, c.n, c.d, 40000, 1234, b);
+  EXPECT_LE(fresh.lower, r.marginal.upper);
+  EXPECT_GE(fresh.upper, r.marginal.lower);
+  EXPECT_LE(fresh.chi2, 0.06);
+}
+
+INSTANTIATE_TEST_SUITE_P(Problems, Fits,
+                         testing::Values(FitCase{"plain", 1500, 16, 0, 0, false},
+                                         FitCase{"weights", 800, 8, 0, 0, true}, FitCase{"pca", 1000, 40, 0, 10, false},
+                                         FitCase{"two", 2, 3, 0, 0, false},
+                                         FitCase{"small_epsilon", 700, 12, 0.2, 0, false},
+                                         FitCase{"large_epsilon", 500, 6, 8.0, 0, true}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(Semidiscrete, OtherSourceLaws) {
+  // Uniform on [0, 1)^2, far from centred and from normal.
+  const SourceLaw uniform = [](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    for (Index i = 0; i < out.rows; ++i) {
+      const Rng::Block w = rng.bits(first + static_cast<std::uint64_t>(i));
+      for (Index k = 0; k < out.cols; ++k) out(i, k) = Rng::uniform(w.w[k]);
+    }
+  };
+  Matrix<float> y = normal_cloud(300, 2, 8, 0.2f, 3.0f);
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, {.cost = Cost::squared_euclidean, .seed = 2}, uniform);
+  ASSERT_EQ(r.status, Status::converged);
+  const auto matcher = pass_matcher(y.view(), r.potentials);
+  const MarginalError fresh = marginal_error(*matcher, 300, 2, 60000, 77, {}, uniform);
+  EXPECT_LE(fresh.chi2, 0.055);
+  EXPECT_LE(r.certificate.lower, r.cost);  // T(x) is nearly optimal
+  EXPECT_GE(r.certificate.upper, r.cost * 0.98);
+}
+
+TEST(Semidiscrete, DuplicatesShareTheirMassAndZeroWeightsGetNone) {
+  Matrix<float> y = normal_cloud(60, 4, 3);
+  for (Index k = 0; k < 4; ++k) y(10, k) = y(11, k) = y(12, k) = y(0, k);
+  std::vector<double> b(60, 1.0);
+  b[20] = 0;
+  b[11] = 3;
+  const SemidiscreteResult r = semidiscrete(y.view(), b, {.tolerance = 0.02, .seed = 4});
+  EXPECT_EQ(r.merged, 3);
+  EXPECT_EQ(r.dropped, 1);
+  EXPECT_EQ(r.potentials.g[20], -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(r.potentials.g[0], r.potentials.g[12]);
+  const auto matcher = pass_matcher(y.view(), r.potentials);
+  const Index samples = 100000;
+  Matrix<float> x = normal_cloud(samples, 4, 99);
+  std::vector<std::int32_t> partner(samples);
+  matcher->match(x.view(), Rng{5}, 0, partner);
+  std::vector<double> counts(60, 0.0);
+  for (std::int32_t j : partner) counts[static_cast<std::size_t>(j)] += 1;
+  EXPECT_EQ(counts[20], 0);
+  for (std::size_t j : {0u, 10u, 12u}) EXPECT_NEAR(counts[j] / counts[11], 1.0 / 3, 0.03) << j;
+}
+
+TEST(Semidiscrete, OneAtomIsTrivial) {
+  const std::vector<float> y = {3.0f, -1.0f};
+  const SemidiscreteResult r = semidiscrete({y.data(), 1, 2}, {}, {});
+  EXPECT_EQ(r.status, Status::converged);
+  EXPECT_NEAR(r.marginal.chi2, 0, 1e-12);
+  EXPECT_NEAR(r.cost, 0, 1e-6);  // the mean of -<x, y> is zero
+}
+
+TEST(Semidiscrete, SameBitsAtOneAndTwoThreads) {
+  const Matrix<float> y = normal_cloud(900, 12, 2);
+  for (const double epsilon : {0.0, 3.0}) {
+    const auto one = semidiscrete(y.view(), {}, {.epsilon = epsilon, .seed = 1, .context = {.threads = 1}});
+    const auto two = semidiscrete(y.view(), {}, {.epsilon = epsilon, .seed = 1, .context = {.threads = 2}});
+    EXPECT_EQ(one.potentials.g, two.potentials.g);
+    EXPECT_EQ(one.marginal.chi2, two.marginal.chi2);
+    EXPECT_EQ(one.certificate.upper, two.certificate.upper);
+  }
+}
+
+TEST(Semidiscrete, FaissFlatAgreesAndApproximateRecallIsMeasured) {
+  const Matrix<float> y = normal_cloud(2000, 24, 6);
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = 6});
+  const auto exact = pass_matcher(y.view(), r.potentials);
+  EXPECT_GT(recall(*faiss_matcher(y.view(), r.potentials), *exact, 24, 2000, 1), 0.999);
+  const double ivf =
+      recall(*faiss_matcher(y.view(), r.potentials, {.index = FaissIndex::ivf, .probes = 1}), *exact, 24, 2000, 1);
+  EXPECT_GT(ivf, 0.02);
+  EXPECT_LT(ivf, 0.98);
+  const double hnsw = recall(*faiss_matcher(y.view(), r.potentials, {.index = FaissIndex::hnsw}), *exact, 24, 2000, 1);
+  EXPECT_GT(hnsw, 0.5);
+}
+
+TEST(Semidiscrete, StopsWhenAsked) {
+  const Matrix<float> y = normal_cloud(500, 5, 1);
+  int calls = 0;
+  SemidiscreteOptions options;
+  options.on_step = [&](const SemidiscreteStep&) { return ++calls < 3; };
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, options);
+  EXPECT_EQ(r.status, Status::stopped_by_caller);
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(r.certificate.kind, Certificate::Kind::none);
+  EXPECT_EQ(r.potentials.g.size(), 500u);
+  options.on_step = {};
+  options.max_samples_per_atom = 3;
+  EXPECT_EQ(semidiscrete(y.view(), {}, options).status, Status::iteration_limit);
+}
+
+TEST(Semidiscrete, ExtremeScalesStayFinite) {
+  for (const float scale : {1e-18f, 1e15f}) {
+    const Matrix<float> y = normal_cloud(300, 6, 4, scale);
+    const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = 1});
+    EXPECT_EQ(r.status, Status::converged) << scale;
+    for (double g : r.potentials.g) ASSERT_TRUE(std::isfinite(g));
+  }
+}
+
+void expect_error(Errc code, const std::string& part, const std::function<void()>& call) {
+  try {
+    call();
+    ADD_FAILURE() << "no error about " << part;
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), code) << e.what();
+    EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+  }
+}
+
+TEST(Semidiscrete, RefusesBadInput) {
+  Matrix<float> y = normal_cloud(20, 3, 1);
+  expect_error(Errc::invalid_argument, "empty", [&] { semidiscrete({y.data(), 0, 3}); });
+  expect_error(Errc::invalid_argument, "19 weights for 20",
+               [&] { semidiscrete(y.view(), std::vector<double>(19, 1.0)); });
+  std::vector<double> b(20, 1.0);
+  b[7] = -1;
+  expect_error(Errc::invalid_argument, "weight 7", [&] { semidiscrete(y.view(), b); });
+  b[7] = std::nan("");
+  expect_error(Errc::not_finite, "weight 7", [&] { semidiscrete(y.view(), b); });
+  expect_error(Errc::invalid_argument, "all weights are zero",
+               [&] { semidiscrete(y.view(), std::vector<double>(20, 0.0)); });
+  expect_error(Errc::invalid_argument, "epsilon", [&] { semidiscrete(y.view(), {}, {.epsilon = -1}); });
+  expect_error(Errc::invalid_argument, "tolerance", [&] { semidiscrete(y.view(), {}, {.tolerance = 0}); });
+  expect_error(Errc::invalid_argument, "pca", [&] { semidiscrete(y.view(), {}, {.pca = 4}); });
+  y(13, 2) = std::numeric_limits<float>::infinity();
+  expect_error(Errc::not_finite, "row 13, column 2", [&] { semidiscrete(y.view()); });
+  y(13, 2) = 0;
+  const SourceLaw broken = [](const Rng&, std::uint64_t, MatrixView<float> out) {
+    for (Index i = 0; i < out.rows; ++i) std::fill_n(out.row(i), out.cols, std::nanf(""));
+  };
+  expect_error(Errc::not_finite, "source", [&] { semidiscrete(y.view(), {}, {}, broken); });
+}
+
+TEST(Matcher, RefusesWhatDoesNotFit) {
+  const Matrix<float> y = normal_cloud(50, 3, 1);
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, {.epsilon = 0.5});
+  expect_error(Errc::invalid_argument, "pass_matcher", [&] { faiss_matcher(y.view(), r.potentials); });
+  expect_error(Errc::invalid_argument, "50 potentials for 40 atoms",
+               [&] { pass_matcher(y.view().rows_from(0, 40), r.potentials); });
+  const auto matcher = pass_matcher(y.view(), r.potentials);
+  std::vector<std::int32_t> partner(2);
+  const Matrix<float> x = normal_cloud(2, 4, 1);
+  expect_error(Errc::invalid_argument, "4 dimensions", [&] { matcher->match(x.view(), Rng{}, 0, partner); });
+}
+
+}  // namespace
+}  // namespace monge::ot
