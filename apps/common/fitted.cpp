@@ -1,0 +1,94 @@
+#include "monge/apps/common/fitted.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+#include <memory>
+
+#include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/progress.h"
+#include "monge/ot/core/error.h"
+
+namespace monge::apps {
+namespace {
+
+// Data files and solvers each have a plain struct for a basis, since neither layer knows the other.
+template <class To, class From>
+To copy_basis(const From& from) {
+  To to;
+  to.basis = Matrix<float>(from.basis.rows(), from.basis.cols());
+  std::copy_n(from.basis.data(), from.basis.rows() * from.basis.cols(), to.basis.data());
+  to.mean = from.mean;
+  to.variance = from.variance;
+  to.total_variance = from.total_variance;
+  return to;
+}
+
+ot::Cost parse_cost(const std::string& name) {
+  for (const ot::Cost cost : {ot::Cost::negative_dot, ot::Cost::squared_euclidean}) {
+    if (name == ot::to_string(cost)) return cost;
+  }
+  throw Error(Errc::bad_file, concat("potentials: unknown cost '", name, "'"));
+}
+
+}  // namespace
+
+data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::string& dataset_digest, Index dimensions,
+                             std::uint64_t seed) {
+  const ot::SemidiscretePotentials& potentials = result.potentials;
+  data::PotentialsFile file;
+  file.g = potentials.g;
+  file.b = potentials.b;
+  if (potentials.pca) file.pca = copy_basis<data::PcaBasis>(*potentials.pca);
+  file.dims = potentials.pca ? potentials.pca->dimensions() : dimensions;
+  file.cost = ot::to_string(potentials.cost);
+  file.epsilon = potentials.epsilon;
+  file.source_law = "standard_normal";
+  file.dataset_digest = dataset_digest;
+  file.samples_per_atom = result.samples_per_atom;
+  file.gemm_rows_per_atom = result.gemm_rows_per_atom;
+  const bool checked = result.marginal.samples > 0;
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  file.chi2 = checked ? result.marginal.chi2 : unknown;
+  file.chi2_lower = checked ? result.marginal.lower : unknown;
+  file.chi2_upper = checked ? result.marginal.upper : unknown;
+  file.check_samples = static_cast<std::uint64_t>(result.marginal.samples);
+  file.seed = seed;
+  file.seconds = result.seconds;
+  file.check_seconds = result.check_seconds;
+  file.plan_cost = checked ? result.cost : unknown;
+  file.certificate = result.certificate;
+  file.status = result.status;
+  return file;
+}
+
+ot::SemidiscretePotentials to_potentials(const data::PotentialsFile& file) {
+  ot::SemidiscretePotentials potentials;
+  potentials.cost = parse_cost(file.cost);
+  potentials.epsilon = file.epsilon;
+  potentials.g = file.g;
+  potentials.b = file.b;
+  if (file.pca) potentials.pca = copy_basis<ot::Pca>(*file.pca);
+  return potentials;
+}
+
+ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options) {
+  std::unique_ptr<Progress> progress;
+  bool checking = false;
+  options.on_step = [&](const ot::SemidiscreteStep& step) {
+    if (!progress || step.checking != checking) {
+      checking = step.checking;
+      progress.reset();  // closes its line before the next one opens
+      progress = std::make_unique<Progress>(checking ? "check" : "fit", "", 1.0);
+    }
+    char note[64] = "";
+    if (!checking) std::snprintf(note, sizeof note, "%.1f noise per atom, chi2 %.3f", step.samples_per_atom, step.chi2);
+    progress->update(step.progress, note);
+    return !interrupted();
+  };
+  ot::SemidiscreteResult result = ot::semidiscrete(y, {}, options);
+  if (progress) progress->finish();
+  return result;
+}
+
+}  // namespace monge::apps
