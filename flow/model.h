@@ -20,7 +20,7 @@ struct ModelOptions {
   Index width = 512;          // of the residual stream; cost grows with its square
   Index blocks = 4;           // residual blocks, two linear layers each
   Index time_features = 64;   // cosines and sines of t; even
-  double max_frequency = 64;  // the largest angular frequency of the time features; the smallest is 1
+  double max_frequency = 16;  // the largest angular frequency of the time features; the smallest is 1
   Prediction prediction = Prediction::data;
   Path path = Path::linear;
   double sigma_floor = 0.05;  // Prediction::data: sigma(t) is not taken smaller where it divides

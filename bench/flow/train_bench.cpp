@@ -1,9 +1,12 @@
 // A training step of the model for 28 x 28 images: milliseconds a step, and the time its products take on their own.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
+#include <vector>
 
 #include "monge/flow/train.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/core/random.h"
 
 namespace {
@@ -27,7 +30,7 @@ class Products {
     const nn::Program<float> program(graph, {objective.loss}, gradients);
     for (const nn::Step& step : program.steps()) {
       const nn::Node& n = graph.nodes()[static_cast<std::size_t>(step.node)];
-      if (n.op != nn::Op::multiply && n.op == nn::Op::matmul) {
+      if (step.activation < 0 && n.op == nn::Op::matmul) {
         const auto operand = [&](int k) { return random(graph.nodes()[static_cast<std::size_t>(n.operands[k])]); };
         all_.push_back({operand(0), operand(1), Matrix<float>(n.rows, n.cols), n.transpose_a, n.transpose_b});
         flop_ +=
@@ -37,10 +40,12 @@ class Products {
   }
 
   void run() {
-    for (Product& p : all_) {
-      nn::kernels_for<float>({}).matmul({p.a.view(), p.b.view(), p.transpose_a, p.transpose_b, {}, {}, 0, {}},
-                                        p.out.view(), {});
-    }
+    with_team(0, [&] {
+      for (Product& p : all_) {
+        nn::kernels_for<float>({}).matmul({p.a.view(), p.b.view(), p.transpose_a, p.transpose_b, {}, {}, 0, {}},
+                                          p.out.view(), {});
+      }
+    });
   }
   double flop() const { return flop_; }
 

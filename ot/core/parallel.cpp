@@ -35,6 +35,9 @@ void wait_while(const std::atomic<T>& variable, T value) {
 // that come late find it closed.
 class Team {
  public:
+  explicit Team(int size) : size_(size) {}
+  int size() const { return size_; }
+
   // The leader's side: body(i, worker) for all i, by the leader (worker 0) and the helpers below `threads`.
   void run(int threads, Index count, LoopBody body) {
     body_ = &body;
@@ -88,6 +91,7 @@ class Team {
     }
   }
 
+  int size_;  // threads asked for, this one included
   const LoopBody* body_ = nullptr;
   Index count_ = 0;
   int threads_ = 0;
@@ -114,13 +118,16 @@ class Leading {
 
 }  // namespace
 
-int resolve_threads(int requested) { return requested > 0 ? requested : std::max(1, omp_get_max_threads()); }
+int resolve_threads(int requested) {
+  if (requested > 0) return requested;
+  return my_team ? my_team->size() : std::max(1, omp_get_max_threads());
+}
 
 void with_team(int threads, Work work) {
   if (my_team) return work();
-  Team team;
+  Team team(resolve_threads(threads));
   std::exception_ptr failure;
-#pragma omp parallel num_threads(resolve_threads(threads))
+#pragma omp parallel num_threads(team.size())
   {
     // Scoped to this region: OpenBLAS asks OpenMP how many threads it may use, and rounds differently with several.
     omp_set_num_threads(1);

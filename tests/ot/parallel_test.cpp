@@ -38,6 +38,27 @@ TEST(ParallelFor, RunsEachIndexOnceInATeam) {
   });
 }
 
+// Two tasks that wait for each other end only if two threads run them. 0 threads stands for the whole team.
+TEST(ParallelFor, HelpersHelp) {
+  for (const int threads : {0, 2}) {
+    std::atomic<int> arrived = 0;
+    bool together = true;
+    const auto meet = [&] {
+      arrived = 0;
+      parallel_for(threads, 2, [&](Index, int) {
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        ++arrived;
+        while (arrived < 2 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+        if (arrived < 2) together = false;
+      });
+    };
+    with_team(2, meet);
+    EXPECT_TRUE(together) << "in a team, threads = " << threads;
+    if (threads == 2) meet();
+    EXPECT_TRUE(together) << "threads = " << threads;
+  }
+}
+
 TEST(ParallelFor, WorkersOfOneLoopAreNeverShared) {
   with_team(4, [] {
     for (int loop = 0; loop < 200; ++loop) {
