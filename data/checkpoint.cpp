@@ -1,7 +1,10 @@
 #include "monge/data/checkpoint.h"
 
+#include <algorithm>
 #include <set>
+#include <sstream>
 
+#include "monge/data/hdf5_handle.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/ot/core/error.h"
 
@@ -11,9 +14,13 @@ namespace {
 constexpr const char* format = "monge-checkpoint";
 constexpr std::uint64_t version = 1;
 
+bool is_name(const std::string& name) {
+  const auto is_separator = [](unsigned char c) { return c == '/' || c < ' '; };
+  return !name.empty() && name != "." && std::none_of(name.begin(), name.end(), is_separator);
+}
+
 void require_name(const std::string& what, const std::string& name) {
-  require(!name.empty() && name != "." && name.find('/') == std::string::npos && name.find('\0') == std::string::npos,
-          "save_checkpoint: '", name, "' is no name for a ", what);
+  require(is_name(name), "save_checkpoint: '", one_line(name), "' is no name for a ", what);
 }
 
 void check(const Checkpoint& checkpoint) {
@@ -43,17 +50,23 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const ReadLimits& 
   checkpoint.config = file.read_text("config");
   checkpoint.step = file.attribute<std::uint64_t>("", "step");
   checkpoint.seed = file.attribute<std::uint64_t>("", "seed");
-  for (const std::string& group : file.members("tensors")) {
-    auto& tensors = checkpoint.groups[group];
-    for (const std::string& name : file.members("tensors/" + group)) {
-      const std::string full = "tensors/" + group + "/" + name;
-      tensors.push_back({name, file.info(full).shape, file.read<float>(full)});
+  std::istringstream lines(file.read_text("contents"));
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t slash = line.find('/'), last = line.rfind('/');
+    const std::string kind = line.substr(0, slash), name = line.substr(last + 1);
+    if (slash == std::string::npos || (kind != "tensors" && !is_name(name)))
+      file.fail("contents", "lists '" + line + "'");
+    if (kind == "counters") {
+      checkpoint.counters[name] = file.attribute<std::uint64_t>(kind, name);
+    } else if (kind == "scalars") {
+      checkpoint.scalars[name] = file.attribute<double>(kind, name);
+    } else if (kind == "tensors" && last > slash && is_name(line.substr(slash + 1, last - slash - 1))) {
+      auto& tensors = checkpoint.groups[line.substr(slash + 1, last - slash - 1)];
+      if (!name.empty()) tensors.push_back({name, file.info(line).shape, file.read<float>(line)});
+    } else {
+      file.fail("contents", "lists '" + line + "'");
     }
   }
-  for (const std::string& name : file.attributes("counters"))
-    checkpoint.counters[name] = file.attribute<std::uint64_t>("counters", name);
-  for (const std::string& name : file.attributes("scalars"))
-    checkpoint.scalars[name] = file.attribute<double>("scalars", name);
   return checkpoint;
 }
 
@@ -65,16 +78,28 @@ void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& 
   file.attribute("", "step", checkpoint.step);
   file.attribute("", "seed", checkpoint.seed);
   file.text("config", checkpoint.config);
+  std::string contents;  // a line for each item, in order; "tensors/GROUP/" makes the group
   file.group("tensors");
   for (const auto& [group, tensors] : checkpoint.groups) {
     file.group("tensors/" + group);
-    for (const NamedTensor& tensor : tensors)
-      file.array("tensors/" + group + "/" + tensor.name, tensor.shape, tensor.values.data());
+    contents += "tensors/" + group + "/\n";
+    for (const NamedTensor& tensor : tensors) {
+      const std::string name = concat("tensors/", group, "/", tensor.name);
+      file.array(name, tensor.shape, tensor.values.data());
+      contents += name + "\n";
+    }
   }
   file.group("counters");
-  for (const auto& [name, value] : checkpoint.counters) file.attribute("counters", name, value);
+  for (const auto& [name, value] : checkpoint.counters) {
+    file.attribute("counters", name, value);
+    contents += "counters/" + name + "\n";
+  }
   file.group("scalars");
-  for (const auto& [name, value] : checkpoint.scalars) file.attribute("scalars", name, value);
+  for (const auto& [name, value] : checkpoint.scalars) {
+    file.attribute("scalars", name, value);
+    contents += "scalars/" + name + "\n";
+  }
+  file.text("contents", contents);
   file.commit();
 }
 

@@ -11,7 +11,7 @@
 namespace monge::data {
 
 struct NamedTensor {
-  std::string name;  // unique in its group, not empty, without '/'
+  std::string name;  // unique in its group, not empty, without '/' and control characters
   std::vector<Index> shape;
   std::vector<float> values;  // row-major
 };

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <tuple>
+#include <utility>
 
 #include "monge/data/digest.h"
 #include "monge/data/hdf5_writer.h"
@@ -30,6 +32,16 @@ Position first_not_finite(MatrixView<const float> x) {
     for (Index j = 0; j < x.cols; ++j)
       if (!std::isfinite(x(i, j))) return {i, j};
   return {};
+}
+
+template <class T>
+std::string digest_of(const Matrix<T>& x) {
+  return digest(x.data(), sizeof(T) * static_cast<std::size_t>(x.rows() * x.cols()));
+}
+
+std::pair<double, double> extremes(const Matrix<float>& x) {
+  const auto [least, greatest] = std::minmax_element(x.data(), x.data() + x.rows() * x.cols());
+  return {*least, *greatest};
 }
 
 // The bytes that stand for x; every value must be exactly one of the 256.
@@ -97,7 +109,7 @@ std::vector<std::int32_t> read_labels(const Hdf5Reader& file, const std::string&
   }
 }
 
-Split read_split(const Hdf5Reader& file, const std::string& prefix, const Dataset& dataset) {
+Split read_split(const Hdf5Reader& file, const std::string& prefix, Dataset& dataset) {
   const std::string name = prefix + "x";
   const ArrayInfo array = file.info(name);
   if (array.shape.size() != 2)
@@ -110,9 +122,12 @@ Split read_split(const Hdf5Reader& file, const std::string& prefix, const Datase
   Split split;
   if (dataset.storage == Storage::u8) {
     file.reserve(name, static_cast<std::uint64_t>(array.size()) * sizeof(float));
-    split.x = pixels_to_float(file.read_matrix<std::uint8_t>(name).view(), dataset.low, dataset.high);
+    const Matrix<std::uint8_t> pixels = file.read_matrix<std::uint8_t>(name);
+    split.x = pixels_to_float(pixels.view(), dataset.low, dataset.high);
+    if (prefix.empty()) dataset.digest = digest_of(pixels);
   } else {
     split.x = file.read_matrix<float>(name);
+    if (prefix.empty()) dataset.digest = digest_of(split.x);
     if (const Position bad = first_not_finite(split.x.view()); bad.row >= 0)
       throw Error(Errc::not_finite, concat("load_dataset: ", file.path().string(), ": /", name, ": row ", bad.row,
                                            ", column ", bad.col, ": ", split.x(bad.row, bad.col)));
@@ -122,13 +137,11 @@ Split read_split(const Hdf5Reader& file, const std::string& prefix, const Datase
 }
 
 void read_range(const Hdf5Reader& file, Dataset& dataset) {
-  if (!file.has_attribute("", "range")) {
-    if (dataset.storage == Storage::u8) dataset.high = 255;
-    return;
-  }
+  dataset.low = 0;
+  dataset.high = 255;
+  if (!file.has_attribute("", "range")) return;
   const auto range = file.attribute<std::vector<double>>("", "range");
-  const bool ok = range.size() == 2 && std::isfinite(range[0]) && std::isfinite(range[1]) &&
-                  (range[0] < range[1] || (range[0] == range[1] && dataset.storage == Storage::f32)) &&
+  const bool ok = range.size() == 2 && std::isfinite(range[0]) && std::isfinite(range[1]) && range[0] < range[1] &&
                   std::max(std::abs(range[0]), std::abs(range[1])) <= std::numeric_limits<float>::max();
   if (!ok) file.fail("", "attribute range is not two finite numbers, the lower one first");
   dataset.low = range[0];
@@ -162,27 +175,23 @@ Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits
   file.check_format(format, version, false);  // a bare /x made elsewhere is a data set too
   Dataset dataset;
   dataset.storage = file.info("x").type == ElementType::u8 ? Storage::u8 : Storage::f32;
-  read_range(file, dataset);
+  if (dataset.storage == Storage::u8) read_range(file, dataset);
   dataset.train = read_split(file, "", dataset);
   if (file.has("test")) {
     dataset.test = read_split(file, "test/", dataset);
     if (dataset.test.x.cols() != dataset.dims())
       file.fail("test/x", concat("has ", dataset.test.x.cols(), " columns, /x has ", dataset.dims()));
   }
+  if (dataset.storage == Storage::f32) std::tie(dataset.low, dataset.high) = extremes(dataset.train.x);
   read_image_shape(file, dataset);
   dataset.source = file.attribute_or<std::string>("", "source", "");
-  dataset.digest = file.has_attribute("x", "digest")
-                       ? file.attribute<std::string>("x", "digest")  // checked by the read
-                       : content_digest(dataset);
   return dataset;
 }
 
 std::string content_digest(const Dataset& dataset) {
   const Matrix<float>& x = dataset.train.x;
-  if (dataset.storage == Storage::f32)
-    return digest(x.data(), sizeof(float) * static_cast<std::size_t>(x.rows() * x.cols()));
-  const Matrix<std::uint8_t> pixels = float_to_pixels("x", x.view(), dataset.low, dataset.high);
-  return digest(pixels.data(), static_cast<std::size_t>(pixels.rows() * pixels.cols()));
+  return dataset.storage == Storage::u8 ? digest_of(float_to_pixels("x", x.view(), dataset.low, dataset.high))
+                                        : digest_of(x);
 }
 
 void save_dataset(const Dataset& dataset, const std::filesystem::path& path) {
@@ -198,13 +207,8 @@ void save_dataset(const Dataset& dataset, const std::filesystem::path& path) {
   file.attribute("", "format", format);
   file.attribute("", "version", version);
   write_split(file, "", dataset.train, dataset);
-  double low = dataset.low, high = dataset.high;
-  if (dataset.storage == Storage::f32) {
-    const auto values = dataset.train.x.view();
-    const auto [least, greatest] = std::minmax_element(values.data, values.data + values.rows * values.cols);
-    low = *least;
-    high = *greatest;
-  }
+  const auto [low, high] =
+      dataset.storage == Storage::u8 ? std::pair(dataset.low, dataset.high) : extremes(dataset.train.x);
   file.attribute("", "range", std::vector<double>{low, high});
   file.attribute("", "source", dataset.source);
   if (images) {

@@ -33,8 +33,8 @@ struct Dataset {
   Split train;
   Split test;  // same columns; no rows: none
   Storage storage = Storage::f32;
-  double low = 0;  // of the values of x. u8: what bytes 0 and 255 stand for. f32: smallest and largest (set when saved)
-  double high = 0;
+  double low = 0;   // u8: what byte 0 stands for; f32: the smallest value of train.x, set when loaded
+  double high = 0;  // u8: what byte 255 stands for; f32: the largest
   ImageShape image;
   std::string source;  // where the data came from, for people
   std::string digest;  // XXH64 of the bytes of train.x as stored; filled by whoever reads or imports

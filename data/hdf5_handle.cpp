@@ -89,6 +89,12 @@ Handle string_type(std::size_t size) {
   return type;
 }
 
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  return text;
+}
+
 void stay_quiet_at_exit() {
   H5open();  // its own exit handler comes first, so that it runs last
   static const int registered = std::atexit([] { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); });

@@ -50,6 +50,9 @@ void stay_quiet_at_exit();
 // Why the last HDF5 call failed, from the bottom of its error stack: the operating system's reason where there is one.
 std::string hdf5_reason();
 
+// The text on one line: control characters, which names in files may hold, become question marks.
+std::string one_line(std::string text);
+
 // The little-endian type on disk (`big` false) or its big-endian twin.
 hid_t file_type(ElementType type, bool big = false);
 hid_t memory_type(ElementType type);

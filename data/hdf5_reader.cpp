@@ -20,15 +20,8 @@ namespace {
 static_assert(sizeof(hid_t) == sizeof(std::int64_t));
 
 constexpr std::size_t longest_attribute = std::size_t{1} << 20;  // bytes
-constexpr std::size_t most_members = std::size_t{1} << 20;
 
 std::string absolute(const std::string& name) { return concat('/', name); }
-
-herr_t collect_name(std::vector<std::string>& names, const char* name) {
-  if (names.size() >= most_members) return -1;
-  names.emplace_back(name);
-  return 0;
-}
 
 // The bytes of a fixed-length string without its padding.
 std::string unpadded(std::string bytes, hid_t type) {
@@ -72,10 +65,8 @@ Hdf5Reader::~Hdf5Reader() {
 }
 
 void Hdf5Reader::fail(const std::string& object, const std::string& what) const {
-  std::string line = concat(caller_, ": ", path_.string(), ": ", object.empty() ? "" : absolute(object) + ": ", what);
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) < ' ') c = '?';  // names in the file may hold anything: stay one line
-  throw Error(Errc::bad_file, line);
+  throw Error(Errc::bad_file, one_line(concat(caller_, ": ", path_.string(), ": ",
+                                              object.empty() ? "" : absolute(object) + ": ", what)));
 }
 
 void Hdf5Reader::reserve(const std::string& name, std::uint64_t bytes) const {
@@ -109,23 +100,6 @@ std::int64_t Hdf5Reader::open_object(const std::string& name) const {
   const hid_t object = H5Oopen(file_, absolute(name).c_str(), H5P_DEFAULT);
   if (object < 0) fail(name, "damaged (" + hdf5_reason() + ")");
   return object;
-}
-
-std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
-  const Quiet quiet;
-  const Handle object = open_object(group);
-  if (H5Iget_type(object) != H5I_GROUP) fail(group, "is not a group");
-  unsigned order = 0;
-  const Handle properties = H5Gget_create_plist(object);
-  H5Pget_link_creation_order(properties, &order);
-  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-    return collect_name(*static_cast<std::vector<std::string>*>(out), name);
-  };
-  std::vector<std::string> names;
-  const H5_index_t index = (order & H5P_CRT_ORDER_TRACKED) ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME;
-  if (H5Literate(object, index, H5_ITER_INC, nullptr, add, &names) < 0)
-    fail(group, "its members cannot be listed (" + hdf5_reason() + ")");
-  return names;
 }
 
 ArrayInfo Hdf5Reader::info(const std::string& name) const {
@@ -207,18 +181,6 @@ bool Hdf5Reader::has_attribute(const std::string& object, const std::string& nam
   return exists > 0;
 }
 
-std::vector<std::string> Hdf5Reader::attributes(const std::string& object) const {
-  const Quiet quiet;
-  const Handle owner = open_object(object);
-  const auto add = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
-    return collect_name(*static_cast<std::vector<std::string>*>(out), name);
-  };
-  std::vector<std::string> names;
-  if (H5Aiterate2(owner, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0)
-    fail(object, "its attributes cannot be listed (" + hdf5_reason() + ")");
-  return names;
-}
-
 template <class T>
 T Hdf5Reader::attribute(const std::string& object, const std::string& name) const {
   const Quiet quiet;
@@ -229,7 +191,7 @@ T Hdf5Reader::attribute(const std::string& object, const std::string& name) cons
   if (!attribute.valid()) refuse("is damaged (" + hdf5_reason() + ")");
   const Handle type = H5Aget_type(attribute), space = H5Aget_space(attribute);
   const std::optional<ElementType> element = identify(type);
-  if (!element) refuse("is " + describe_type(type) + ", which is not read here");
+  if (!element) refuse("is of type " + describe_type(type) + ", which is not read here; text must be of fixed length");
   const hssize_t count = H5Sget_simple_extent_npoints(space);
   const std::size_t size = H5Tget_size(type);
   if (count < 0 || size == 0 || static_cast<std::size_t>(count) > longest_attribute / size) refuse("is too large");

@@ -23,7 +23,8 @@ struct ArrayInfo {
 
 // Reads an HDF5 file that may be damaged or hostile. Refused: soft, external and user-defined links, external storage,
 // virtual datasets, filters other than deflate, shuffle and fletcher32, variable-length types, and anything larger than
-// the limits, all before memory is allocated. An array that carries the attribute `digest` must match it.
+// the limits, all before memory is allocated. An array that carries the attribute `digest` must match it. Objects are
+// asked for by name and never listed: HDF5 1.10 frees memory it does not own when a damaged group is listed.
 // Errors: Error(io) for a file that is missing, locked or unreadable, else Error(bad_file); one line that names the
 // caller, the file, the object and what is wrong. Nothing is printed.
 // Names are paths without the leading slash, "" is the root group.
@@ -35,7 +36,6 @@ class Hdf5Reader {
   Hdf5Reader& operator=(const Hdf5Reader&) = delete;
 
   bool has(const std::string& name) const;
-  std::vector<std::string> members(const std::string& group) const;  // in the order of their creation, if recorded
 
   // Type and shape of an array that passed every guard.
   ArrayInfo info(const std::string& name) const;
@@ -50,7 +50,6 @@ class Hdf5Reader {
   std::string read_text(const std::string& name) const;  // one fixed-length string
 
   bool has_attribute(const std::string& object, const std::string& name) const;
-  std::vector<std::string> attributes(const std::string& object) const;
   template <class T>  // std::string, double, std::uint64_t, or std::vector<double>
   T attribute(const std::string& object, const std::string& name) const;
   template <class T>

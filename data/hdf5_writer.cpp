@@ -21,12 +21,6 @@ Handle group_properties() {
   return properties;
 }
 
-Handle link_properties() {
-  Handle properties = H5Pcreate(H5P_LINK_CREATE);
-  H5Pset_create_intermediate_group(properties, 1);
-  return properties;
-}
-
 Handle array_properties() {
   Handle properties = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_layout(properties, H5D_CONTIGUOUS);
@@ -61,8 +55,18 @@ Hdf5Writer::~Hdf5Writer() {
 
 void Hdf5Writer::group(const std::string& name) {
   const Quiet quiet;
-  const Handle group = H5Gcreate2(file_, absolute(name).c_str(), link_properties(), group_properties(), H5P_DEFAULT);
+  make_parents(name);
+  const Handle group = H5Gcreate2(file_, absolute(name).c_str(), H5P_DEFAULT, group_properties(), H5P_DEFAULT);
   check(group.valid(), name);
+}
+
+// Not by HDF5's own "intermediate groups", which get time stamps.
+void Hdf5Writer::make_parents(const std::string& name) {
+  const std::size_t slash = name.rfind('/');
+  if (slash == std::string::npos) return;
+  const std::string parent = name.substr(0, slash);
+  make_parents(parent);
+  if (H5Lexists(file_, absolute(parent).c_str(), H5P_DEFAULT) == 0) group(parent);
 }
 
 void Hdf5Writer::write_array(const std::string& name, const std::vector<Index>& shape, ElementType type,
@@ -71,9 +75,10 @@ void Hdf5Writer::write_array(const std::string& name, const std::vector<Index>& 
   for (const Index n : shape) bytes *= static_cast<std::size_t>(n);
   {
     const Quiet quiet;
+    make_parents(name);
     const Handle space = space_of(shape);
-    const Handle array = H5Dcreate2(file_, absolute(name).c_str(), file_type(type), space, link_properties(),
-                                    array_properties(), H5P_DEFAULT);
+    const Handle array =
+        H5Dcreate2(file_, absolute(name).c_str(), file_type(type), space, H5P_DEFAULT, array_properties(), H5P_DEFAULT);
     check(array.valid(), name);
     check(bytes == 0 || H5Dwrite(array, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0, name);
   }
@@ -83,9 +88,10 @@ void Hdf5Writer::write_array(const std::string& name, const std::vector<Index>& 
 void Hdf5Writer::text(const std::string& name, const std::string& value) {
   {
     const Quiet quiet;
+    make_parents(name);
     const Handle type = string_type(value.size()), space = H5Screate(H5S_SCALAR);
     const Handle array =
-        H5Dcreate2(file_, absolute(name).c_str(), type, space, link_properties(), array_properties(), H5P_DEFAULT);
+        H5Dcreate2(file_, absolute(name).c_str(), type, space, H5P_DEFAULT, array_properties(), H5P_DEFAULT);
     check(array.valid() && H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.c_str()) >= 0, name);
   }
   attribute(name, "digest", digest(value.data(), value.size()));

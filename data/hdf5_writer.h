@@ -41,6 +41,7 @@ class Hdf5Writer {
   void write_array(const std::string& name, const std::vector<Index>& shape, ElementType type, const void* values);
   void write_attribute(const std::string& object, const std::string& name, ElementType type, Index count,
                        const void* values);
+  void make_parents(const std::string& name);
   void check(bool ok, const std::string& object) const;
 
   AtomicFile output_;

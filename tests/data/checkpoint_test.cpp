@@ -7,6 +7,7 @@
 #include <csignal>
 #include <limits>
 
+#include "monge/data/hdf5_writer.h"
 #include "support.h"
 
 namespace monge::data {
@@ -109,11 +110,40 @@ TEST(Checkpoint, RefusesToSaveNonsense) {
                  c.groups["weights"].push_back({"scale", {}, {1}});
                }));
   expect_error(code, {"'a/b'"}, save([](Checkpoint& c) { c.groups["weights"].push_back({"a/b", {}, {1}}); }));
+  expect_error(code, {"'a?b' is no name"}, save([](Checkpoint& c) { c.scalars["a\nb"] = 1; }));
   expect_error(code, {"'.'"}, save([](Checkpoint& c) { c.groups["weights"].push_back({".", {}, {1}}); }));
   expect_error(code, {"''"}, save([](Checkpoint& c) { c.groups[""]; }));
   expect_error(code, {"''"}, save([](Checkpoint& c) { c.counters[""] = 1; }));
   expect_error(code, {"config"}, save([](Checkpoint& c) { c.config += '\0'; }));
   EXPECT_TRUE(folder.files().empty());
+}
+
+TEST(Checkpoint, RefusesContentsThatDoNotHold) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& contents, const std::vector<std::string>& words) {
+    {
+      Hdf5Writer file("test", folder / "a.h5");
+      file.attribute("", "format", "monge-checkpoint");
+      file.attribute("", "version", std::uint64_t{1});
+      file.attribute("", "step", std::uint64_t{1});
+      file.attribute("", "seed", std::uint64_t{1});
+      file.text("config", "");
+      file.text("contents", contents);
+      file.group("counters");
+      file.array("tensors/weights/double", {2}, std::vector<double>(2).data());
+      file.commit();
+    }
+    expect_error(Errc::bad_file, words, [&] { load_checkpoint(folder / "a.h5"); });
+  };
+  refused("hello", {"load_checkpoint", "/contents", "'hello'"});
+  refused("tensors/weights", {"/contents", "'tensors/weights'"});
+  refused("tensors//w", {"/contents", "'tensors//w'"});
+  refused("other/weights/w", {"/contents", "'other/weights/w'"});
+  refused("counters/", {"/contents", "'counters/'"});
+  refused("counters/a", {"/counters", "attribute a is missing"});
+  refused("scalars/a", {"/scalars", "missing"});
+  refused("tensors/weights/w", {"/tensors/weights/w", "missing"});
+  refused("tensors/weights/double", {"/tensors/weights/double", "f64, not f32"});
 }
 
 std::size_t open_descriptors() {

@@ -1,5 +1,8 @@
 #include "monge/data/dataset.h"
 
+#define H5_USE_110_API
+#include <hdf5.h>
+
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -113,6 +116,13 @@ TEST(Dataset, SameContentSameBytes) {
   save_dataset(images(), folder / "b.h5");
   EXPECT_EQ(read_bytes(folder / "a.h5"), read_bytes(folder / "b.h5"));
   EXPECT_EQ(read_bytes(folder / "a.h5")[8], 3);  // superblock with checksums
+  const hid_t file = H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (const char* name : {"/", "/x", "/test", "/test/x"}) {
+    H5O_info_t info;
+    ASSERT_GE(H5Oget_info_by_name(file, name, &info, H5P_DEFAULT), 0);
+    EXPECT_EQ(info.mtime, 0) << name;  // no time stamps
+  }
+  H5Fclose(file);
 }
 
 TEST(Dataset, RefusesToSaveNonsense) {
@@ -168,6 +178,17 @@ TEST_F(ForeignDataset, BareXIsEnough) {
   const Dataset dataset = load_dataset(path_);
   EXPECT_EQ(dataset.train.x(0, 1), 37.0f);  // no range: bytes as they are
   EXPECT_EQ(dataset.train.labels[9], 1);
+}
+
+TEST_F(ForeignDataset, RangeOfFloatsIsTheirOwn) {
+  {
+    Hdf5Writer file("test", path_);
+    file.array("x", {1, 3}, std::vector<float>{2, -3, 1}.data());
+    file.commit();
+  }
+  const Dataset dataset = load_dataset(path_);
+  EXPECT_EQ(dataset.low, -3);
+  EXPECT_EQ(dataset.high, 2);
 }
 
 TEST_F(ForeignDataset, RefusesWhatIsNoDataset) {

@@ -1,6 +1,7 @@
 #include "monge/data/hdf5_reader.h"
 
 #include <fcntl.h>
+#define H5_USE_110_API
 #include <hdf5.h>
 #include <sys/file.h>
 #include <sys/stat.h>
