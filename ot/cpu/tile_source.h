@@ -1,0 +1,52 @@
+#pragma once
+#include <algorithm>
+
+#include "monge/ot/core/scores.h"
+
+namespace monge::ot::cpu {
+
+// Tiles are cut at fixed places, whatever the number of threads: OpenBLAS rounds differently for different shapes. A
+// tile of floats takes 256 KB of cache. Reductions look at `granule` columns of a row at a time.
+inline constexpr Index tile_rows = 256, tile_cols = 256, granule = 128;
+
+// A rectangle of the n x m scores.
+struct Box {
+  Index first_row = 0, rows = 0, first_col = 0, cols = 0;
+};
+
+// The scores of a box, before scale and biases: s_ij = scale data[i stride + j] + v[j] + u_i, i and j counted from the
+// box's corner. Columns are padded to whole vectors of any width by `padded` - cols columns of score -infinity.
+template <class T>
+struct Tile : Box {
+  const T* data = nullptr;
+  Index stride = 0;
+  Index padded = 0;
+  T scale = 1;
+  const T* v = nullptr;  // aligned, padded
+};
+
+// Makes tiles from points (a GEMM, or direct products when d is small) or from a stored matrix. One per thread.
+template <class T>
+class TileSource {
+ public:
+  explicit TileSource(const Scores<T>& s);
+
+  // The tile of `box`, at most tile_rows x tile_cols and at a multiple of these; good until the next call.
+  Tile<T> read(const Box& box);
+
+ private:
+  void begin_columns(const Box& box, Index padded);
+  void copy_stored(const Box& box);
+  void multiply(const Box& box);
+  void multiply_directly(const Box& box, Index padded);
+
+  const Scores<T>& s_;
+  bool direct_;
+  Index stride_;
+  Index columns_at_ = -1;  // the first column of the biases and transposed points below
+  Buffer<T> tile_, bias_, transposed_;
+};
+
+inline Index round_up(Index count, Index multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+}  // namespace monge::ot::cpu
