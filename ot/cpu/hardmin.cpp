@@ -145,7 +145,7 @@ void hardmin(const Scores<T>& s, MatrixView<T> values, MatrixView<std::int32_t> 
   const Index n = s.rows(), k = values.cols;
   require(k <= s.cols(), "hardmin: ", k, " largest of ", s.cols(), " scores");
   if (k == 0) return;
-  const Cut cut = Cut::along_rows(n, s.cols());
+  const Cut cut = Cut::along_rows(n, s.cols(), 1024 * k);
   const bool direct = cut.col_parts() == 1;  // otherwise each share of the columns fills lists of its own
   Matrix<T> part_values(direct ? 0 : n * cut.col_parts(), k);
   Matrix<std::int32_t> part_columns(direct ? 0 : n * cut.col_parts(), k);

@@ -50,19 +50,28 @@ struct TileWords {
 HWY_BEFORE_NAMESPACE();
 namespace monge::ot::cpu::HWY_NAMESPACE {
 
-// A draw from columns [0, padded) of a row.
+// The column at which the running sum of terms passes `left`: vector by vector, then within one.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE Index draw_column(const ScoreRow<D>& row, T best, T rate, Index padded, double uniform) {
-  HWY_ALIGN T terms[tile_cols];
-  sum_of_exp2(row, best, rate, 0, padded, [&](Index j, hn::Vec<D> term) HWY_ATTR { hn::Store(term, D(), terms + j); });
-  double total = 0;
-  for (Index j = 0; j < padded; ++j) total += static_cast<double>(terms[j]);
-  double left = uniform * total;
+HWY_INLINE Index find_column(const ScoreRow<D>& row, T best, T rate, Index padded, double left) {
+  const D d;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  HWY_ALIGN T terms[HWY_MAX_BYTES / sizeof(T)];
   Index last = 0;
-  for (Index j = 0; j < padded && left >= 0; ++j) {
-    if (terms[j] == 0) continue;
-    last = j;
-    left -= static_cast<double>(terms[j]);
+  for (Index j = 0; j < padded; j += lanes) {
+    const auto term = term_of(row, hn::Set(d, best), hn::Set(d, rate), j);
+    const double sum = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, term)));
+    if (sum == 0) continue;
+    hn::Store(term, d, terms);
+    for (Index l = 0; l < lanes; ++l) last = terms[l] > 0 ? j + l : last;  // in case rounding leaves a rest
+    if (left >= sum) {
+      left -= sum;
+      continue;
+    }
+    for (Index l = 0; l < lanes; ++l) {
+      left -= static_cast<double>(terms[l]);
+      if (left < 0) return j + l;
+    }
+    return last;
   }
   return last;
 }
@@ -89,8 +98,9 @@ void run(const Tile<T>& tile, const Temperature<T>& temperature, const Rng& rng,
     if (time >= race.time) continue;
     race.time = time;
     const Rng::Block b = tile_words.column.bits(block);
-    race.column = static_cast<std::int32_t>(
-        tile.first_col + draw_column(row, race.best, temperature.rate, tile.padded, Rng::uniform(b.w[0], b.w[1])));
+    const Index column =
+        find_column(row, race.best, temperature.rate, tile.padded, weight * Rng::uniform(b.w[0], b.w[1]));
+    race.column = static_cast<std::int32_t>(tile.first_col + column);
   }
 }
 
@@ -129,7 +139,7 @@ void sample(const Scores<T>& s, T epsilon, const Rng& rng, std::uint64_t first, 
             const Context& context) {
   const Index n = s.rows();
   const Temperature<T> temperature(epsilon, s.cols());
-  const Cut cut = Cut::along_rows(n, s.cols());
+  const Cut cut = Cut::along_rows(n, s.cols(), 16 * tile_cols);
   std::vector<Race<T>> races(static_cast<std::size_t>(n * cut.col_parts()));
   sweep(s, cut, context, [&](const Part& part, TileSource<T>& source, int) {
     Race<T>* part_races = races.data() + part.col_part * n + part.first_row;

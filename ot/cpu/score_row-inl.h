@@ -86,6 +86,12 @@ HWY_INLINE void for_granules_above(const ScoreRow<D>& row, Index padded, const T
   }
 }
 
+// exp2((s_j - best) rate) for the vector of columns at j.
+template <class D>
+HWY_INLINE hn::Vec<D> term_of(const ScoreRow<D>& row, hn::Vec<D> best, hn::Vec<D> rate, Index j) {
+  return exp2(D(), hn::Mul(hn::Sub(row.at(j), best), rate));
+}
+
 struct IgnoreTerms {
   template <class V>
   HWY_INLINE void operator()(Index, V) const {}
@@ -99,7 +105,7 @@ HWY_INLINE double sum_of_exp2(const ScoreRow<D>& row, T best, T rate, Index begi
   const auto from = hn::Set(d, best), by = hn::Set(d, rate);
   auto sum = hn::Zero(d);
   for (Index j = begin; j < end; j += lanes) {
-    const auto term = exp2(d, hn::Mul(hn::Sub(row.at(j), from), by));
+    const auto term = term_of(row, from, by, j);
     visit(j, term);
     sum = hn::Add(sum, term);
   }

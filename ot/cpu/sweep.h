@@ -16,10 +16,12 @@ struct Part : Box {
 // number of threads, so whatever is added up per part and then over parts in order has the same bits on any of them.
 class Cut {
  public:
-  // For reductions along rows: one block of rows per part, and, where blocks are few, shares of the columns.
-  static Cut along_rows(Index rows, Index cols) {
-    const Index blocks = count(rows, tile_rows);
-    return {rows, cols, tile_rows, share(cols, tile_cols, count(wanted, std::max<Index>(1, blocks)))};
+  // For reductions along rows: one block of rows per part, and, where blocks are few, shares of the columns of at least
+  // `share_cols`: what a share has to learn anew (its best scores so far) must not cost more than the rest.
+  static Cut along_rows(Index rows, Index cols, Index share_cols = 4 * tile_cols) {
+    const Index blocks = std::max<Index>(1, count(rows, tile_rows));
+    const Index width = share(cols, tile_cols, count(wanted, blocks));
+    return {rows, cols, tile_rows, std::max(width, round_up(share_cols, tile_cols))};
   }
   // For reductions along columns: shares of the columns, and, where these are few, shares of the rows.
   static Cut along_columns(Index rows, Index cols) {
