@@ -6,7 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include "monge/data/digest.h"
@@ -136,7 +137,13 @@ template <class T>
 std::vector<T> Hdf5Reader::read(const std::string& name) const {
   const ArrayInfo array = info(name);
   const std::uint64_t bytes = admit<T>(name, array);
-  std::vector<T> values(static_cast<std::size_t>(array.size()));
+  std::vector<T> values;
+  try {
+    values.resize(static_cast<std::size_t>(array.size()));
+  } catch (const std::bad_alloc&) {
+    throw Error(Errc::out_of_memory,
+                concat(caller_, ": ", path_.string(), ": no memory for ", bytes, " bytes of /", name));
+  }
   read_raw(name, array.type, values.data(), bytes);
   return values;
 }

@@ -11,6 +11,8 @@
 
 namespace monge::data {
 
+struct Hdf5Sink;
+
 // Writes an HDF5 file whole or not at all (see AtomicFile): contiguous little-endian arrays, fixed-length strings and
 // checksummed metadata (superblock 3). Every array carries its content's `digest`. Names are paths without the leading
 // slash, "" is the root group; missing groups on the way are created, members keep their order.
@@ -45,7 +47,7 @@ class Hdf5Writer {
   void check(bool ok, const std::string& object) const;
 
   AtomicFile output_;
-  std::unique_ptr<struct Hdf5Sink> sink_;
+  std::unique_ptr<Hdf5Sink> sink_;
   std::int64_t file_ = -1;
 };
 
