@@ -52,9 +52,10 @@ Matrix<std::uint8_t> float_to_pixels(const std::string& name, MatrixView<const f
   Matrix<std::uint8_t> pixels(x.rows, x.cols);
   for (Index i = 0; i < x.rows; ++i)
     for (Index j = 0; j < x.cols; ++j) {
-      const double p = std::clamp(std::round((x(i, j) - low) * 255 / (high - low)), 0.0, 255.0);
-      require(table[static_cast<std::size_t>(p)] == x(i, j), "save_dataset: ", name, ": row ", i, ", column ", j, ": ",
-              x(i, j), " is none of the 256 values of a u8 data set on [", low, ", ", high, "]");
+      const double near = std::round((x(i, j) - low) * 255 / (high - low));
+      const std::size_t p = near > 0 ? static_cast<std::size_t>(std::min(near, 255.0)) : 0;  // NaN: 0
+      require(table[p] == x(i, j), "save_dataset: ", name, ": row ", i, ", column ", j, ": ", x(i, j),
+              " is none of the 256 values of a u8 data set on [", low, ", ", high, "]");
       pixels(i, j) = static_cast<std::uint8_t>(p);
     }
   return pixels;
@@ -151,9 +152,10 @@ void read_range(const Hdf5Reader& file, Dataset& dataset) {
 void read_image_shape(const Hdf5Reader& file, Dataset& dataset) {
   if (!file.has_attribute("", "image")) return;
   const auto shape = file.attribute<std::vector<double>>("", "image");
+  const double dims = static_cast<double>(dataset.dims());
   double product = 1;
-  for (const double n : shape) product *= n >= 1 && n == std::floor(n) ? n : -1;
-  if (shape.size() != 3 || product != static_cast<double>(dataset.dims()))
+  for (const double n : shape) product *= n >= 1 && n <= dims && n == std::floor(n) ? n : 0;
+  if (shape.size() != 3 || product != dims)
     file.fail("", concat("attribute image is not height, width and channels of rows of ", dataset.dims(), " values"));
   dataset.image = {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), static_cast<Index>(shape[2])};
 }

@@ -1,5 +1,6 @@
 #include "monge/data/hdf5_guard.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "monge/ot/core/error.h"
@@ -7,7 +8,7 @@
 namespace monge::data {
 namespace {
 
-constexpr std::uint64_t overflow = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t overflow = std::numeric_limits<std::int64_t>::max();  // also of Index
 
 std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
   return b != 0 && a > overflow / b ? overflow : a * b;
@@ -123,13 +124,15 @@ std::string refusal_of_array(hid_t object, std::uint64_t file_size, const ReadLi
   const std::size_t element = H5Tget_size(type);
   const std::uint64_t declared = declared_bytes(space, element);
   const std::uint64_t stored = H5Dget_storage_size(object);
-  if (declared > limits.memory)
+  if (declared > limits.memory || declared == overflow)
     return concat("declares ", declared == overflow ? "far" : std::to_string(declared) + " bytes,",
                   " more than the limit of ", limits.memory, " bytes");
   if (stored > file_size) return concat("claims ", stored, " stored bytes in a file of ", file_size);
   if (declared > saturating_product(limits.expansion, stored))
     return concat("declares ", declared, " bytes but stores ", stored, ": more than ", limits.expansion, " times");
-  switch (H5Pget_layout(properties)) {
+  const H5D_layout_t layout = H5Pget_layout(properties);
+  if (layout != H5D_CHUNKED && stored < declared) return concat("declares ", declared, " bytes but stores ", stored);
+  switch (layout) {
     case H5D_CONTIGUOUS: {
       const haddr_t offset = declared == 0 ? 0 : H5Dget_offset(object);
       if (offset == HADDR_UNDEF || offset > file_size || declared > file_size - offset)

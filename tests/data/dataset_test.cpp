@@ -146,6 +146,9 @@ TEST(Dataset, RefusesToSaveNonsense) {
   expect_error(Errc::invalid_argument, {"images", "12"}, save([](Dataset& d) { d.image.width = 7; }));
   expect_error(Errc::invalid_argument, {"empty", "0 x 12"}, save([](Dataset& d) { d.train.x = Matrix<float>(0, 12); }));
   EXPECT_TRUE(folder.files().empty());
+  Dataset dataset = images();
+  dataset.train.x(0, 0) = nan;
+  expect_error(Errc::invalid_argument, {"row 0, column 0"}, [&] { content_digest(dataset); });
 }
 
 // Files as others make them, written with our writer but not by save_dataset.
@@ -225,6 +228,10 @@ TEST_F(ForeignDataset, RefusesWhatIsNoDataset) {
   refuses(Errc::bad_file, {"image"}, [&](Hdf5Writer& f) {
     f.array("x", {10, 10}, ramp_.data());
     f.attribute("", "image", std::vector<std::uint64_t>{3, 3, 1});
+  });
+  refuses(Errc::bad_file, {"image"}, [&](Hdf5Writer& f) {
+    f.array("x", {10, 10}, ramp_.data());
+    f.attribute("", "image", std::vector<std::uint64_t>{0, 0, 10});
   });
   refuses(Errc::bad_file, {"range"}, [&](Hdf5Writer& f) {
     f.array("x", {10, 10}, bytes(10, 10).data());

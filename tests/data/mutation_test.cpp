@@ -91,7 +91,7 @@ TEST(Mutations, Dataset) {
   saved.image = {3, 3, 1};
   saved.source = "here";
   save_dataset(saved, folder / "a.h5");
-  mutate(folder / "a.h5", 3000, [&] {
+  mutate(folder / "a.h5", 2000, [&] {
     const Dataset d = load_dataset(folder / "a.h5");
     const auto same = [](const Split& a, const Split& b) {
       return a.rows() == b.rows() && a.x.cols() == b.x.cols() && a.labels == b.labels &&
@@ -117,7 +117,7 @@ TEST(Mutations, Potentials) {
   pca.total_variance = 4;
   saved.pca = std::move(pca);
   save_potentials(saved, folder / "a.h5");
-  mutate(folder / "a.h5", 3000, [&] {
+  mutate(folder / "a.h5", 2000, [&] {
     const PotentialsFile p = load_potentials(folder / "a.h5");
     return p.g == saved.g && p.b.empty() && p.dims == 2 && p.cost == saved.cost && p.seed == 4 && p.pca &&
            p.pca->basis.rows() == 2 && p.pca->basis.cols() == 3 && p.pca->mean == saved.pca->mean &&
@@ -136,7 +136,7 @@ TEST(Mutations, Checkpoint) {
   for (int i = 0; i < 12; ++i) saved.counters[concat("c", i)] = static_cast<std::uint64_t>(i);
   saved.scalars["s"] = 2.5;
   save_checkpoint(saved, folder / "a.h5");
-  mutate(folder / "a.h5", 3000, [&] {
+  mutate(folder / "a.h5", 2000, [&] {
     const Checkpoint c = load_checkpoint(folder / "a.h5");
     bool same = c.config == saved.config && c.step == 12 && c.seed == 0 && c.counters == saved.counters &&
                 c.scalars == saved.scalars && c.groups.size() == saved.groups.size();
