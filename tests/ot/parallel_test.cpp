@@ -1,7 +1,9 @@
 #include "monge/ot/core/parallel.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -97,6 +99,21 @@ TEST(ParallelFor, RethrowsWhatABodyThrows) {
     expect_each_index_once(2, 100);  // the team goes on
   });
   EXPECT_THROW(with_team(2, [] { throw std::logic_error("work"); }), std::logic_error);
+}
+
+// OpenBLAS runs on as many threads as OpenMP allows: one inside a loop, and outside as many as before.
+TEST(ParallelFor, LimitsOpenMpInsideItsTasksOnly) {
+  const int default_threads = omp_get_max_threads(), before = 4;
+  omp_set_num_threads(before);
+  for (const int threads : {1, 3}) {
+    std::atomic<int> most = 0;
+    parallel_for(threads, 20, [&](Index, int) { most = std::max(most.load(), omp_get_max_threads()); });
+    EXPECT_EQ(most, 1);
+    EXPECT_EQ(omp_get_max_threads(), before);
+    EXPECT_THROW(parallel_for(threads, 20, [](Index, int) { throw std::runtime_error("body"); }), std::runtime_error);
+    EXPECT_EQ(omp_get_max_threads(), before);
+  }
+  omp_set_num_threads(default_threads);
 }
 
 }  // namespace
