@@ -34,7 +34,7 @@ struct SemidiscreteOptions {
   Cost cost = Cost::negative_dot;
   double epsilon = 0;               // entropic regularisation, in units of the cost; 0 = unregularised
   double tolerance = 0.05;          // on the chi-square of the marginal, upper end of its 95% interval
-  double max_samples_per_atom = 0;  // give up after so many; 0 = max(400, 20 / tolerance), more for small clouds
+  double max_samples_per_atom = 0;  // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
   double max_seconds = 0;           // for the fit, 0 = no limit; the check comes on top
   Index pca = 0;                    // fit in the space of so many principal directions; 0 = all dimensions
   double check_samples = 0;         // fresh noise vectors of the final check; 0 = enough for +-12% of the tolerance

@@ -110,7 +110,9 @@ class Ascent {
         expected_end_(expected_end),
         v_(extreme_start(problem, scale)),
         step_(v_.size()),
-        sum_(v_.size()) {
+        sum_(v_.size()),
+        trust_(v_.size(), 1.0),
+        last_error_(v_.size()) {
     const double floor = 0.1 * root_mean_square(scale.deviation);
     for (std::size_t j = 0; j < v_.size(); ++j) {
       const double b = problem.atoms.b[j];
@@ -127,18 +129,21 @@ class Ascent {
     const double per_atom = static_cast<double>(batch.rows) / n;
     samples_ += per_atom;
     const bool early = samples_ <= 4;
-    // 1/S is best where every direction of v has converged by the expected end. In low dimension long waves over many
-    // cells have not; slower decay, with the average, then serves them.
-    const double late = std::sqrt(std::max(1.0, samples_ / expected_end_));
-    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples_ * late);
     // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
     // loses all its mass within a few gaps.
     const double crowding = std::min(1.0, 4 * gap / mean_step_);
+    // 1/S is best where every direction of v has converged by the expected end. Long waves over many crowded cells have
+    // not; slower decay, with the average, then serves them.
+    const double late = std::sqrt(std::max(1.0, samples_ / (crowding < 1 ? 4 : expected_end_)));
+    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples_ * late);
     for (std::size_t j = 0; j < v_.size(); ++j) {
       const double expected = problem_.atoms.b[j] * static_cast<double>(batch.rows);
       const double gain = early ? 1.0 : std::min(1 + 1 / expected, 1 + 1 / per_atom);
-      v_[j] += damping * gain * std::hypot(crowding * step_[j], problem_.epsilon) *
-               std::log((expected + 1) / (batch.mass[j] + 1));
+      // The logarithm tames the first, large errors; near the end its mean would depend on how an atom's mass scatters.
+      const double mass = batch.mass[j];
+      const double error = samples_ <= 8 ? std::log((expected + 1) / (mass + 1)) : (expected - mass) / (expected + 1);
+      const double step = std::hypot(crowding * step_[j], problem_.epsilon);
+      v_[j] += damping * gain * trust(j, error, expected) * step * error;
     }
     recentre(v_, problem_.atoms.b);
     if (early && per_atom < 1) return;
@@ -157,17 +162,28 @@ class Ascent {
   double mean_step() const { return mean_step_; }
 
  private:
+  // A step that overshoots, beyond the noise, is halved for that atom; one that falls short grows back.
+  double trust(std::size_t j, double error, double expected) {
+    if (std::abs(error) > 2 / std::sqrt(expected + 1)) {
+      const bool overshot = error * last_error_[j] < 0;
+      trust_[j] = overshot ? 0.5 * trust_[j] : std::min(1.0, 1.2 * trust_[j]);
+      last_error_[j] = error;
+    }
+    return trust_[j];
+  }
+
   const SemidualProblem& problem_;
   double expected_end_;
-  std::vector<double> v_, step_, sum_;
+  std::vector<double> v_, step_, sum_, trust_, last_error_;
   double mean_step_ = 0, samples_ = 0, weight_ = 0;
 };
 
-// The error of the averaged potentials falls as 1/S, so checks made at different S estimate one constant together.
+// The error of the averaged potentials falls between S^-1/2 and S^-1, so checks made at different S tell of one
+// another.
 struct Decay {
   double sum = 0, count = 0;
-  void add(double chi2, double samples) { sum += chi2 * samples, ++count; }
-  double at(double samples) const { return sum / count / samples; }
+  void add(double chi2, double samples) { sum += chi2 * std::sqrt(samples), ++count; }
+  double at(double samples) const { return sum / count / std::sqrt(samples); }
 };
 
 // The temperature of the fit at epsilon = 0, in mean gaps between best and second best. Half a gap nearly halves the
@@ -299,12 +315,12 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& opti
       if (!go_on) return Status::stopped_by_caller;
       if (!std::isfinite(batch.chi2)) return Status::numerical_failure;
       if (options.max_seconds > 0 && fit.seconds >= options.max_seconds) return Status::time_limit;
-      if (fit.samples >= budget) return Status::iteration_limit;
+      if (ascent.samples() >= budget) return Status::iteration_limit;
       if (ascent.samples() < next_check) return std::nullopt;
 
       const double latest = assigner.check(ascent.average());
       decay.add(latest, ascent.samples());
-      const double chi2 = decay.at(ascent.samples());
+      const double chi2 = std::min(latest + 0.1 * tolerance, decay.at(ascent.samples()));
       const double goal = 0.9 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
       if (chi2 <= goal && latest <= 0.9 * tolerance) return Status::converged;
       expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.05, 2.0);

@@ -65,7 +65,7 @@ TEST(Semidiscrete, OneDimensionMatchesTheQuantileSolution) {
   EXPECT_EQ(r.certificate.kind, Certificate::Kind::confidence);
   EXPECT_LE(r.certificate.lower, exact.cost);
   EXPECT_GE(r.certificate.upper, exact.cost);
-  EXPECT_LT(r.certificate.upper - r.certificate.lower, 0.03 * std::abs(exact.cost));
+  EXPECT_LT(r.certificate.upper - r.certificate.lower, 0.05 * std::abs(exact.cost));
 }
 
 TEST(Semidiscrete, SquaredEuclideanIsTheSameProblemInOtherUnits) {
@@ -75,7 +75,7 @@ TEST(Semidiscrete, SquaredEuclideanIsTheSameProblemInOtherUnits) {
   double cost = 1 + 2 * exact.cost;  // E x^2 + sum b y^2 - 2 E<x, T(x)>
   for (std::size_t j = 0; j < y.size(); ++j) cost += b[j] * y[j] * y[j];
   const SemidiscreteResult r =
-      semidiscrete({y.data(), 4, 1}, b, {.cost = Cost::squared_euclidean, .tolerance = 2e-3, .seed = 1});
+      semidiscrete({y.data(), 4, 1}, b, {.cost = Cost::squared_euclidean, .tolerance = 1e-3, .seed = 1});
   ASSERT_EQ(r.status, Status::converged);
   EXPECT_NEAR(r.cost, cost, 0.01 * cost);
   EXPECT_LE(r.certificate.lower, cost);
