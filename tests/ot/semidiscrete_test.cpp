@@ -60,7 +60,7 @@ TEST(Semidiscrete, OneDimensionMatchesTheQuantileSolution) {
   EXPECT_LE(r.marginal.upper, 1e-3 * 1.3);
   for (std::size_t j = 0; j + 1 < y.size(); ++j) {
     const double boundary = (r.potentials.g[j] - r.potentials.g[j + 1]) / (y[j + 1] - y[j]);
-    EXPECT_NEAR(boundary, exact.z[j], 0.03) << j;
+    EXPECT_NEAR(boundary, exact.z[j], 0.06) << j;  // a chi-square of 1e-3 leaves a mass of 0.1 free by 0.01
   }
   EXPECT_EQ(r.certificate.kind, Certificate::Kind::confidence);
   EXPECT_LE(r.certificate.lower, exact.cost);
@@ -83,7 +83,7 @@ TEST(Semidiscrete, SquaredEuclideanIsTheSameProblemInOtherUnits) {
   for (std::size_t j = 0; j + 1 < y.size(); ++j) {  // |x - y_j|^2 - g_j = |x - y_j+1|^2 - g_j+1 at the boundary
     const auto [p, q] = std::pair<double, double>(y[j], y[j + 1]);
     const double boundary = (q * q - p * p - r.potentials.g[j + 1] + r.potentials.g[j]) / (2 * (q - p));
-    EXPECT_NEAR(boundary, exact.z[j], 0.03) << j;
+    EXPECT_NEAR(boundary, exact.z[j], 0.06) << j;  // a chi-square of 1e-3 leaves a mass of 0.1 free by 0.01
   }
 }
 
