@@ -1,4 +1,4 @@
-#pragma once
+#pragma once  // private: never installed
 // What the reader asks of an array before it touches its content.
 #include <cstdint>
 #include <optional>

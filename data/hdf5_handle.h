@@ -1,4 +1,4 @@
-#pragma once
+#pragma once  // private: never installed
 // Shared by the reader and the writer alone: keeps <hdf5.h> out of the public headers.
 #include <hdf5.h>
 

@@ -1,4 +1,4 @@
-#pragma once
+#pragma once  // private: never installed
 // Private to the writer.
 #include "monge/data/hdf5_handle.h"
 

@@ -1,4 +1,4 @@
-#pragma once
+#pragma once  // private: never installed
 #include <chrono>
 #include <vector>
 

@@ -1,0 +1,47 @@
+# The front door. `make demo` and `make test` do everything from a bare Debian 12 on.
+BUILD ?= build
+SEEDS ?= 1
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+generator = $(if $(shell command -v ninja),-G Ninja)
+
+.PHONY: help setup configure apps build test bench demo format format-check tidy install clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing (apt; root or sudo)
+	@./scripts/setup
+
+configure: setup
+	@test -f $(BUILD)/CMakeCache.txt || cmake -S . -B $(BUILD) $(generator) -DCMAKE_BUILD_TYPE=Release
+
+apps: configure ## Build the programs into build/bin
+	@cmake --build $(BUILD) --target apps -j $(JOBS)
+
+build: configure ## Build everything: libraries, programs, tests, benches
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build ## Build everything and run the tests
+	@cd $(BUILD) && ctest --output-on-failure -j 2
+
+bench: build ## Run the benchmarks
+	@for bench in $(BUILD)/bin/*_bench; do echo "== $$bench"; $$bench || exit 1; done
+
+demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
+	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)
+
+format: ## Format the sources
+	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+
+format-check: ## Fail if a source is not formatted
+	@git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run --Werror
+
+tidy: configure ## Run clang-tidy over the libraries and programs
+	@git ls-files 'ot/*.cpp' 'flow/*.cpp' 'data/*.cpp' 'apps/*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+
+install: build ## Install libraries, headers and programs under PREFIX
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## Remove the build folder
+	@rm -rf $(BUILD)
