@@ -35,18 +35,30 @@ void exponentiate(const Tile<T>& tile, const Temperature<T>& temperature, Runnin
   }
 }
 
-// out_ik += sum_j terms_ij values_kj for a few k; terms and values in rows of tile_cols, padded with zeros.
+// out_ik += sum_j terms_ij values_kj for `rows` rows i, side by side to hide the latency of the additions.
+template <Index rows, class T>
+HWY_INLINE void add_product(const T* terms, const T* values, Index padded, T* out, Index stride) {
+  const hn::ScalableTag<T> d;
+  hn::Vec<decltype(d)> sum[rows];
+  for (Index i = 0; i < rows; ++i) sum[i] = hn::Zero(d);
+  for (Index j = 0; j < padded; j += static_cast<Index>(hn::Lanes(d))) {
+    const auto value = hn::LoadU(d, values + j);
+    for (Index i = 0; i < rows; ++i) sum[i] = hn::MulAdd(hn::LoadU(d, terms + i * tile_cols + j), value, sum[i]);
+  }
+  for (Index i = 0; i < rows; ++i) out[i * stride] += hn::GetLane(hn::SumOfLanes(d, sum[i]));
+}
+
+// The same for a few k and all rows; terms and values lie in rows of tile_cols, padded with zeros.
 template <class T>
 void add_products(const T* terms, const T* values, Index padded, const MatrixView<T>& out) {
-  const hn::ScalableTag<T> d;
-  for (Index i = 0; i < out.rows; ++i) {
-    for (Index k = 0; k < out.cols; ++k) {
-      auto sum = hn::Zero(d);
-      for (Index j = 0; j < padded; j += static_cast<Index>(hn::Lanes(d))) {
-        sum = hn::MulAdd(hn::LoadU(d, terms + i * tile_cols + j), hn::LoadU(d, values + k * tile_cols + j), sum);
-      }
-      out(i, k) += hn::GetLane(hn::SumOfLanes(d, sum));
+  constexpr Index block = 4;
+  const Index stride = out.stride;
+  for (Index k = 0; k < out.cols; ++k, values += tile_cols) {
+    Index i = 0;
+    for (; i + block <= out.rows; i += block) {
+      add_product<block>(terms + i * tile_cols, values, padded, out.row(i) + k, stride);
     }
+    for (; i < out.rows; ++i) add_product<1>(terms + i * tile_cols, values, padded, out.row(i) + k, stride);
   }
 }
 
@@ -156,7 +168,7 @@ void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView
     const Index first = part.col_part * n + part.first_row;
     const MatrixView<T> rows = all.rows_from(first, part.rows);
     for (Index i = 0; i < rows.rows; ++i) std::fill_n(rows.row(i), width, T(0));
-    for_tiles(source, part, [&](const Tile<T>& tile) {
+    for_tiles(source, part, tile_rows, [&](const Tile<T>& tile) {
       weighted[static_cast<std::size_t>(worker)]->add(tile, temperature, sums.data() + first, rows);
     });
   });

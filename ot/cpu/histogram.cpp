@@ -21,11 +21,12 @@ void add_columns(const Tile<T>& tile, T rate, const T* shift, const T* weights, 
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   HWY_ALIGN T lane[HWY_MAX_BYTES / sizeof(T)];
   const auto by = hn::Set(d, rate), scale = hn::Set(d, tile.scale), most = hn::Set(d, largest_exponent);
-  for (Index j = 0; j < tile.padded; j += lanes) {
-    const auto v = hn::Load(d, tile.v + j);
-    for (Index first = 0; first < tile.rows; first += run) {
+  for (Index first = 0; first < tile.rows; first += run) {
+    const Index end = HWY_MIN(first + run, tile.rows);
+    for (Index j = 0; j < tile.padded; j += lanes) {
+      const auto v = hn::Load(d, tile.v + j);
       auto sum = hn::Zero(d);
-      for (Index i = first; i < HWY_MIN(first + run, tile.rows); ++i) {
+      for (Index i = first; i < end; ++i) {
         const auto s = hn::MulAdd(scale, hn::LoadU(d, tile.data + i * tile.stride + j), v);
         const auto t = hn::Mul(hn::Add(s, hn::Set(d, shift[i])), by);
         sum = hn::MulAdd(hn::Set(d, weights[i]), exp2(d, hn::Min(t, most)), sum);

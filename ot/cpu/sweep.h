@@ -23,9 +23,9 @@ class Cut {
     const Index width = share(cols, tile_cols, count(wanted, blocks));
     return {rows, cols, tile_rows, std::max(width, round_up(share_cols, tile_cols))};
   }
-  // For reductions along columns: shares of the columns, and, where these are few, shares of the rows.
+  // For reductions along columns: wide shares of the columns, and, where these are few, shares of the rows.
   static Cut along_columns(Index rows, Index cols) {
-    const Index width = share(cols, tile_cols, wanted);
+    const Index width = std::max(share(cols, tile_cols, wanted), 16 * tile_cols);
     return {rows, cols, share(rows, tile_rows, count(wanted, std::max<Index>(1, count(cols, width)))), width};
   }
 
@@ -52,15 +52,21 @@ class Cut {
   Index rows_, cols_, part_rows_, part_cols_;
 };
 
-// Calls visit(tile) for the tiles of a part: column by column of tiles, from the top down.
+// Calls visit(tile) for the tiles of a box, row by row of tiles of `step` rows.
 template <class T, class Visit>
-void for_tiles(TileSource<T>& source, const Box& box, const Visit& visit) {
-  for (Index c = 0; c < box.cols; c += tile_cols) {
-    for (Index r = 0; r < box.rows; r += tile_rows) {
-      visit(source.read({box.first_row + r, std::min(tile_rows, box.rows - r), box.first_col + c,
-                         std::min(tile_cols, box.cols - c)}));
+void for_tiles(TileSource<T>& source, const Box& box, Index step, const Visit& visit) {
+  for (Index r = 0; r < box.rows; r += step) {
+    for (Index c = 0; c < box.cols; c += tile_cols) {
+      visit(source.read(
+          {box.first_row + r, std::min(step, box.rows - r), box.first_col + c, std::min(tile_cols, box.cols - c)}));
     }
   }
+}
+
+// In tiles of the source's favourite height.
+template <class T, class Visit>
+void for_tiles(TileSource<T>& source, const Box& box, const Visit& visit) {
+  for_tiles(source, box, source.rows_per_tile(), visit);
 }
 
 // Calls body(part, source, worker) for every part, on several threads, each with a source of tiles of its own.

@@ -100,7 +100,7 @@ TileSource<T>::TileSource(const Scores<T>& s)
 template <class T>
 Tile<T> TileSource<T>::read(const Box& box) {
   const Index padded = round_up(box.cols, vector_multiple);
-  if (columns_at_ != box.first_col) begin_columns(box, padded);
+  begin_columns(box, padded);
   const T* data = tile_.data();
   Index stride = stride_;
   if (direct_) {
@@ -123,7 +123,6 @@ Tile<T> TileSource<T>::read(const Box& box) {
 
 template <class T>
 void TileSource<T>::begin_columns(const Box& box, Index padded) {
-  columns_at_ = box.first_col;
   if (s_.v.empty()) {
     std::fill_n(bias_.data(), box.cols, T(0));
   } else {

@@ -31,7 +31,10 @@ class TileSource {
  public:
   explicit TileSource(const Scores<T>& s);
 
-  // The tile of `box`, at most tile_rows x tile_cols and at a multiple of these; good until the next call.
+  // Few rows of a stored matrix: the memory likes to be read along them, and not along many at a time.
+  Index rows_per_tile() const { return s_.is_stored() ? 16 : tile_rows; }
+
+  // The tile of `box`, at most tile_rows x tile_cols; good until the next call.
   Tile<T> read(const Box& box);
 
  private:
@@ -43,7 +46,6 @@ class TileSource {
   const Scores<T>& s_;
   bool direct_;
   Index stride_;
-  Index columns_at_ = -1;  // the first column of the biases and transposed points below
   Buffer<T> tile_, bias_, transposed_;
 };
 
