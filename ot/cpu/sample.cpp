@@ -142,9 +142,10 @@ void sample(const Scores<T>& s, T epsilon, const Rng& rng, std::uint64_t first, 
   const Cut cut = Cut::along_rows(n, s.cols(), 16 * tile_cols);
   std::vector<Race<T>> races(static_cast<std::size_t>(n * cut.col_parts()));
   sweep(s, cut, context, [&](const Part& part, TileSource<T>& source, int) {
-    Race<T>* part_races = races.data() + part.col_part * n + part.first_row;
-    const std::uint64_t block = first + static_cast<std::uint64_t>(part.first_row);
-    for_tiles(source, part, [&](const Tile<T>& tile) { run(tile, temperature, rng, block, part_races); });
+    Race<T>* part_races = races.data() + part.col_part * n;
+    for_tiles(source, part, [&](const Tile<T>& tile) {
+      run(tile, temperature, rng, first + static_cast<std::uint64_t>(tile.first_row), part_races + tile.first_row);
+    });
   });
   for_rows(n, context, [&](Index i) {
     Race<T> winner;

@@ -63,8 +63,8 @@ void softmin(const Scores<T>& s, T epsilon, VectorView<T> out, const Context& co
   const Cut cut = Cut::along_rows(s.rows(), s.cols());
   std::vector<RunningSum<T>> sums(static_cast<std::size_t>(s.rows() * cut.col_parts()));
   sweep(s, cut, context, [&](const Part& part, TileSource<T>& source, int) {
-    RunningSum<T>* part_sums = sums.data() + part.col_part * s.rows() + part.first_row;
-    for_tiles(source, part, [&](const Tile<T>& tile) { add_tile(tile, temperature, part_sums); });
+    RunningSum<T>* part_sums = sums.data() + part.col_part * s.rows();
+    for_tiles(source, part, [&](const Tile<T>& tile) { add_tile(tile, temperature, part_sums + tile.first_row); });
   });
   for_rows(s.rows(), context, [&](Index i) {
     RunningSum<T> total;
