@@ -10,7 +10,7 @@ struct SemidiscreteCouplingOptions {
   std::uint64_t seed = 0;
   Index groups = 32;  // epsilon = 0: groups of 64 independent noise rows matched at a time
   Index rounds = 0;   // epsilon = 0: recombinations of each group (see ot/recombine.h); 0 = by dimension, 16 or 64
-  Context context;
+  Context context = {};
 };
 
 // x0 ~ N(0, I), paired with the atom that the potentials send it to (epsilon = 0) or draw for it (epsilon > 0).

@@ -8,7 +8,7 @@ namespace monge::flow {
 struct SlicedOptions {
   Index directions = 1000;
   std::uint64_t seed = 0x736C69636564;  // "sliced": figures made with the same seed and directions may be compared
-  Context context;
+  Context context = {};
 };
 
 // A set of points (rows x dimensions) kept as its sorted projections on fixed random directions (rows x directions

@@ -1,0 +1,137 @@
+#include "monge/flow/semidiscrete_coupling.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <vector>
+
+#include "monge/ot/core/random.h"
+#include "monge/ot/matcher.h"
+
+namespace monge::flow {
+namespace {
+
+struct Fitted {
+  Matrix<float> y;
+  ot::SemidiscreteResult result;
+
+  Fitted(Index n, Index d, double epsilon, Index pca) : y(n, d) {
+    fill_normal(Rng{1}, 0, {y.data(), n * d});
+    result = ot::semidiscrete(y.view(), {}, {.epsilon = epsilon, .pca = pca, .seed = 2});
+  }
+};
+
+// Whatever the shortcut, each row's partner is the one the potentials give that very row.
+TEST(SemidiscreteCoupling, PartnersAreTheMatchersOwn) {
+  for (const Index pca : {0, 5}) {
+    const Fitted f(400, 12, 0, pca);
+    const auto coupling = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 3, .groups = 3, .rounds = 4});
+    const auto matcher = ot::pass_matcher(f.y.view(), f.result.potentials);
+    for (const Index batch : {1, 50, 100, 192, 300}) {  // also more than a pool of 3 x 64 rows
+      Matrix<float> x0(batch, 12);
+      std::vector<std::int32_t> atoms(static_cast<std::size_t>(batch)), expected(atoms.size());
+      Index differing = 0;
+      for (std::uint64_t step = 0; step < 9; ++step) {
+        coupling->draw(step, x0.view(), atoms);
+        matcher->match(x0.view(), Rng{}, 0, expected);
+        for (std::size_t i = 0; i < atoms.size(); ++i) differing += atoms[i] != expected[i];
+      }
+      EXPECT_LE(differing, 1 + batch * 9 / 500) << "batch " << batch << ", pca " << pca;  // rounding at near ties
+    }
+  }
+}
+
+// x0 ~ N(0, I), also over many rounds of one pool, and no noise vector comes twice.
+TEST(SemidiscreteCoupling, NoiseHasTheLawOfTheSource) {
+  const Fitted f(50, 6, 0, 0);
+  const auto coupling = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 3, .groups = 4, .rounds = 16});
+  constexpr Index batch = 64, steps = 640, d = 6;
+  Matrix<float> x0(batch, d);
+  std::vector<std::int32_t> atoms(batch);
+  std::vector<double> values;
+  double cross = 0, fourth = 0;
+  std::set<float> first;
+  for (std::uint64_t step = 0; step < steps; ++step) {
+    coupling->draw(step, x0.view(), atoms);
+    for (Index i = 0; i < batch; ++i) {
+      first.insert(x0(i, 0));
+      cross += x0(i, 0) * x0(i, 1);
+      for (Index k = 0; k < d; ++k) {
+        values.push_back(x0(i, k));
+        fourth += std::pow(x0(i, k), 4);
+      }
+    }
+  }
+  const auto n = static_cast<double>(values.size());
+  // Rounds on one pool of 256 rows keep its second moments, so the effective number of rows is that of the pools' rows.
+  const double pooled = n / 16;
+  double mean = 0, square = 0;
+  for (double v : values) mean += v / n, square += v * v / n;
+  EXPECT_NEAR(mean, 0, 4 / std::sqrt(pooled));
+  EXPECT_NEAR(square, 1, 4 * std::sqrt(2 / pooled));
+  EXPECT_NEAR(fourth / n, 3, 4 * std::sqrt(96 / pooled));
+  EXPECT_NEAR(cross / static_cast<double>(batch * steps), 0, 4 / std::sqrt(static_cast<double>(batch * steps) / 16));
+  EXPECT_GT(first.size(), static_cast<std::size_t>(0.99 * batch * steps));
+  std::sort(values.begin(), values.end());
+  double distance = 0;  // Kolmogorov-Smirnov
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    distance = std::max(distance, std::abs(0.5 * std::erfc(-values[i] * M_SQRT1_2) - static_cast<double>(i) / n));
+  }
+  EXPECT_LT(distance, 1.95 / std::sqrt(pooled));
+}
+
+// Rows of one batch come from different groups or from one round, so they are independent: over many batches the inner
+// product of two rows has mean zero and variance d.
+TEST(SemidiscreteCoupling, RowsOfABatchAreIndependent) {
+  const Fitted f(50, 4, 0, 0);
+  const auto coupling = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 5, .groups = 2, .rounds = 8});
+  Matrix<float> x0(96, 4);
+  std::vector<std::int32_t> atoms(96);
+  double mean = 0, square = 0;
+  Index pairs = 0;
+  for (std::uint64_t step = 0; step < 400; ++step) {
+    coupling->draw(step, x0.view(), atoms);
+    for (Index i = 0; i + 1 < 96; i += 2, ++pairs) {
+      double dot = 0;
+      for (Index k = 0; k < 4; ++k) dot += x0(i, k) * x0(i + 1, k);
+      mean += dot, square += dot * dot;
+    }
+  }
+  mean /= static_cast<double>(pairs), square /= static_cast<double>(pairs);
+  EXPECT_NEAR(mean, 0, 4 * std::sqrt(4.0 / (static_cast<double>(pairs) / 8)));
+  EXPECT_NEAR(square, 4, 0.4);
+}
+
+TEST(SemidiscreteCoupling, AtomsFollowTheirWeights) {
+  for (const double epsilon : {0.0, 1.0}) {
+    const Fitted f(100, 8, epsilon, 0);
+    const auto coupling = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 7});
+    Matrix<float> x0(256, 8);
+    std::vector<std::int32_t> atoms(256);
+    std::vector<double> counts(100, 0.0);
+    for (std::uint64_t step = 0; step < 200; ++step) {
+      coupling->draw(step, x0.view(), atoms);
+      for (std::int32_t j : atoms) counts[static_cast<std::size_t>(j)] += 1;
+    }
+    double chi2 = 0;
+    for (double c : counts) chi2 += std::pow(c / (256 * 200) - 0.01, 2) / 0.01;
+    EXPECT_LT(chi2, 0.06) << epsilon;  // the tolerance of the fit and the scatter of 512 hits per atom
+  }
+}
+
+TEST(SemidiscreteCoupling, ABatchIsAFunctionOfSeedAndStep) {
+  const Fitted f(200, 5, 0, 0);
+  const auto one = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 9, .context = {.threads = 1}});
+  const auto two = semidiscrete_coupling(f.y.view(), f.result.potentials, {.seed = 9, .context = {.threads = 2}});
+  Matrix<float> a(100, 5), b(100, 5);
+  std::vector<std::int32_t> p(100), q(100);
+  for (std::uint64_t step : {0u, 1u, 700u, 3u}) one->draw(step, a.view(), p);
+  two->draw(3, b.view(), q);
+  EXPECT_TRUE(std::equal(a.data(), a.data() + 500, b.data()));
+  EXPECT_EQ(p, q);
+}
+
+}  // namespace
+}  // namespace monge::flow
