@@ -58,8 +58,9 @@ struct Rng {
 // A uniform integer in [0, n) from the stream's block `index`: bias below n / 2^64.
 std::uint64_t uniform_below(const Rng& rng, std::uint64_t index, std::uint64_t n);
 
-// out[i] = element first + i of the stream's infinite sequence of standard normals (Box-Muller, 4 per block), so any
-// part of the sequence can be made on its own. One thread; vectorised.
+// out[i] = element first + i of the stream's infinite sequence of standard normals (Box-Muller), so any part of the
+// sequence can be made on its own. Floats (4 per block, vectorised) and doubles (2 per block) are sequences of their
+// own. One thread.
 void fill_normal(const Rng& rng, std::uint64_t first, VectorView<float> out);
 void fill_normal(const Rng& rng, std::uint64_t first, VectorView<double> out);
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "monge/ot/core/backend.h"
+#include "monge/ot/core/parallel.h"
 #include "reference.h"
 
 namespace monge::ot {
@@ -465,6 +466,7 @@ TYPED_TEST(PassesTest, SameBitsAtAnyThreadCount) {
     const Results<T> one = run_all<T>(p.scores(), 3, 1);
     EXPECT_TRUE(one == run_all<T>(p.scores(), 3, 2));
     EXPECT_TRUE(one == run_all<T>(p.scores(), 3, 3));
+    with_team(3, [&] { EXPECT_TRUE(one == run_all<T>(p.scores(), 3, 0)); });
   }
 }
 
