@@ -23,7 +23,7 @@ struct FittedAtoms {
   double epsilon = 0;         // in units of the inner product
   std::vector<float> biases;  // epsilon log b included
   Index dimensions = 0;       // of the noise
-  Context context;
+  Context context = {};
 };
 
 }  // namespace monge::ot
