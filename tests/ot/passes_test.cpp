@@ -40,6 +40,7 @@ const std::vector<Case> cases = {
     {300, 700, 64},
     {13, 519, 784},
     {2, 9000, 16},
+    {3, 5122, 2},
     {70, 600, 7, Source::strided},
     {70, 600, 40, Source::strided},
     {1, 1, 0, Source::stored},
@@ -418,6 +419,18 @@ TYPED_TEST(PassesTest, ExtremeEpsilons) {
     const Buffer<T> f = this->softmin(p.scores(), T(epsilon));
     for (Index i = 0; i < 9; ++i) EXPECT_NEAR(f[i] / epsilon, -std::log(2000.0), 1e-5);
   }
+}
+
+// One large score, and so many that are hardly worth anything that together they are.
+TYPED_TEST(PassesTest, ManySmallTermsCount) {
+  using T = TypeParam;
+  const Index m = 100000;
+  const double below = std::log(std::ldexp(1.0, std::numeric_limits<T>::digits + 2)) + 0.2;
+  std::vector<T> v(static_cast<std::size_t>(m), static_cast<T>(-below)), zero(v.size(), T(0));
+  v[0] = 0;
+  const Scores<T> s{.x = {zero.data(), 1, 1}, .y = {zero.data(), m, 1}, .v = v};
+  const double expected = -std::log1p(static_cast<double>(m) * std::exp(-below));
+  EXPECT_NEAR(this->softmin(s, T(1))[0], expected, 0.01 * std::abs(expected));
 }
 
 TYPED_TEST(PassesTest, LargeBiasesDoNotDrownTheSum) {
