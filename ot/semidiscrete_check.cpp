@@ -93,7 +93,7 @@ Check check_semidual(const SemidualProblem& problem, const std::vector<double>& 
                                                 : samples_for_error(static_cast<double>(atoms.size()),
                                                                     options.tolerance, options.tolerance / 17);
   const Index rows = static_cast<Index>(std::max(1024.0, std::ceil(wanted)));
-  const Index ranks = std::min<Index>(8, atoms.size()), chunk = 4096;
+  const Index ranks = std::min<Index>(32, atoms.size()), chunk = 4096;
   const Rng noise = Rng{options.seed}.substream(4), draws = Rng{options.seed}.substream(5);
   auto& passes = passes_for<float>(options.context.device);
 
