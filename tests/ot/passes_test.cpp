@@ -214,6 +214,23 @@ TYPED_TEST(PassesTest, HistogramMatchesTheReference) {
   }
 }
 
+// Of one row with f = 0 and epsilon = 1 the histogram is exp(v_j): within 2 units of the last place, and what the
+// rounding of v_j log2 e adds.
+TYPED_TEST(PassesTest, ExponentialsAreGoodToTheLastPlaces) {
+  using T = TypeParam;
+  const Index m = 20001;
+  const T one = 0, f = 0;
+  std::vector<T> v, zero(static_cast<std::size_t>(m), T(0));
+  for (Index j = 0; j < m; ++j) v.push_back(static_cast<T>(j < 10000 ? -j * 1e-4 : (j - 15000) * 0.017));
+  const Scores<T> s{.x = {&one, 1, 1}, .y = {zero.data(), m, 1}, .v = v};
+  std::vector<double> mass(v.size());
+  this->passes.histogram(s, T(1), {&f, 1}, {}, mass, {});
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    const double expected = std::exp(double(v[j]));
+    ASSERT_NEAR(mass[j], expected, (2 + std::abs(v[j])) * std::numeric_limits<T>::epsilon() * expected) << v[j];
+  }
+}
+
 TYPED_TEST(PassesTest, HistogramWithoutEpsilonCountsTheLargest) {
   using T = TypeParam;
   for (const Case& c : cases) {
