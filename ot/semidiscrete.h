@@ -32,12 +32,13 @@ struct SemidiscreteStep {
 
 struct SemidiscreteOptions {
   Cost cost = Cost::negative_dot;
-  double epsilon = 0;               // entropic regularisation, in units of the cost; 0 = unregularised
-  double tolerance = 0.05;          // on the chi-square of the marginal, upper end of its 95% interval
-  double max_samples_per_atom = 0;  // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
-  double max_seconds = 0;           // for the fit, 0 = no limit; the check comes on top
-  Index pca = 0;                    // fit in the space of so many principal directions; 0 = all dimensions
-  double check_samples = 0;         // fresh noise vectors of the final check; 0 = enough for +-12% of the tolerance
+  double epsilon = 0;       // entropic regularisation, in units of the cost; 0 = unregularised
+  double tolerance = 0.05;  // on the chi-square of the marginal, upper end of its 95% interval
+  double max_samples_per_atom =
+      0;                     // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
+  double max_seconds = 0;    // for the fit, 0 = no limit; the check comes on top
+  Index pca = 0;             // fit in the space of so many principal directions; 0 = all dimensions
+  double check_samples = 0;  // fresh noise vectors of the final check; 0 = enough for +-12% of the tolerance
   std::uint64_t seed = 0;
   Context context = {};
   std::function<bool(const SemidiscreteStep&)> on_step = {};  // called after every batch; return false to stop

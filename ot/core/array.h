@@ -23,14 +23,9 @@ struct VectorView {
   VectorView(T* data_, Index size_, Device device_ = {}) : data(data_), size(size_), device(device_) {}
   VectorView(std::span<T> s) : data(s.data()), size(static_cast<Index>(s.size())) {}
   VectorView(std::vector<std::remove_const_t<T>>& v) : data(v.data()), size(static_cast<Index>(v.size())) {}
-  VectorView(const std::vector<std::remove_const_t<T>>& v)
-    requires std::is_const_v<T>
+  VectorView(const std::vector<std::remove_const_t<T>>& v) requires std::is_const_v<T>
       : data(v.data()), size(static_cast<Index>(v.size())) {}
-  operator VectorView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, size, device};
-  }
+  operator VectorView<const T>() const requires(!std::is_const_v<T>) { return {data, size, device}; }
 
   bool empty() const { return size == 0; }
   T& operator[](Index i) const { return data[i]; }  // on `device` only
@@ -51,11 +46,7 @@ struct MatrixView {
   MatrixView(T* data_, Index rows_, Index cols_) : data(data_), rows(rows_), cols(cols_), stride(cols_) {}
   MatrixView(T* data_, Index rows_, Index cols_, Index stride_, Device device_ = {})
       : data(data_), rows(rows_), cols(cols_), stride(stride_), device(device_) {}
-  operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, rows, cols, stride, device};
-  }
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols, stride, device}; }
 
   bool empty() const { return rows == 0 || cols == 0; }
   T* row(Index i) const { return data + i * stride; }

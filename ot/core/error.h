@@ -6,11 +6,11 @@
 namespace monge {
 
 enum class Errc {
-  invalid_argument,     // shapes, options or values that make no sense
-  not_finite,           // NaN or infinity where a number is needed
-  io,                   // the file system said no: missing, unwritable, full
-  bad_file,             // the file is there, but is not what it should be
-  infeasible,           // the problem has no solution
+  invalid_argument,  // shapes, options or values that make no sense
+  not_finite,        // NaN or infinity where a number is needed
+  io,                // the file system said no: missing, unwritable, full
+  bad_file,          // the file is there, but is not what it should be
+  infeasible,        // the problem has no solution
   out_of_memory,
   backend_unavailable,  // the device is not there, or not compiled in
   device_failure,
