@@ -31,9 +31,9 @@ struct SampleOptions {
   double atol = 1e-4;       // dopri5: units of x
   Index max_steps = 10000;  // dopri5: attempted steps; then Status::iteration_limit
   double t0 = 0;
-  double t1 = 1;                                        // may lie before t0
-  Context context;                                      // threads of the updates; the velocity minds its own
-  std::function<bool(const SampleProgress&)> progress;  // after every accepted step; false stops the run
+  double t1 = 1;                                             // may lie before t0
+  Context context;                                           // threads of the updates; the velocity minds its own
+  std::function<bool(const SampleProgress&)> progress = {};  // after every accepted step; false stops the run
 };
 
 struct SampleResult {

@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "monge/apps/common/config.h"
+#include "monge/flow/train.h"
+
+namespace monge::apps {
+
+// Everything that decides what sdfm_train computes. docs/sdfm_train.md lists the keys.
+struct TrainConfig {
+  std::uint64_t seed = 0;
+
+  std::string data_file = "";    // HDF5, as ot_data makes it
+  std::string data_digest = "";  // what it must hold; filled in when the run starts
+
+  std::string coupling = "independent";
+  std::string potentials_file = "";    // HDF5, as ot_fit makes it; empty: fitted when the run starts
+  std::string potentials_digest = "";  // what it must hold; filled in when the run starts
+  Index fit_pca = 64;                  // for potentials fitted here
+  double fit_epsilon = 0;
+  double fit_tolerance = 0.05;
+
+  std::string prediction = "data";
+  flow::TrainOptions train;  // its prediction, seed and context are set by train_options()
+
+  std::uint64_t checkpoint_every = 500;  // steps
+  std::uint64_t log_every = 1;           // steps
+  Index sample_rows = 8;                 // of the grid at the end; 0: none
+  Index sample_steps = 16;
+};
+
+// The keys, bound to `config`, which must outlive what is returned.
+Config bind(TrainConfig& config);
+
+// Keys that say where things are, which a resumed run may be given anew.
+bool names_a_place(const std::string& key);
+
+flow::TrainOptions train_options(const TrainConfig& config, const Context& context);
+
+}  // namespace monge::apps

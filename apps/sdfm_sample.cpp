@@ -1,0 +1,104 @@
+// sdfm_sample: draws samples from a trained model.
+#include <CLI/CLI.hpp>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "monge/apps/common/device.h"
+#include "monge/apps/common/generate.h"
+#include "monge/apps/common/image.h"
+#include "monge/apps/common/shell.h"
+#include "monge/apps/common/trained_model.h"
+#include "monge/data/atomic_file.h"
+#include "monge/data/dataset.h"
+#include "monge/ot/core/error.h"
+
+namespace {
+
+using namespace monge;
+
+struct Arguments {
+  std::string checkpoint, out, solver = "euler", device = "auto";
+  Index count = 64, steps = 16, columns = 0;
+  std::uint64_t seed = 0;
+  bool raw = false;
+  int threads = 0;
+};
+
+// The NumPy format, version 1.0: a header padded to 64 bytes, then little-endian float32.
+std::string npy(MatrixView<const float> x) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string header = concat("{'descr': '<f4', 'fortran_order': False, 'shape': (", x.rows, ", ", x.cols, "), }");
+  header.append(63 - (10 + header.size()) % 64, ' ').append("\n");
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size() & 0xff);
+  bytes += static_cast<char>(header.size() >> 8);
+  bytes += header;
+  for (Index i = 0; i < x.rows; ++i) {
+    bytes.append(reinterpret_cast<const char*>(x.row(i)), static_cast<std::size_t>(x.cols) * sizeof(float));
+  }
+  return bytes;
+}
+
+void sample(const Arguments& a) {
+  const std::string kind = std::filesystem::path(a.out).extension();
+  require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
+  data::require_writable("sdfm_sample", a.out);
+  const Context context = apps::choose_device("sdfm_sample", a.device, a.threads);
+  const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
+  require(kind != ".png" || trained.image.size() > 0, a.checkpoint, ": was not trained on images; write .npy or .h5");
+
+  flow::VelocityModel model(trained.options, trained.weights, 512, context);
+  apps::Generated samples = apps::generate(
+      model, a.count, a.seed, {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
+  if (kind == ".png") {
+    const Index columns = a.columns > 0 ? a.columns : static_cast<Index>(std::ceil(std::sqrt(a.count)));
+    apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns));
+  } else if (kind == ".npy") {
+    data::write_text("sdfm_sample", a.out, npy(samples.x.view()));
+  } else {
+    data::Dataset dataset;
+    dataset.train.x = std::move(samples.x);
+    dataset.image = trained.image;
+    dataset.source = "samples of " + a.checkpoint;
+    data::save_dataset(dataset, a.out);
+  }
+  std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
+              static_cast<long long>(a.count), a.solver.c_str(), static_cast<long long>(samples.run.nfe),
+              samples.seconds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Draws samples from a model that sdfm_train has trained, by integrating its velocity from noise to data.\n"
+      "The same seed starts from the same noise, whatever the model and the solver.\n",
+      "sdfm_sample"};
+  app.footer(
+      "Examples:\n"
+      "  sdfm_sample runs/sd/checkpoint.h5 --out samples.png --steps 4\n"
+      "  sdfm_sample runs/sd/checkpoint.h5 --out samples.npy --count 10000 --solver dopri5\n\n"
+      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
+  Arguments a;
+  app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
+  app.add_option("--out", a.out, "Where to: a grid (.png), float32 rows (.npy), or a data file (.h5)")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--count", a.count, "Number of samples")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--solver", a.solver, "euler, heun or dopri5")
+      ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
+      ->capture_default_str();
+  app.add_option("--steps", a.steps, "Steps of euler and heun")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--columns", a.columns, "Columns of the grid; 0 = square")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--seed", a.seed, "Of the noise")->capture_default_str();
+  app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
+  app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
+  app.add_option("--threads", a.threads, "CPU threads; 0 = all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  return apps::run_main(app, argc, argv, [&] { sample(a); });
+}

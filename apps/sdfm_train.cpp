@@ -1,0 +1,201 @@
+// sdfm_train: trains a flow model on a data file, as a config says.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "monge/apps/common/device.h"
+#include "monge/apps/common/generate.h"
+#include "monge/apps/common/image.h"
+#include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/metrics_log.h"
+#include "monge/apps/common/pairing.h"
+#include "monge/apps/common/progress.h"
+#include "monge/apps/common/shell.h"
+#include "monge/apps/common/train_config.h"
+#include "monge/apps/common/trained_model.h"
+#include "monge/data/atomic_file.h"
+#include "monge/data/checkpoint.h"
+#include "monge/data/dataset.h"
+#include "monge/flow/train.h"
+#include "monge/ot/core/error.h"
+
+namespace {
+
+using namespace monge;
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string config, out, resume, device = "auto";
+  std::vector<std::string> settings;
+  std::optional<std::uint64_t> seed;
+  int threads = 0;
+};
+
+// A run's folder.
+struct Run {
+  fs::path folder;
+  fs::path checkpoint() const { return folder / "checkpoint.h5"; }
+  fs::path config() const { return folder / "config.toml"; }
+  fs::path metrics() const { return folder / "metrics.jsonl"; }
+  fs::path potentials() const { return folder / "potentials.h5"; }
+  fs::path samples() const { return folder / "samples.png"; }
+};
+
+void apply_settings(apps::Config& keys, apps::TrainConfig& config, const Arguments& a) {
+  for (const std::string& setting : a.settings) keys.set(setting);
+  if (a.seed) config.seed = *a.seed;
+}
+
+// The config of a run that goes on: its own. Only where things are may be given anew.
+std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
+  apps::Config keys = apps::bind(config);
+  std::optional<data::Checkpoint> checkpoint;
+  if (fs::exists(run.checkpoint())) {
+    checkpoint = data::load_checkpoint(run.checkpoint());
+    keys.read_text(checkpoint->config, run.checkpoint().string() + " (config)");
+  } else {
+    keys.read_file(run.config());  // stopped before its first checkpoint: starts again
+  }
+  apps::TrainConfig wanted = config;
+  apps::Config wanted_keys = apps::bind(wanted);
+  if (!a.config.empty()) {
+    wanted = apps::TrainConfig{};
+    wanted_keys.read_file(a.config);
+    if (wanted.data_digest.empty()) wanted.data_digest = config.data_digest;
+    if (wanted.potentials_digest.empty()) wanted.potentials_digest = config.potentials_digest;
+    if (!a.seed) wanted.seed = config.seed;
+  }
+  apply_settings(wanted_keys, wanted, a);
+  for (const auto& difference : wanted_keys.differences(keys)) {
+    require(apps::names_a_place(difference.key), run.folder.string(),
+            ": a resumed run keeps its config: ", difference.text);
+  }
+  config.data_file = wanted.data_file;
+  config.potentials_file = wanted.potentials_file;
+  return checkpoint;
+}
+
+void start_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
+  apps::Config keys = apps::bind(config);
+  require(!a.config.empty(), "a config is needed: sdfm_train CONFIG.toml, or --resume DIR");
+  keys.read_file(a.config);
+  apply_settings(keys, config, a);
+  require(!fs::exists(run.checkpoint()) && !fs::exists(run.config()), run.folder.string(),
+          ": holds a run already; go on with --resume ", run.folder.string(), ", or choose another --out");
+}
+
+data::Dataset load_data(apps::TrainConfig& config) {
+  require(!config.data_file.empty(),
+          "data.file is not set: name a data file in the config or with --set data.file=FILE");
+  data::Dataset dataset = data::load_dataset(config.data_file);
+  if (config.data_digest.empty()) config.data_digest = dataset.digest;
+  require(config.data_digest == dataset.digest, config.data_file, ": these are not the data of the run: digest ",
+          dataset.digest, ", data.digest is ", config.data_digest);
+  return dataset;
+}
+
+void write_samples(const Run& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
+                   const data::Dataset& dataset, const Context& context) {
+  if (config.sample_rows == 0 || dataset.image.size() == 0) return;
+  flow::VelocityModel model(trainer.options().model, trainer.ema(), 512, context);
+  const apps::Generated samples = apps::generate(model, config.sample_rows * config.sample_rows, 0,
+                                                 {.steps = config.sample_steps, .context = context});
+  apps::write_png(run.samples(),
+                  apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));
+}
+
+void train(const Arguments& a) {
+  require(a.resume.empty() || a.out.empty(), "--out and --resume exclude each other");
+  const Run run{!a.resume.empty() ? fs::path(a.resume)
+                : !a.out.empty()  ? fs::path(a.out)
+                                  : fs::path("runs") / fs::path(a.config).stem()};
+  apps::TrainConfig config;
+  std::optional<data::Checkpoint> checkpoint;
+  if (!a.resume.empty()) {
+    checkpoint = read_run(run, config, a);
+  } else {
+    start_run(run, config, a);
+  }
+  const Context context = apps::choose_device("sdfm_train", a.device, a.threads);
+  const data::Dataset dataset = load_data(config);
+  std::error_code failed;
+  fs::create_directories(run.folder, failed);
+  if (failed) throw Error(Errc::io, concat(run.folder.string(), ": cannot make the folder: ", failed.message()));
+
+  apps::Config keys = apps::bind(config);
+  data::write_text("sdfm_train", run.config(), keys.help());
+  const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
+  data::write_text("sdfm_train", run.config(), keys.help());  // now with the digest of the potentials
+
+  flow::Trainer trainer(apps::train_options(config, context), MatrixView<const float>(dataset.train.x.view()),
+                        *coupling);
+  double seconds = 0;
+  if (checkpoint) {
+    apps::restore(trainer, *checkpoint, run.checkpoint().string());
+    seconds = checkpoint->scalars["seconds"];
+  }
+  apps::MetricsLog log(run.metrics(), trainer.steps_done());
+  const auto save = [&] {
+    data::save_checkpoint(apps::make_checkpoint(trainer, keys.toml(), dataset, seconds), run.checkpoint());
+  };
+  {
+    apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
+                            static_cast<double>(trainer.steps_done()));
+    while (trainer.steps_done() < config.train.steps) {
+      const auto start = std::chrono::steady_clock::now();
+      const flow::StepReport report = trainer.step();
+      const double step_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds += step_seconds;
+      const bool last = report.step == config.train.steps;
+      if (report.step % config.log_every == 0 || last) {
+        log.append({report.step, report.loss, report.gradient_norm, report.learning_rate, 1e3 * step_seconds, seconds});
+      }
+      if (last || apps::interrupted() || report.step % config.checkpoint_every == 0) save();
+      char note[48];
+      std::snprintf(note, sizeof note, "loss %.4f", report.loss);
+      progress.update(static_cast<double>(report.step), note);
+      apps::check_interrupt();
+    }
+    progress.finish();
+  }
+  write_samples(run, trainer, config, dataset, context);
+  std::printf("%s: %llu steps in %.1f s, %.1f ms a step\n", run.checkpoint().c_str(),
+              static_cast<unsigned long long>(trainer.steps_done()), seconds,
+              1e3 * seconds / static_cast<double>(std::max<std::uint64_t>(1, trainer.steps_done())));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  apps::TrainConfig defaults;
+  CLI::App app{
+      "Trains a flow model from noise to the points of a data file. The config says how; what it leaves out has the\n"
+      "defaults below. A run's folder keeps the resolved config.toml, checkpoint.h5, metrics.jsonl and samples.png.\n",
+      "sdfm_train"};
+  app.footer(
+      "Examples:\n"
+      "  sdfm_train configs/fashion_mnist_semidiscrete.toml --out runs/sd\n"
+      "  sdfm_train configs/fashion_mnist_independent.toml --set train.steps=500 --seed 1 --out runs/short\n"
+      "  sdfm_train --resume runs/sd\n\n"
+      "Ctrl-C saves a checkpoint and exits 130; --resume goes on from there, or from the last checkpoint of a run "
+      "that\n"
+      "was killed, to the same bits as if nothing had happened.\n"
+      "Exit status: 0 when done, 1 for an error, 2 for wrong usage.\n\n"
+      "Config keys and defaults (TOML):\n" +
+      apps::bind(defaults).help());
+  Arguments a;
+  app.add_option("config", a.config, "What to train")->type_name("CONFIG.toml");
+  app.add_option("--set", a.settings, "Set a key, over the config; may be repeated")->type_name("KEY=VALUE");
+  app.add_option("--out", a.out, "Folder of the run; runs/CONFIG when left out")->type_name("DIR");
+  app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR");
+  app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
+  app.add_option("--seed", a.seed, "Sets run.seed");
+  app.add_option("--threads", a.threads, "CPU threads; 0 = all. The result does not depend on it")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  return apps::run_main(app, argc, argv, [&] { train(a); });
+}
