@@ -91,7 +91,7 @@ std::string to_table(const std::vector<Row>& rows, const flow::Metrics& floor) {
 
 void evaluate(const Arguments& a) {
   if (!a.json.empty() && a.json != "-") data::require_writable("sdfm_eval", a.json);
-  const Context context = apps::choose_device("sdfm_eval", a.device, a.threads);
+  const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
   const data::Dataset dataset = data::load_dataset(a.data);
   require(dataset.test.rows() > 0, a.data, ": has no test points to measure against");
@@ -101,6 +101,7 @@ void evaluate(const Arguments& a) {
   require(samples == a.samples, a.data, ": asked for ", a.samples, " samples, there are ", dataset.train.rows(),
           " training and ", dataset.test.rows(), " test points; use --samples ", samples);
 
+  apps::announce_device("sdfm_eval", a.device, context);
   std::vector<Row> rows = plan(a, context);
   apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + 1);
   flow::MetricsOptions options;

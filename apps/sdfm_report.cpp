@@ -180,7 +180,7 @@ std::string to_plot(const Report& report) {
 
 // For each run a column of grids, 1, 4 and 16 Euler steps from the same noise.
 apps::Image to_picture(const std::vector<std::string>& folders, const Context& context) {
-  constexpr Index columns = 10, rows = 4, scale = 1, gap = 12, text = 12;
+  constexpr Index columns = 10, rows = 4, scale = 2, gap = 20, text = 20;
   const std::vector<Index> steps = {1, 4, 16};
   std::vector<std::vector<apps::Image>> grids;
   std::vector<std::string> names;
@@ -204,7 +204,7 @@ apps::Image to_picture(const std::vector<std::string>& folders, const Context& c
       const Index y = gap + static_cast<Index>(row) * (height + gap + text);
       const Index x = gap + static_cast<Index>(column) * (width + gap);
       const std::string plural = steps[row] > 1 ? " steps" : " step";
-      apps::draw_text(picture, names[column] + ", " + std::to_string(steps[row]) + plural, y, x);
+      apps::draw_text(picture, names[column] + ", " + std::to_string(steps[row]) + plural, y, x, scale);
       apps::paste(picture, grids[column][row], y + text, x);
     }
   }

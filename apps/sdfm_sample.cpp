@@ -47,10 +47,11 @@ void sample(const Arguments& a) {
   const std::string kind = std::filesystem::path(a.out).extension();
   require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
   data::require_writable("sdfm_sample", a.out);
-  const Context context = apps::choose_device("sdfm_sample", a.device, a.threads);
+  const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
   require(kind != ".png" || trained.image.size() > 0, a.checkpoint, ": was not trained on images; write .npy or .h5");
 
+  apps::announce_device("sdfm_sample", a.device, context);
   flow::VelocityModel model(trained.options, trained.weights, 512, context);
   apps::Generated samples = apps::generate(
       model, a.count, a.seed, {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});

@@ -98,6 +98,13 @@ data::Dataset load_data(apps::TrainConfig& config) {
   return dataset;
 }
 
+void make_folder(const Run& run, const apps::Config& keys) {
+  std::error_code failed;
+  fs::create_directories(run.folder, failed);
+  if (failed) throw Error(Errc::io, concat(run.folder.string(), ": cannot make the folder: ", failed.message()));
+  data::write_text("sdfm_train", run.config(), keys.toml());
+}
+
 void write_samples(const Run& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
                    const data::Dataset& dataset, const Context& context) {
   if (config.sample_rows == 0 || dataset.image.size() == 0) return;
@@ -120,16 +127,15 @@ void train(const Arguments& a) {
   } else {
     start_run(run, config, a);
   }
-  const Context context = apps::choose_device("sdfm_train", a.device, a.threads);
+  const Context context = apps::choose_device(a.device, a.threads);
   const data::Dataset dataset = load_data(config);
-  std::error_code failed;
-  fs::create_directories(run.folder, failed);
-  if (failed) throw Error(Errc::io, concat(run.folder.string(), ": cannot make the folder: ", failed.message()));
 
+  // A folder is made once nothing can be refused any more; a fit at the start needs it earlier, for what it finds.
   apps::Config keys = apps::bind(config);
-  data::write_text("sdfm_train", run.config(), keys.help());
+  const bool fits = config.coupling == "semidiscrete" && config.potentials_file.empty();
+  if (fits) make_folder(run, keys);
   const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
-  data::write_text("sdfm_train", run.config(), keys.help());  // now with the digest of the potentials
+  make_folder(run, keys);  // now with the digest of the potentials
 
   flow::Trainer trainer(apps::train_options(config, context), MatrixView<const float>(dataset.train.x.view()),
                         *coupling);
@@ -138,6 +144,7 @@ void train(const Arguments& a) {
     apps::restore(trainer, *checkpoint, run.checkpoint().string());
     seconds = checkpoint->scalars["seconds"];
   }
+  apps::announce_device("sdfm_train", a.device, context);
   apps::MetricsLog log(run.metrics(), trainer.steps_done());
   const auto save = [&] {
     data::save_checkpoint(apps::make_checkpoint(trainer, keys.toml(), dataset, seconds), run.checkpoint());

@@ -259,7 +259,7 @@ std::string Config::help() const {
     }
     std::string line = "    " + name_of(entry.key) + " = " + entry.value();
     line.resize(std::max<std::size_t>(line.size() + 2, 34), ' ');
-    text += line + entry.help + "\n";
+    text += line + "# " + entry.help + "\n";
   }
   return text;
 }

@@ -33,7 +33,7 @@ class Config {
 
   // The whole as TOML that reads back to the same bits, sections in the order they were added.
   std::string toml() const;
-  // The same with a comment for each key.
+  // The same for people: indented, with a comment for each key.
   std::string help() const;
 
   // Keys whose values are not those of `other` (the same keys, in the same order), each as "key is A, was B".

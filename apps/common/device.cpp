@@ -23,16 +23,18 @@ Device parse_device(const std::string& name) {
 
 }  // namespace
 
-Context choose_device(const std::string& program, const std::string& name, int threads) {
+Context choose_device(const std::string& name, int threads) {
   Context context{.threads = threads};
-  if (name == "auto") {
-    say(program, concat("device auto: running on cpu, ", resolve_threads(threads), " threads",
-                        ot::cuda_available() ? " (networks have no CUDA room yet)" : " (this build has no CUDA)"));
-    return context;
-  }
+  if (name == "auto") return context;
   context.device = parse_device(name);
   ot::backend_for(context.device);  // refuses what is not there
   return context;
+}
+
+void announce_device(const std::string& program, const std::string& name, const Context& context) {
+  if (name != "auto") return;
+  say(program, concat("device auto: running on cpu, ", resolve_threads(context.threads), " threads",
+                      ot::cuda_available() ? " (networks have no CUDA room yet)" : " (this build has no CUDA)"));
 }
 
 }  // namespace monge::apps

@@ -5,8 +5,11 @@
 
 namespace monge::apps {
 
-// Where work runs: "cpu", "cuda:N", or "auto", which chooses and says on stderr, as `program`, what it chose.
+// Where work runs: "cpu", "cuda:N", or "auto", which chooses.
 // Throws Error: invalid_argument, backend_unavailable (a device that is not there, or not in this build).
-Context choose_device(const std::string& program, const std::string& name, int threads);
+Context choose_device(const std::string& name, int threads);
+
+// Says on stderr, as `program`, what "auto" has chosen; silent for a device that was asked for by name.
+void announce_device(const std::string& program, const std::string& name, const Context& context);
 
 }  // namespace monge::apps
