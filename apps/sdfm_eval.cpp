@@ -80,9 +80,9 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const std::vec
 std::string to_table(const std::vector<Row>& rows, const flow::Metrics& floor) {
   std::vector<std::vector<std::string>> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
   for (const Row& row : rows) {
-    table.push_back({flow::to_string(row.run.solver), row.run.steps > 0 ? std::to_string(row.run.steps) : "-",
-                     std::to_string(row.nfe), apps::fixed(row.metrics.sliced_w2, 4),
-                     apps::fixed(row.metrics.w2.distance, 3), apps::fixed(row.seconds, 1)});
+    table.push_back({flow::to_string(row.run.solver), std::to_string(row.run.steps), std::to_string(row.nfe),
+                     apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
+                     apps::fixed(row.seconds, 1)});
   }
   table.push_back({});
   table.push_back({"train vs test", "", "", apps::fixed(floor.sliced_w2, 4), apps::fixed(floor.w2.distance, 3), ""});
@@ -117,6 +117,7 @@ void evaluate(const Arguments& a) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const apps::Generated generated = apps::generate(model, samples, a.seed, rows[i].run);
     rows[i].nfe = generated.run.nfe;
+    rows[i].run.steps = generated.run.accepted;
     rows[i].seconds = generated.seconds;
     rows[i].metrics = held_out.compare(generated.x.view());
     apps::check_interrupt();

@@ -50,6 +50,12 @@ void apply_settings(apps::Config& keys, apps::TrainConfig& config, const Argumen
   if (a.seed) config.seed = *a.seed;
 }
 
+void refuse_changes(const fs::path& where, const apps::Config& wanted, const apps::Config& own) {
+  for (const auto& difference : wanted.differences(own)) {
+    require(apps::names_a_place(difference.key), where.string(), ": a resumed run keeps its config: ", difference.text);
+  }
+}
+
 // The config of a run that goes on: its own. Only where things are may be given anew.
 std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
   apps::Config keys = apps::bind(config);
@@ -57,6 +63,12 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
   if (fs::exists(run.checkpoint())) {
     checkpoint = data::load_checkpoint(run.checkpoint());
     keys.read_text(checkpoint->config, run.checkpoint().string() + " (config)");
+    apps::TrainConfig written;
+    apps::Config written_keys = apps::bind(written);
+    if (fs::exists(run.config())) {
+      written_keys.read_file(run.config());
+      refuse_changes(run.config(), written_keys, keys);
+    }
   } else {
     keys.read_file(run.config());  // stopped before its first checkpoint: starts again
   }
@@ -70,10 +82,7 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
     if (!a.seed) wanted.seed = config.seed;
   }
   apply_settings(wanted_keys, wanted, a);
-  for (const auto& difference : wanted_keys.differences(keys)) {
-    require(apps::names_a_place(difference.key), run.folder.string(),
-            ": a resumed run keeps its config: ", difference.text);
-  }
+  refuse_changes(run.folder, wanted_keys, keys);
   config.data_file = wanted.data_file;
   config.potentials_file = wanted.potentials_file;
   return checkpoint;
@@ -81,16 +90,22 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
 
 void start_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
   apps::Config keys = apps::bind(config);
-  require(!a.config.empty(), "a config is needed: sdfm_train CONFIG.toml, or --resume DIR");
   keys.read_file(a.config);
   apply_settings(keys, config, a);
   require(!fs::exists(run.checkpoint()) && !fs::exists(run.config()), run.folder.string(),
           ": holds a run already; go on with --resume ", run.folder.string(), ", or choose another --out");
 }
 
+// Names of files hold wherever the run is resumed from.
+void make_absolute(std::string& file) {
+  if (!file.empty()) file = fs::absolute(file).lexically_normal().string();
+}
+
 data::Dataset load_data(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
+  make_absolute(config.data_file);
+  make_absolute(config.potentials_file);
   data::Dataset dataset = data::load_dataset(config.data_file);
   if (config.data_digest.empty()) config.data_digest = dataset.digest;
   require(config.data_digest == dataset.digest, config.data_file, ": these are not the data of the run: digest ",
@@ -116,7 +131,7 @@ void write_samples(const Run& run, const flow::Trainer& trainer, const apps::Tra
 }
 
 void train(const Arguments& a) {
-  require(a.resume.empty() || a.out.empty(), "--out and --resume exclude each other");
+  if (a.config.empty() && a.resume.empty()) throw CLI::RequiredError("CONFIG.toml or --resume DIR");
   const Run run{!a.resume.empty() ? fs::path(a.resume)
                 : !a.out.empty()  ? fs::path(a.out)
                                   : fs::path("runs") / fs::path(a.config).stem()};
@@ -130,20 +145,22 @@ void train(const Arguments& a) {
   const Context context = apps::choose_device(a.device, a.threads);
   const data::Dataset dataset = load_data(config);
 
+  flow::TrainOptions options = apps::train_options(config, context);
+  options.model.dimensions = dataset.dims();
+  flow::weight_count(options.model);  // refuses what makes no sense
+
   // A folder is made once nothing can be refused any more; a fit at the start needs it earlier, for what it finds.
   apps::Config keys = apps::bind(config);
   const bool fits = config.coupling == "semidiscrete" && config.potentials_file.empty();
   if (fits) make_folder(run, keys);
   const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
-  make_folder(run, keys);  // now with the digest of the potentials
-
-  flow::Trainer trainer(apps::train_options(config, context), MatrixView<const float>(dataset.train.x.view()),
-                        *coupling);
+  flow::Trainer trainer(options, MatrixView<const float>(dataset.train.x.view()), *coupling);
   double seconds = 0;
   if (checkpoint) {
     apps::restore(trainer, *checkpoint, run.checkpoint().string());
     seconds = checkpoint->scalars["seconds"];
   }
+  make_folder(run, keys);  // now with the digest of the potentials
   apps::announce_device("sdfm_train", a.device, context);
   apps::MetricsLog log(run.metrics(), trainer.steps_done());
   const auto save = [&] {
@@ -152,20 +169,30 @@ void train(const Arguments& a) {
   {
     apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
                             static_cast<double>(trainer.steps_done()));
+    double logged = seconds;  // up to the last line of the log
+    std::uint64_t unlogged = 0;
     while (trainer.steps_done() < config.train.steps) {
       const auto start = std::chrono::steady_clock::now();
       const flow::StepReport report = trainer.step();
-      const double step_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      seconds += step_seconds;
-      const bool last = report.step == config.train.steps;
-      if (report.step % config.log_every == 0 || last) {
-        log.append({report.step, report.loss, report.gradient_norm, report.learning_rate, 1e3 * step_seconds, seconds});
+      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++unlogged;
+      const bool last = report.step == config.train.steps, stop = apps::interrupted();
+      if (last || stop || report.step % config.log_every == 0) {
+        const double step_ms = 1e3 * (seconds - logged) / static_cast<double>(unlogged);
+        log.append({report.step, report.loss, report.gradient_norm, report.learning_rate, step_ms, seconds});
+        logged = seconds;
+        unlogged = 0;
       }
-      if (last || apps::interrupted() || report.step % config.checkpoint_every == 0) save();
+      if (last || stop || report.step % config.checkpoint_every == 0) save();
       char note[48];
       std::snprintf(note, sizeof note, "loss %.4f", report.loss);
       progress.update(static_cast<double>(report.step), note);
-      apps::check_interrupt();
+      if (stop && !last) {
+        progress.finish();
+        apps::say("sdfm_train", concat("stopped after step ", report.step, ", saved; sdfm_train --resume ",
+                                       run.folder.string(), " goes on"));
+        throw apps::Interrupted();
+      }
     }
     progress.finish();
   }
@@ -198,7 +225,7 @@ int main(int argc, char** argv) {
   app.add_option("config", a.config, "What to train")->type_name("CONFIG.toml");
   app.add_option("--set", a.settings, "Set a key, over the config; may be repeated")->type_name("KEY=VALUE");
   app.add_option("--out", a.out, "Folder of the run; runs/CONFIG when left out")->type_name("DIR");
-  app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR");
+  app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR")->excludes("--out");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
   app.add_option("--seed", a.seed, "Sets run.seed");
   app.add_option("--threads", a.threads, "CPU threads; 0 = all. The result does not depend on it")

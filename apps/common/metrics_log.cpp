@@ -4,7 +4,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -92,17 +91,6 @@ std::vector<StepRecord> read_metrics(const fs::path& path) {
   std::vector<StepRecord> records;
   for (const Line& line : read_lines(path)) records.push_back(line.record);
   return records;
-}
-
-double median_step_ms(const std::vector<StepRecord>& records) {
-  std::vector<double> ms;
-  for (const StepRecord& r : records) ms.push_back(r.step_ms);
-  if (ms.empty()) return 0;
-  const std::size_t half = ms.size() / 2;
-  std::nth_element(ms.begin(), ms.begin() + static_cast<long>(half), ms.end());
-  const double upper = ms[half];
-  if (ms.size() % 2 == 1) return upper;
-  return (upper + *std::max_element(ms.begin(), ms.begin() + static_cast<long>(half))) / 2;
 }
 
 }  // namespace monge::apps

@@ -12,8 +12,8 @@ struct StepRecord {
   double loss = 0;
   double gradient_norm = 0;
   double learning_rate = 0;
-  double step_ms = 0;  // wall time of the step, matching included
-  double seconds = 0;  // wall time of the training loop so far
+  double step_ms = 0;  // wall time of a step, matching included: the mean since the line before
+  double seconds = 0;  // wall time of all steps so far
 };
 
 // One JSON object a line, one line a step, on disk as soon as it is made. A file belongs to one process at a time.
@@ -36,8 +36,5 @@ class MetricsLog {
 
 // All complete lines. Throws Error: io, bad_file naming the line.
 std::vector<StepRecord> read_metrics(const std::filesystem::path& path);
-
-// The median of step_ms; 0 when there are none.
-double median_step_ms(const std::vector<StepRecord>& records);
 
 }  // namespace monge::apps

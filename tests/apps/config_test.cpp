@@ -1,0 +1,175 @@
+#include "monge/apps/common/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "monge/apps/common/train_config.h"
+#include "monge/tests/data/support.h"
+
+namespace monge::apps {
+namespace {
+
+using test::expect_error;
+
+struct Settings {
+  bool fast = false;
+  std::int64_t steps = 10;
+  std::uint64_t seed = 1;
+  double rate = 0.1;
+  std::string kind = "plain", path = "";
+
+  Config bind() {
+    Config config;
+    config.add("run.seed", seed, "of everything", {});
+    config.add("run.fast", fast, "or slow");
+    config.add("train.steps", steps, "how many", {.low = 1, .high = 100});
+    config.add("train.rate", rate, "how much", {.low = 0, .high = 1, .above_low = true, .below_high = true});
+    config.add("data.kind", kind, "which", {"plain", "odd"});
+    config.add("data.path", path, "where");
+    return config;
+  }
+};
+
+// What is said when `text` is read as the file c.toml.
+void refuses(const std::string& text, const std::vector<std::string>& words) {
+  Settings settings;
+  expect_error(Errc::invalid_argument, words, [&] { settings.bind().read_text(text, "c.toml"); });
+}
+
+TEST(Config, ReadsEveryType) {
+  Settings s;
+  s.bind().read_text("run.fast = true\n[train]\nsteps = 7\nrate = 5e-1\n[data]\nkind = 'odd'\npath = \"a b\"\n",
+                     "c.toml");
+  EXPECT_TRUE(s.fast);
+  EXPECT_EQ(s.steps, 7);
+  EXPECT_EQ(s.rate, 0.5);
+  EXPECT_EQ(s.kind, "odd");
+  EXPECT_EQ(s.path, "a b");
+  EXPECT_EQ(s.seed, 1u);  // left alone
+}
+
+TEST(Config, RefusesUnknownKeysWithTheNearestOne) {
+  refuses("[train]\nsteps = 3\nstep = 4\n", {"c.toml:3: ", "unknown key train.step", "did you mean train.steps?"});
+  refuses("steps = 3\n", {"c.toml:1: ", "unknown key steps", "did you mean train.steps?"});
+  refuses("[train]\nmomentum = 3\n", {"unknown key train.momentum"});
+  refuses("[train.rate]\nx = 3\n", {"unknown key train.rate.x"});
+  Settings s;
+  try {
+    s.bind().read_text("[other]\nthing = 1\n", "c.toml");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()).find("did you mean"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Config, RefusesWrongTypesNamingBoth) {
+  refuses("[train]\n\nsteps = \"7\"\n", {"c.toml:3: ", "train.steps must be an integer, not a string"});
+  refuses("[train]\nsteps = 7.0\n", {"train.steps must be an integer, not a number"});
+  refuses("[train]\nsteps = [7]\n", {"train.steps must be an integer, not an array"});
+  refuses("[train]\nrate = true\n", {"train.rate must be a number, not true or false"});
+  refuses("[run]\nfast = 1\n", {"run.fast must be true or false, not an integer"});
+  refuses("[data]\nkind = 1979-05-27\n", {"data.kind must be a string, not a date or time"});
+}
+
+TEST(Config, RefusesValuesOutOfRange) {
+  refuses("train.steps = 0", {"train.steps must be at least 1, not 0"});
+  refuses("train.steps = 101", {"train.steps must be at most 100, not 101"});
+  refuses("train.rate = 0", {"train.rate must be above 0"});
+  refuses("train.rate = 1", {"train.rate must be below 1"});
+  refuses("train.rate = nan", {"train.rate must be finite"});
+  refuses("train.rate = -inf", {"train.rate must be finite"});
+  refuses("run.seed = -1", {"run.seed must not be negative"});
+  refuses("data.kind = 'even'", {"data.kind must be one of \"plain\", \"odd\", not \"even\""});
+  refuses("data.path = \"a\\u0000b\"", {"data.path holds a zero byte"});
+}
+
+TEST(Config, RefusesWhatIsNotToml) {
+  refuses("[train]\nsteps = = 3\n", {"c.toml:2: ", "not valid TOML"});
+  refuses("[train\n", {"c.toml:1: "});
+  refuses("train.steps = 3\ntrain.steps = 4\n", {"c.toml:2: "});
+}
+
+TEST(Config, RefusesFilesThatCannotBeRead) {
+  const test::TemporaryFolder folder;
+  Settings s;
+  expect_error(Errc::io, {"missing.toml", "No such file"}, [&] { s.bind().read_file(folder / "missing.toml"); });
+  expect_error(Errc::io, {"folder"}, [&] { s.bind().read_file(folder.path()); });
+  std::ofstream(folder / "c.toml") << "train.steps = 0\n";
+  expect_error(Errc::invalid_argument, {(folder / "c.toml").string() + ":1: "},
+               [&] { s.bind().read_file(folder / "c.toml"); });
+}
+
+TEST(Config, SetTakesTextWithAndWithoutQuotes) {
+  Settings s;
+  Config config = s.bind();
+  config.set("train.steps=42");
+  config.set(" data.kind = odd ");
+  config.set("data.path=runs/a=b \"c\" \\d");
+  EXPECT_EQ(s.steps, 42);
+  EXPECT_EQ(s.kind, "odd");
+  EXPECT_EQ(s.path, "runs/a=b \"c\" \\d");
+  config.set("data.path=\"q\"");
+  EXPECT_EQ(s.path, "q");
+  config.set("data.path=");
+  EXPECT_EQ(s.path, "");
+  expect_error(Errc::invalid_argument, {"--set train.step=1", "did you mean train.steps?"},
+               [&] { config.set("train.step=1"); });
+  expect_error(Errc::invalid_argument, {"must be an integer, not a number"}, [&] { config.set("train.steps=1.5"); });
+  expect_error(Errc::invalid_argument, {"'many' is not a TOML value"}, [&] { config.set("train.steps=many"); });
+  EXPECT_THROW(config.set("train.steps=1\nx = 2"), Error);
+  expect_error(Errc::invalid_argument, {"expected KEY=VALUE"}, [&] { config.set("train.steps"); });
+  EXPECT_EQ(s.steps, 42);
+}
+
+TEST(Config, TextReadsBackToTheSameBits) {
+  Settings s{.fast = true,
+             .steps = 99,
+             .seed = 1ull << 62,
+             .rate = 0.1 + 1e-17,
+             .kind = "odd",
+             .path = "a\"\\\n\tb\x7f\xC3\xA9"};
+  s.rate = 1.0 / 3;
+  for (const std::string& text : {s.bind().toml(), s.bind().help()}) {
+    Settings back;
+    back.bind().read_text(text, "text");
+    EXPECT_EQ(back.fast, s.fast);
+    EXPECT_EQ(back.steps, s.steps);
+    EXPECT_EQ(back.seed, s.seed);
+    EXPECT_EQ(back.rate, s.rate);
+    EXPECT_EQ(back.kind, s.kind);
+    EXPECT_EQ(back.path, s.path);
+    EXPECT_EQ(back.bind().toml(), s.bind().toml());
+  }
+}
+
+TEST(Config, NamesDifferences) {
+  Settings a, b;
+  b.rate = 0.5;
+  b.path = "x";
+  const auto found = a.bind().differences(b.bind());
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].key, "train.rate");
+  EXPECT_EQ(found[0].text, "train.rate is 0.1, was 0.5");
+  EXPECT_EQ(found[1].key, "data.path");
+}
+
+TEST(TrainConfig, DefaultsAreThoseOfTheTrainerAndReadBack) {
+  TrainConfig config, back;
+  bind(back).read_text(bind(config).toml(), "defaults");
+  EXPECT_TRUE(bind(back).differences(bind(config)).empty());
+  const flow::TrainOptions options = train_options(back, {}), standard;
+  EXPECT_EQ(options.learning_rate, standard.learning_rate);
+  EXPECT_EQ(options.model.width, standard.model.width);
+  EXPECT_EQ(options.model.prediction, flow::Prediction::data);
+  back.prediction = "velocity";
+  back.seed = 12;
+  EXPECT_EQ(train_options(back, {}).model.prediction, flow::Prediction::velocity);
+  EXPECT_EQ(train_options(back, {}).seed, 12u);
+}
+
+}  // namespace
+}  // namespace monge::apps
