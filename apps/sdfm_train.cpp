@@ -68,6 +68,8 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
     if (fs::exists(run.config())) {
       written_keys.read_file(run.config());
       refuse_changes(run.config(), written_keys, keys);
+      config.data_file = written.data_file;  // where things were last found
+      config.potentials_file = written.potentials_file;
     }
   } else {
     keys.read_file(run.config());  // stopped before its first checkpoint: starts again

@@ -1,0 +1,212 @@
+// What a run refuses, how it is stopped, and how it goes on.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "monge/apps/common/metrics_log.h"
+#include "monge/data/checkpoint.h"
+#include "monge/tests/apps/programs.h"
+
+namespace monge::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* config = R"([data]
+file = "data.h5"
+[model]
+width = 32
+blocks = 1
+time_features = 8
+[train]
+steps = 40
+batch = 32
+[output]
+checkpoint_every = 10
+sample_rows = 0
+)";
+
+class Runs : public testing::Test {
+ protected:
+  void SetUp() override {
+    data::save_dataset(small_images(), folder / "data.h5");
+    std::ofstream(folder / "config.toml") << config;
+  }
+
+  Outcome train(const std::string& arguments) { return run(folder, "sdfm_train", arguments); }
+
+  void expect_refusal(const std::string& program, const std::string& arguments, const std::string& what,
+                      int status = 1) {
+    const Outcome outcome = run(folder, program, arguments);
+    EXPECT_EQ(outcome.status, status) << program << " " << arguments << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find(what), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find(program + ": error: "), 0u) << outcome.err;
+  }
+
+  // Sends a signal once `ready`, and returns how the program ended.
+  Outcome stop(pid_t child, int signal, const std::function<bool()>& ready) {
+    for (int i = 0; i < 1000 && !ready(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    kill(child, signal);
+    return finish(folder, child);
+  }
+
+  std::vector<float> weights(const std::string& name) {
+    const data::Checkpoint checkpoint = data::load_checkpoint(folder / name);
+    std::vector<float> all;
+    for (const auto& [group, tensors] : checkpoint.groups) {
+      for (const auto& tensor : tensors) all.insert(all.end(), tensor.values.begin(), tensor.values.end());
+    }
+    return all;
+  }
+
+  Folder folder;
+};
+
+TEST_F(Runs, AnInterruptSavesTheVeryStep) {
+  ASSERT_EQ(train("config.toml --set train.steps=3000 --out whole").status, 0);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string name = "stopped" + std::to_string(signal);
+    const pid_t child = start(folder, "sdfm_train",
+                              "config.toml --set train.steps=3000 --set output.checkpoint_every=100000 --out " + name);
+    const fs::path log = folder / name / "metrics.jsonl";
+    const Outcome outcome = stop(child, signal, [&] { return fs::exists(log) && fs::file_size(log) > 0; });
+    ASSERT_EQ(outcome.status, 128 + signal) << outcome.err;
+    EXPECT_NE(outcome.err.find("--resume " + name), std::string::npos) << outcome.err;
+    const auto saved = data::load_checkpoint(folder / name / "checkpoint.h5");
+    EXPECT_EQ(read_metrics(log).back().step, saved.step);
+    EXPECT_GT(saved.step, 0u);
+    ASSERT_LT(saved.step, 3000u) << "it ended before it was stopped";
+
+    ASSERT_EQ(train("--resume " + name).status, 0);
+    EXPECT_EQ(weights("whole/checkpoint.h5"), weights(name + "/checkpoint.h5"));
+    const auto records = read_metrics(log), whole = read_metrics(folder / "whole/metrics.jsonl");
+    ASSERT_EQ(records.size(), whole.size());
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      ASSERT_EQ(records[i].step, i + 1);
+      ASSERT_EQ(records[i].loss, whole[i].loss);
+      ASSERT_GE(records[i].seconds, i > 0 ? records[i - 1].seconds : 0);
+    }
+  }
+}
+
+TEST_F(Runs, EvaluationAndSamplingStopToo) {
+  ASSERT_EQ(train("config.toml --out a").status, 0);
+  for (const std::string arguments :
+       {"sdfm_eval a/checkpoint.h5 --data data.h5 --samples 300 --steps 1000000 --json out",
+        "sdfm_sample a/checkpoint.h5 --steps 1000000 --out out.npy"}) {
+    const std::size_t space = arguments.find(' ');
+    const pid_t child = start(folder, arguments.substr(0, space), arguments.substr(space + 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_EQ(stop(child, SIGINT, [] { return true; }).status, 130) << arguments;
+    EXPECT_FALSE(fs::exists(folder / "out") || fs::exists(folder / "out.npy"));
+  }
+}
+
+TEST_F(Runs, GoOnFromAnywhereWithTheirOwnConfigOnly) {
+  ASSERT_EQ(train("config.toml --set output.log_every=7 --out a").status, 0);
+  EXPECT_EQ(read_metrics(folder / "a/metrics.jsonl").size(), 6u);  // 7, 14, ..., 35 and the last
+  expect_refusal("sdfm_train", "config.toml --out a", "holds a run already");
+  expect_refusal("sdfm_train", "--resume a --set train.batch=64", "train.batch is 64, was 32");
+  expect_refusal("sdfm_train", "--resume a --seed 5", "run.seed is 5, was 0");
+  expect_refusal("sdfm_train", "config.toml --resume a", "output.log_every is 1, was 7");
+  ASSERT_EQ(train("config.toml --resume a --set output.log_every=7").status, 0);
+
+  fs::rename(folder / "data.h5", folder / "moved.h5");
+  expect_refusal("sdfm_train", "--resume a", "data.h5");
+  ASSERT_EQ(train("--resume a --set data.file=moved.h5").status, 0);
+  fs::create_directory(folder / "elsewhere");
+  fs::rename(folder / "a", folder / "elsewhere/a");
+  const Folder other_folder;
+  ASSERT_EQ(run(other_folder, "sdfm_train", "--resume " + folder("elsewhere/a")).status, 0);
+
+  data::Dataset other = small_images();
+  other.train.x(0, 0) = 0.25f;
+  data::save_dataset(other, folder / "other.h5");
+  expect_refusal("sdfm_train", "--resume elsewhere/a --set data.file=other.h5", "not the data of the run");
+
+  std::string text = read_file(folder / "elsewhere/a/config.toml");
+  text.replace(text.find("batch = 32"), 10, "batch = 16");
+  std::ofstream(folder / "elsewhere/a/config.toml") << text;
+  expect_refusal("sdfm_train", "--resume elsewhere/a", "train.batch is 16, was 32");
+}
+
+TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
+  for (const auto& [setting, what] : {std::pair<std::string, std::string>{"model.time_features=7", "time_features"},
+                                      {"coupling.kind=semidiscrete --set coupling.potentials=missing.h5", "missing.h5"},
+                                      {"coupling.kind=semidiscrete --set coupling.potentials=data.h5", "data.h5"},
+                                      {"data.digest=xxh64:0", "not the data of the run"}}) {
+    expect_refusal("sdfm_train", "config.toml --out a --set " + setting, what);
+    EXPECT_FALSE(fs::exists(folder / "a")) << setting;
+  }
+  expect_refusal("sdfm_train", "config.toml --out /proc/a", "/proc/a");
+  expect_refusal("sdfm_train", "config.toml --out config.toml/a", "config.toml/a");
+  expect_refusal("sdfm_train", "", "CONFIG.toml or --resume DIR", 2);
+  expect_refusal("sdfm_train", "config.toml --out a --resume b", "--resume", 2);
+  expect_refusal("sdfm_train", "config.toml --out a --threads -1", "--threads", 2);
+}
+
+TEST_F(Runs, CheckpointsAreJudgedBeforeUse) {
+  ASSERT_EQ(train("config.toml --out a").status, 0);
+  expect_refusal("sdfm_sample", "data.h5 --out s.npy", "data.h5");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.gif", "s.gif");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out nowhere/s.png", "nowhere");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.png --solver rk4", "rk4", 2);
+  expect_refusal("sdfm_eval", "a/checkpoint.h5 --data data.h5", "--samples 300");
+
+  data::Dataset flat;
+  flat.train.x = Matrix<float>(20, 3);
+  flat.test.x = Matrix<float>(20, 3);
+  std::fill_n(flat.train.x.data(), 60, 0.5f);
+  std::fill_n(flat.test.x.data(), 60, 0.5f);
+  data::save_dataset(flat, folder / "flat.h5");
+  expect_refusal("sdfm_eval", "a/checkpoint.h5 --data flat.h5 --samples 20", "3 dimensions, the model has 16");
+
+  data::Checkpoint checkpoint = data::load_checkpoint(folder / "a/checkpoint.h5");
+  const auto spoiled = [&](const std::function<void(data::Checkpoint&)>& spoil, const std::string& what) {
+    data::Checkpoint bad = checkpoint;
+    spoil(bad);
+    data::save_checkpoint(bad, folder / "bad.h5");
+    expect_refusal("sdfm_sample", "bad.h5 --out s.npy", what);
+  };
+  spoiled([](auto& c) { c.groups["ema"][0].values[0] = std::numeric_limits<float>::infinity(); }, "NaN or infinity");
+  spoiled([](auto& c) { c.groups["ema"][0].name = "odd"; }, "odd");
+  spoiled([](auto& c) { c.groups["ema"].pop_back(); }, "ema");
+  spoiled([](auto& c) { c.groups.erase("ema"); }, "ema");
+  spoiled([](auto& c) { c.counters["dimensions"] = 17; }, "does not fit");
+  spoiled([](auto& c) { c.counters["dimensions"] = std::uint64_t{1} << 60; }, "dimensions");
+  spoiled([](auto& c) { c.counters["image_height"] = 5; }, "images of 20 values");
+  spoiled([](auto& c) { c.scalars.erase("low"); }, "low");
+  spoiled([](auto& c) { c.config = "[train]\nstep = 3\n"; }, "did you mean train.steps?");
+  EXPECT_FALSE(fs::exists(folder / "s.npy"));
+}
+
+// One line a failed write: standard output on a full disk.
+TEST_F(Runs, SayWhenStandardOutputIsFull) {
+  ASSERT_EQ(train("config.toml --out a").status, 0);
+  const Outcome outcome = [&] {
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string command =
+          "cd " + folder.path().string() + " && exec " + MONGE_BIN +
+          "/sdfm_eval a/checkpoint.h5 --data data.h5 --samples 50 --exact 20 --steps 1 --device "
+          "cpu --json - >/dev/full 2>stderr.txt";
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    return finish(folder, child);
+  }();
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("standard output"), std::string::npos) << outcome.err;
+}
+
+}  // namespace
+}  // namespace monge::apps
