@@ -11,7 +11,7 @@ install(TARGETS monge_ot monge_data monge_flow EXPORT monge_targets
 install(EXPORT monge_targets NAMESPACE monge:: DESTINATION ${monge_package_dir})
 
 # Every header but those of the rooms and those that call themselves private in their first line.
-file(GLOB headers RELATIVE ${PROJECT_SOURCE_DIR} ot/*.h ot/core/*.h data/*.h flow/*.h flow/nn/*.h)
+file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ot/*.h ot/core/*.h data/*.h flow/*.h flow/nn/*.h)
 foreach(header ${headers})
   file(STRINGS ${header} first_line LIMIT_COUNT 1)
   if(NOT first_line MATCHES "private: never installed")
@@ -24,7 +24,7 @@ configure_package_config_file(cmake/mongeConfig.cmake.in ${PROJECT_BINARY_DIR}/m
                               INSTALL_DESTINATION ${monge_package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/mongeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/mongeConfig.cmake ${PROJECT_BINARY_DIR}/mongeConfigVersion.cmake
-              cmake/libraries.cmake DESTINATION ${monge_package_dir})
+              cmake/libraries.cmake cmake/openblas.cmake DESTINATION ${monge_package_dir})
 
 if(MONGE_BUILD_APPS)
   foreach(program ot_data ot_fit sdfm_train sdfm_sample sdfm_eval sdfm_report)

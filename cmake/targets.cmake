@@ -14,7 +14,6 @@ function(monge_add_library name)
   add_library(monge_${name} ${ARGN})
   add_library(monge::${name} ALIAS monge_${name})
   set_target_properties(monge_${name} PROPERTIES EXPORT_NAME ${name})
-  target_include_directories(monge_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
-                                                  $<INSTALL_INTERFACE:include>)
+  target_include_directories(monge_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
   monge_target_defaults(monge_${name})
 endfunction()

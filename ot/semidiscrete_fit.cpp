@@ -182,8 +182,8 @@ class Ascent {
 // another.
 struct Decay {
   double sum = 0, count = 0;
-  void add(double chi2, double samples) { sum += chi2 * std::sqrt(samples), ++count; }
-  double at(double samples) const { return sum / count / std::sqrt(samples); }
+  void add(double chi2, double samples) { sum += chi2 * std::pow(samples, 0.75), ++count; }
+  double at(double samples) const { return sum / count / std::pow(samples, 0.75); }
 };
 
 // The temperature of the fit at epsilon = 0, in mean gaps between best and second best. Half a gap nearly halves the
@@ -290,7 +290,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& opti
     return fit;
   }
   const ScoreScale scale = score_scale(problem, Rng{options.seed}.substream(3), options.context);
-  double expected_end = 2 / tolerance, next_check = std::max(6.0, 1.2 / tolerance);
+  double expected_end = 2 / tolerance, next_check = std::max(6.0, 1.4 / tolerance);
   Ascent ascent(problem, scale, expected_end);
   Assigner assigner(problem, options, ascent.mean_step(), fit);  // the gap of Gaussian scores, until it is measured
   Decay decay;
@@ -321,9 +321,9 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& opti
       const double latest = assigner.check(ascent.average());
       decay.add(latest, ascent.samples());
       const double chi2 = std::min(latest + 0.1 * tolerance, decay.at(ascent.samples()));
-      const double goal = 0.9 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
+      const double goal = 0.92 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
       if (chi2 <= goal && latest <= 0.9 * tolerance) return Status::converged;
-      expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.05, 2.0);
+      expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.12, 2.0);
       next_check = std::min(expected_end, 1.5 * ascent.samples());
       return std::nullopt;
     }();
