@@ -25,8 +25,11 @@ build: configure ## Build everything: libraries, programs, tests, benches
 test: build ## Build everything and run the tests
 	@cd $(BUILD) && ctest --output-on-failure -j 2
 
-bench: build ## Run the benchmarks
-	@for bench in $(BUILD)/bin/*_bench; do echo "== $$bench"; $$bench || exit 1; done
+bench: build ## Run the benchmarks (MACHINE=name keeps their raw output under bench/results)
+	@for bench in $(BUILD)/bin/*_bench; do echo "== $$bench"; \
+	  $$bench $(if $(MACHINE),--benchmark_out=bench/results/$$(date +%F)-$(MACHINE)-$$(basename $$bench _bench).json) || exit 1; \
+	done
+	@$(if $(MACHINE),sed -i '/"host_name"/d' bench/results/*-$(MACHINE)-*.json)
 
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
 	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)

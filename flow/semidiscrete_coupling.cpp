@@ -24,7 +24,7 @@ class RecombinedCoupling final : public Coupling {
  public:
   RecombinedCoupling(ot::FittedAtoms fitted, const SemidiscreteCouplingOptions& options)
       : fitted_(std::move(fitted)), options_(options), rng_{options.seed, 0} {
-    if (options_.rounds == 0) options_.rounds = fitted_.atoms.dimensions() <= 256 ? 16 : 64;
+    if (options_.rounds == 0) options_.rounds = fitted_.atoms.dimensions() <= 256 ? 32 : 128;
   }
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {

@@ -9,7 +9,7 @@ namespace monge::flow {
 struct SemidiscreteCouplingOptions {
   std::uint64_t seed = 0;
   Index groups = 32;  // epsilon = 0: groups of 64 independent noise rows matched at a time
-  Index rounds = 0;   // epsilon = 0: recombinations of each group (see ot/recombine.h); 0 = by dimension, 16 or 64
+  Index rounds = 0;   // epsilon = 0: recombinations of each group (see ot/recombine.h); 0 = by dimension, 32 or 128
   Context context = {};
 };
 
