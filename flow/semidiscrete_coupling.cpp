@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
@@ -25,6 +26,8 @@ class RecombinedCoupling final : public Coupling {
   RecombinedCoupling(ot::FittedAtoms fitted, const SemidiscreteCouplingOptions& options)
       : fitted_(std::move(fitted)), options_(options), rng_{options.seed, 0} {
     if (options_.rounds == 0) options_.rounds = fitted_.atoms.dimensions() <= 256 ? 32 : 128;
+    for (int w = 0; w < resolve_threads(options_.context.threads); ++w)
+      scratch_.emplace_back(group, fitted_.dimensions);
   }
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
@@ -38,13 +41,15 @@ class RecombinedCoupling final : public Coupling {
     const auto round = static_cast<Index>(place / batches_per_round);
     const Index first = static_cast<Index>(place % batches_per_round) * batch;
     const Index first_group = first / group, last_group = (first + batch - 1) / group;
-    parallel_for(options_.context.threads, last_group - first_group + 1, [&](Index task, int) {
+    parallel_for(options_.context.threads, last_group - first_group + 1, [&](Index task, int worker) {
       const Index q = first_group + task;
-      Matrix<float> rows(group, fitted_.dimensions);
-      ot::recombined_noise(noise_.view().rows_from(q * group, group), signs(), block(q, round), rows.view());
       const Index begin = std::max(first, q * group), end = std::min(first + batch, (q + 1) * group);
+      const bool whole = end - begin == group;  // groups that the batch cuts take a detour
+      const MatrixView<float> rows =
+          whole ? x0.rows_from(begin - first, group) : scratch_[static_cast<std::size_t>(worker)].view();
+      ot::recombined_noise(noise_.view().rows_from(q * group, group), signs(), block(q, round), rows);
       for (Index i = begin; i < end; ++i) {
-        std::copy_n(rows.view().row(i - q * group), rows.cols(), x0.row(i - first));
+        if (!whole) std::copy_n(rows.row(i - q * group), rows.cols, x0.row(i - first));
         atoms[i - first] = partners_((q * options_.rounds + round) * group + i - q * group, 0);
       }
     });
@@ -80,8 +85,9 @@ class RecombinedCoupling final : public Coupling {
   SemidiscreteCouplingOptions options_;
   Rng rng_;
   std::uint64_t pool_ = std::numeric_limits<std::uint64_t>::max();
-  Matrix<float> noise_;            // 64 groups x d, the pool's fresh rows
-  Matrix<std::int32_t> partners_;  // distinct atom of each recombined row, group by group, round by round
+  Matrix<float> noise_;                 // 64 groups x d, the pool's fresh rows
+  Matrix<std::int32_t> partners_;       // distinct atom of each recombined row, group by group, round by round
+  std::vector<Matrix<float>> scratch_;  // a group of rows per worker
 };
 
 class DrawnCoupling final : public Coupling {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "monge/flow/semidiscrete_coupling.h"
 #include "monge/flow/train.h"
 #include "monge/ot/core/random.h"
 
@@ -34,13 +35,12 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcep
 namespace monge::flow {
 namespace {
 
-TEST(Allocations, NoneAfterTheFirstStep) {
-  constexpr Index points = 500, dimensions = 37;
-  Matrix<float> data(points, dimensions);
-  fill_normal(Rng{21, 0}, 0, VectorView<float>(data.data(), points * dimensions));
-  const auto coupling = independent_coupling(points, 9, {.threads = 2});
+constexpr Index points = 500, dimensions = 37;
+
+// Steps with pairs from `coupling`, made for the points of `data`.
+void expect_no_allocations(const Matrix<float>& data, Coupling& coupling) {
   Trainer trainer({.model = {.width = 300, .blocks = 2}, .batch = 150, .context = {.threads = 2}}, data.view(),
-                  *coupling);
+                  coupling);
   VelocityModel model(trainer.options().model, trainer.weights(), 64, {.threads = 2});
   Matrix<float> x(100, dimensions), v(100, dimensions);
   fill_normal(Rng{2, 0}, 0, VectorView<float>(x.data(), 100 * dimensions));
@@ -55,6 +55,24 @@ TEST(Allocations, NoneAfterTheFirstStep) {
   model.set_weights(trainer.ema());
   model(0.7, x.view(), v.view());
   EXPECT_EQ(allocations - before, 0);
+}
+
+Matrix<float> normal_points() {
+  Matrix<float> data(points, dimensions);
+  fill_normal(Rng{21, 0}, 0, VectorView<float>(data.data(), points * dimensions));
+  return data;
+}
+
+TEST(Allocations, NoneAfterTheFirstStep) {
+  const Matrix<float> data = normal_points();
+  expect_no_allocations(data, *independent_coupling(points, 9, {.threads = 2}));
+}
+
+// As long as a pool of noise lasts; filling the next one takes scratch memory.
+TEST(Allocations, NoneAfterTheFirstSemidiscreteStep) {
+  const Matrix<float> data = normal_points();
+  const ot::SemidiscretePotentials potentials{.g = std::vector<double>(points, 0.0), .b = {}, .pca = {}};
+  expect_no_allocations(data, *semidiscrete_coupling(data.view(), potentials, {.context = {.threads = 2}}));
 }
 
 }  // namespace
