@@ -1,6 +1,8 @@
 // Passes over n x m scores, in nanoseconds per pair of one thread's time, beside what the machine allows, measured in
 // the same run:
-//   product    sgemm on tiles of this shape (d > 8); reading the matrix (stored); the direct product is not counted
+//   product    sgemm on tiles of this shape (d > 8); reading the matrix (stored); the direct product is not counted;
+//              of distances as many instructions as they need, a difference and a fused multiply-add per coordinate
+//              (l1: a modulus and an addition), at the rate of sgemm's multiply-adds; the square root is not counted
 //   reduction  the same verb on a stored matrix small enough for the cache, so nothing but the reduction
 //   share      (product + reduction) / measured, of a stored matrix max(product, reduction) / measured
 #include <benchmark/benchmark.h>
@@ -11,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "monge/ot/core/backend.h"
@@ -88,7 +91,15 @@ double reduction_per_pair(const Verb& verb) {
   return best_of(50, [&] { verb({.stored = stored.view()}, {.threads = 1}); }) / static_cast<double>(n * m);
 }
 
-void pass(benchmark::State& state, const Verb& verb) {
+double product_per_pair(Metric metric, Index d, int threads) {
+  if (d == 0) return read_per_float(threads);
+  if (metric == Metric::dot) return d > 8 ? gemm_per_pair(d, threads) : 0.0;
+  const Index usual = 784;
+  const double instructions = metric == Metric::euclidean ? 2 : 3;
+  return instructions * static_cast<double>(d) * gemm_per_pair(usual, threads) / static_cast<double>(usual);
+}
+
+void pass(benchmark::State& state, const Verb& verb, Metric metric) {
   const Index n = state.range(0), m = state.range(1), d = state.range(2);
   const int threads = static_cast<int>(state.range(3));
   const bool stored = d == 0;
@@ -100,7 +111,8 @@ void pass(benchmark::State& state, const Verb& verb) {
   } else {
     s.x = x.view();
     s.y = y.view();
-    s.scale = std::sqrt(static_cast<float>(d));
+    s.metric = metric;
+    s.scale = metric == Metric::dot ? std::sqrt(static_cast<float>(d)) : -1.0f;
   }
   double best = 1e30;
   for (auto _ : state) {
@@ -109,7 +121,7 @@ void pass(benchmark::State& state, const Verb& verb) {
     best = std::min(best, time);
   }
   const double per_pair = best * threads / static_cast<double>(n * m);
-  const double product = stored ? read_per_float(threads) : d > 8 ? gemm_per_pair(d, threads) : 0.0;
+  const double product = product_per_pair(metric, d, threads);
   const double reduction = reduction_per_pair(verb);
   const double limit = stored ? std::max(product, reduction) : product + reduction;
   state.counters["ns/pair"] = 1e9 * per_pair;
@@ -174,10 +186,22 @@ int main(int argc, char** argv) {
       {"apply", apply},
   };
   for (const auto& [name, verb] : verbs) {
-    auto* b = benchmark::RegisterBenchmark(name, pass, verb)->UseManualTime()->Unit(benchmark::kMillisecond);
+    auto* b =
+        benchmark::RegisterBenchmark(name, pass, verb, Metric::dot)->UseManualTime()->Unit(benchmark::kMillisecond);
     b->ArgNames({"n", "m", "d", "threads"});
     b->Args({16384, 16384, 3, 1})->Args({4096, 60000, 64, 1})->Args({4096, 16384, 0, 1});  // d = 0: stored
     if (name == verbs[0].first || name == verbs[1].first) b->Args({1024, 60000, 784, 1})->Args({4096, 60000, 64, all});
+  }
+  const std::pair<const char*, Metric> metrics[] = {{"euclidean", Metric::euclidean}, {"l1", Metric::l1}};
+  for (const auto& [metric_name, metric] : metrics) {
+    for (const auto& [name, verb] : {verbs[0], verbs[1]}) {
+      benchmark::RegisterBenchmark((std::string(name) + "_" + metric_name).c_str(), pass, verb, metric)
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond)
+          ->ArgNames({"n", "m", "d", "threads"})
+          ->Args({16384, 16384, 3, 1})
+          ->Args({4096, 60000, 64, 1});
+    }
   }
   benchmark::RegisterBenchmark("fill_normal", normals);
   benchmark::Initialize(&argc, argv);

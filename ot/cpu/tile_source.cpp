@@ -3,76 +3,14 @@
 #include <cblas.h>
 
 #include <limits>
-#include <type_traits>
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "monge/ot/cpu/tile_source.cpp"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
+#include "monge/ot/cpu/tile_kernels.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace monge::ot::cpu::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// out_ij = <x_i, y_j> for `dims` <= 8, y transposed: dims rows of tile_cols.
-template <int dims, class T>
-HWY_INLINE void products_in(MatrixView<const T> x, const T* HWY_RESTRICT y, Index cols, T* HWY_RESTRICT out,
-                            Index stride) {
-  const hn::ScalableTag<T> d;
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  for (Index i = 0; i < x.rows; ++i) {
-    const T* row = x.row(i);
-    hn::Vec<decltype(d)> xs[dims];
-    for (int k = 0; k < dims; ++k) xs[k] = hn::Set(d, row[k]);
-    for (Index j = 0; j < cols; j += lanes) {
-      auto sum = hn::Mul(xs[0], hn::Load(d, y + j));
-      for (int k = 1; k < dims; ++k) sum = hn::MulAdd(xs[k], hn::Load(d, y + k * tile_cols + j), sum);
-      hn::StoreU(sum, d, out + i * stride + j);
-    }
-  }
-}
-
-template <class T>
-void products(MatrixView<const T> x, const T* y, Index cols, T* out, Index stride) {
-  switch (x.cols) {
-    case 1:
-      return products_in<1>(x, y, cols, out, stride);
-    case 2:
-      return products_in<2>(x, y, cols, out, stride);
-    case 3:
-      return products_in<3>(x, y, cols, out, stride);
-    case 4:
-      return products_in<4>(x, y, cols, out, stride);
-    case 5:
-      return products_in<5>(x, y, cols, out, stride);
-    case 6:
-      return products_in<6>(x, y, cols, out, stride);
-    case 7:
-      return products_in<7>(x, y, cols, out, stride);
-    case 8:
-      return products_in<8>(x, y, cols, out, stride);
-  }
-}
-
-void products_float(MatrixView<const float> x, const float* y, Index cols, float* out, Index stride) {
-  products(x, y, cols, out, stride);
-}
-void products_double(MatrixView<const double> x, const double* y, Index cols, double* out, Index stride) {
-  products(x, y, cols, out, stride);
-}
-
-}  // namespace monge::ot::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace monge::ot::cpu {
 namespace {
 
-HWY_EXPORT(products_float);
-HWY_EXPORT(products_double);
-
-constexpr Index direct_dims = 8, vector_multiple = 16;
+constexpr Index vector_multiple = 16;
+constexpr Index block_dims = 64;  // coordinates of differences at a time: those of a tile's columns stay in the cache
 
 void gemm(MatrixView<const float> x, MatrixView<const float> y, float* out, Index stride) {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(x.rows), static_cast<blasint>(y.rows),
@@ -85,84 +23,110 @@ void gemm(MatrixView<const double> x, MatrixView<const double> y, double* out, I
               static_cast<blasint>(y.stride), 0.0, out, static_cast<blasint>(stride));
 }
 
+template <class T>
+Maker maker_of(const Scores<T>& s) {
+  if (s.is_stored()) return Maker::stored;
+  if (s.metric != Metric::dot) return Maker::distances;
+  return s.x.cols <= direct_dims ? Maker::products : Maker::gemm;
+}
+
+// The most coordinates that are transposed at a time.
+Index transposed_dims(Maker maker, Index dims) {
+  if (maker == Maker::products) return dims;
+  return maker == Maker::distances ? std::min(dims, block_dims) : 0;
+}
+
 }  // namespace
 
 template <class T>
 TileSource<T>::TileSource(const Scores<T>& s)
     : s_(s),
-      direct_(!s.is_stored() && s.x.cols <= direct_dims),
+      maker_(maker_of(s)),
       // Off the power of two, or all rows fall into one cache set.
       stride_(std::min(tile_cols, round_up(s.cols(), vector_multiple)) + vector_multiple),
       tile_(std::min(tile_rows, s.rows()) * stride_),
       bias_(stride_),
-      transposed_(direct_ ? direct_dims * tile_cols : 0) {}
+      transposed_(transposed_dims(maker_, s.x.cols) * transposed_stride),
+      labels_(s.is_labelled() ? stride_ : 0) {}
 
 template <class T>
 Tile<T> TileSource<T>::read(const Box& box) {
   const Index padded = round_up(box.cols, vector_multiple);
-  begin_columns(box, padded);
-  const T* data = tile_.data();
-  Index stride = stride_;
-  if (direct_) {
-    multiply_directly(box, padded);
-  } else {
-    if (!s_.is_stored()) {
-      multiply(box);
-    } else if (padded > box.cols) {
-      copy_stored(box);
-    } else {
-      data = s_.stored.row(box.first_row) + box.first_col;
-      stride = s_.stored.stride;
-    }
-    for (Index i = 0; i < box.rows && padded > box.cols; ++i) {
-      std::fill(tile_.data() + i * stride_ + box.cols, tile_.data() + i * stride_ + padded, T(0));
-    }
+  copy_biases(box, padded);
+  if (maker_ == Maker::stored && padded == box.cols && !s_.is_labelled()) {
+    return {box, s_.stored.row(box.first_row) + box.first_col, s_.stored.stride, padded, s_.scale, bias_.data()};
   }
-  return {box, data, stride, padded, s_.scale, bias_.data()};
+  fill(box, padded);
+  if (!s_.is_labelled()) return {box, tile_.data(), stride_, padded, s_.scale, bias_.data()};
+  subtract_penalty(box, padded);
+  return {box, tile_.data(), stride_, padded, T(1), bias_.data()};
 }
 
 template <class T>
-void TileSource<T>::begin_columns(const Box& box, Index padded) {
+void TileSource<T>::copy_biases(const Box& box, Index padded) {
   if (s_.v.empty()) {
     std::fill_n(bias_.data(), box.cols, T(0));
   } else {
     std::copy_n(s_.v.data + box.first_col, box.cols, bias_.data());
   }
   std::fill(bias_.data() + box.cols, bias_.data() + padded, -std::numeric_limits<T>::infinity());
-  if (!direct_) return;
-  for (Index k = 0; k < s_.y.cols; ++k) {
-    T* row = transposed_.data() + k * tile_cols;
-    for (Index j = 0; j < box.cols; ++j) row[j] = s_.y(box.first_col + j, k);
-    std::fill(row + box.cols, row + padded, T(0));
-  }
 }
 
 template <class T>
-void TileSource<T>::copy_stored(const Box& box) {
-  for (Index i = 0; i < box.rows; ++i) {
-    std::copy_n(s_.stored.row(box.first_row + i) + box.first_col, box.cols, tile_.data() + i * stride_);
-  }
-}
-
-template <class T>
-void TileSource<T>::multiply(const Box& box) {
-  gemm(s_.x.rows_from(box.first_row, box.rows), s_.y.rows_from(box.first_col, box.cols), tile_.data(), stride_);
-}
-
-template <class T>
-void TileSource<T>::multiply_directly(const Box& box, Index padded) {
-  const MatrixView<const T> x = s_.x.rows_from(box.first_row, box.rows);
-  if (x.cols == 0) {
-    std::fill_n(tile_.data(), tile_.size(), T(0));
-  } else if constexpr (std::is_same_v<T, float>) {
-    HWY_DYNAMIC_DISPATCH(products_float)(x, transposed_.data(), padded, tile_.data(), stride_);
+void TileSource<T>::fill(const Box& box, Index padded) {
+  if (maker_ == Maker::products || maker_ == Maker::distances) return fill_from_points(box, padded);
+  if (maker_ == Maker::gemm) {
+    gemm(s_.x.rows_from(box.first_row, box.rows), s_.y.rows_from(box.first_col, box.cols), tile_.data(), stride_);
   } else {
-    HWY_DYNAMIC_DISPATCH(products_double)(x, transposed_.data(), padded, tile_.data(), stride_);
+    for (Index i = 0; i < box.rows; ++i) {
+      std::copy_n(s_.stored.row(box.first_row + i) + box.first_col, box.cols, tile_.data() + i * stride_);
+    }
   }
+  for (Index i = 0; i < box.rows && padded > box.cols; ++i) {
+    std::fill(tile_.data() + i * stride_ + box.cols, tile_.data() + i * stride_ + padded, T(0));
+  }
+}
+
+template <class T>
+void TileSource<T>::fill_from_points(const Box& box, Index padded) {
+  const Index dims = s_.x.cols;
+  if (dims == 0) std::fill_n(tile_.data(), tile_.size(), T(0));
+  for (Index k = 0; k < dims; k += block_dims) {
+    const Index count = std::min(block_dims, dims - k);
+    transpose(box, padded, k, count);
+    const Draft<T> draft{
+        {s_.x.row(box.first_row) + k, box.rows, count, s_.x.stride}, transposed_.data(), padded, tile_.data(), stride_};
+    if (maker_ == Maker::products) {
+      products(draft);
+    } else {
+      distances(s_.metric, draft, k == 0, k + count == dims);
+    }
+  }
+}
+
+template <class T>
+void TileSource<T>::transpose(const Box& box, Index padded, Index first, Index count) {
+  // Few points at a time when coordinates are many: what is read meanwhile stays in the fastest cache.
+  const Index step = count > direct_dims ? vector_multiple : padded;
+  for (Index begin = 0; begin < padded; begin += step) {
+    const Index points = std::min(step, box.cols - begin);
+    for (Index k = 0; k < count; ++k) {
+      T* row = transposed_.data() + k * transposed_stride + begin;
+      for (Index j = 0; j < points; ++j) row[j] = s_.y(box.first_col + begin + j, first + k);
+      std::fill(row + points, row + step, T(0));
+    }
+  }
+}
+
+template <class T>
+void TileSource<T>::subtract_penalty(const Box& box, Index padded) {
+  std::copy_n(s_.col_labels.data + box.first_col, box.cols, labels_.data());
+  std::fill(labels_.data() + box.cols, labels_.data() + padded, Label<T>{0});
+  penalise({s_.row_labels.data + box.first_row, labels_.data(), box.rows, padded, s_.scale, s_.label_penalty},
+           tile_.data(), stride_);
 }
 
 template class TileSource<float>;
 template class TileSource<double>;
 
 }  // namespace monge::ot::cpu
-#endif

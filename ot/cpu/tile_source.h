@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
 #include "monge/ot/core/scores.h"
 
@@ -15,7 +16,8 @@ struct Box {
 };
 
 // The scores of a box, before scale and biases: s_ij = scale data[i stride + j] + v[j] + u_i, i and j counted from the
-// box's corner. Columns are padded to whole vectors of any width by `padded` - cols columns of score -infinity.
+// box's corner. (With labels, scale is in the data already.) Columns are padded to whole vectors of any width by
+// `padded` - cols columns of score -infinity.
 template <class T>
 struct Tile : Box {
   const T* data = nullptr;
@@ -25,7 +27,15 @@ struct Tile : Box {
   const T* v = nullptr;  // aligned, padded
 };
 
-// Makes tiles from points (a GEMM, or direct products when d is small) or from a stored matrix. One per thread.
+// What fills a tile.
+enum class Maker { stored, gemm, products, distances };
+
+// An int as wide as T.
+template <class T>
+using Label = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+// Makes tiles from points (a GEMM, direct products when d is small, or differences) or from a stored matrix. One per
+// thread.
 template <class T>
 class TileSource {
  public:
@@ -38,15 +48,17 @@ class TileSource {
   Tile<T> read(const Box& box);
 
  private:
-  void begin_columns(const Box& box, Index padded);
-  void copy_stored(const Box& box);
-  void multiply(const Box& box);
-  void multiply_directly(const Box& box, Index padded);
+  void copy_biases(const Box& box, Index padded);
+  void fill(const Box& box, Index padded);
+  void fill_from_points(const Box& box, Index padded);
+  void transpose(const Box& box, Index padded, Index first, Index count);
+  void subtract_penalty(const Box& box, Index padded);
 
   const Scores<T>& s_;
-  bool direct_;
+  Maker maker_;
   Index stride_;
   Buffer<T> tile_, bias_, transposed_;
+  Buffer<Label<T>> labels_;
 };
 
 inline Index round_up(Index count, Index multiple) { return (count + multiple - 1) / multiple * multiple; }

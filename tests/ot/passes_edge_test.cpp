@@ -148,7 +148,9 @@ Results<T> run_all(const Scores<T>& s, T epsilon, int threads) {
 TYPED_TEST(PassesEdgeTest, SameBitsAtAnyThreadCount) {
   using T = TypeParam;
   for (const Case& c :
-       {Case{1100, 1300, 784}, Case{40, 5000, 33}, Case{1500, 700, 3}, Case{9, 3000, 0, Source::stored}}) {
+       {Case{1100, 1300, 784}, Case{40, 5000, 33}, Case{1500, 700, 3}, Case{9, 3000, 0, Source::stored},
+        Case{600, 1300, 131, Source::points, Metric::euclidean}, Case{30, 5000, 3, Source::points, Metric::l1, true},
+        Case{600, 700, 20, Source::points, Metric::dot, true}, Case{300, 3001, 0, Source::stored, Metric::dot, true}}) {
     SCOPED_TRACE(describe(c));
     const Problem<T> p(c, normal<T>(16));
     const Results<T> one = run_all<T>(p.scores(), 3, 1);
@@ -167,7 +169,10 @@ void expect_near(const std::vector<T>& a, const std::vector<T>& b, double relati
 TYPED_TEST(PassesEdgeTest, EveryInstructionSetAgrees) {
   using T = TypeParam;
   const double unit = std::numeric_limits<T>::epsilon();
-  for (const Case& c : {Case{130, 1301, 5}, Case{260, 700, 20}, Case{20, 300, 0, Source::stored}}) {
+  for (const Case& c :
+       {Case{130, 1301, 5}, Case{260, 700, 20}, Case{20, 300, 0, Source::stored},
+        Case{131, 301, 9, Source::points, Metric::euclidean}, Case{131, 301, 70, Source::points, Metric::l1, true},
+        Case{21, 301, 0, Source::stored, Metric::dot, true}}) {
     SCOPED_TRACE(describe(c));
     const Problem<T> p(c, integers<T>(19));
     const Results<T> best = run_all<T>(p.scores(), 2, 1);

@@ -53,7 +53,7 @@ TYPED_TEST(PassesTest, HardminMatchesTheReference) {
 
 TYPED_TEST(PassesTest, HardminBreaksTiesByTheLowerColumn) {
   using T = TypeParam;
-  for (const Case& c : cases) {
+  for (const Case& c : exact_cases()) {
     SCOPED_TRACE(describe(c));
     const Problem<T> p(c, integers<T>(3));
     const auto s = reference::dense(p.scores());
@@ -117,7 +117,7 @@ TYPED_TEST(PassesTest, ExponentialsAreGoodToTheLastPlaces) {
 
 TYPED_TEST(PassesTest, HistogramWithoutEpsilonCountsTheLargest) {
   using T = TypeParam;
-  for (const Case& c : cases) {
+  for (const Case& c : exact_cases()) {
     SCOPED_TRACE(describe(c));
     const Problem<T> p(c, integers<T>(5));
     const auto s = reference::dense(p.scores());
@@ -224,19 +224,50 @@ TYPED_TEST(PassesTest, SampledRowsAreIndependent) {
 
 TYPED_TEST(PassesTest, ARowsDrawDoesNotDependOnItsBatch) {
   using T = TypeParam;
-  const Problem<T> p({600, 3000, 5}, integers<T>(11));
-  const Scores<T> all = p.scores();
-  std::vector<std::int32_t> together(600), apart(600);
-  this->passes.sample(all, T(1), Rng{12}, 1000, together, {});
-  for (Index first = 0; first < 600; first += 37) {
-    const Index count = std::min<Index>(37, 600 - first);
-    Scores<T> part = all;
-    part.x = all.x.rows_from(first, count);
-    part.u = {all.u.data + first, count};
-    this->passes.sample(part, T(1), Rng{12}, 1000 + static_cast<std::uint64_t>(first), {apart.data() + first, count},
-                        {});
+  for (const Case& c : {Case{600, 3000, 5}, Case{600, 3000, 5, Source::points, Metric::l1, true}}) {
+    SCOPED_TRACE(describe(c));
+    const Problem<T> p(c, integers<T>(11));
+    const Scores<T> all = p.scores();
+    std::vector<std::int32_t> together(600), apart(600);
+    this->passes.sample(all, T(1), Rng{12}, 1000, together, {});
+    for (Index first = 0; first < 600; first += 37) {
+      const Index count = std::min<Index>(37, 600 - first);
+      Scores<T> part = all;
+      part.x = all.x.rows_from(first, count);
+      part.u = {all.u.data + first, count};
+      if (c.labelled) part.row_labels = {all.row_labels.data + first, count};
+      this->passes.sample(part, T(1), Rng{12}, 1000 + static_cast<std::uint64_t>(first), {apart.data() + first, count},
+                          {});
+    }
+    EXPECT_EQ(together, apart);
   }
-  EXPECT_EQ(together, apart);
+}
+
+// Rows all alike draw from the softmax of distances and labels.
+TYPED_TEST(PassesTest, SampleDrawsFromTheSoftmaxOfDistances) {
+  using T = TypeParam;
+  for (const Metric metric : {Metric::dot, Metric::euclidean, Metric::l1}) {
+    for (const bool labelled : {false, true}) {
+      const Case c{1, 700, 12, Source::points, metric, labelled};
+      SCOPED_TRACE(describe(c));
+      Problem<T> p(c, normal<T>(20));
+      p.scale = T(-0.5);
+      const auto law = reference::softmax(reference::dense(p.scores()), 1, 0);
+      const Index n = 40000;
+      Matrix<T> x(n, c.d);
+      for (Index i = 0; i < n * c.d; ++i) x.data()[i] = p.x.data()[i % c.d];
+      Scores<T> s = p.scores();
+      s.x = x.view();
+      std::vector<T> u(static_cast<std::size_t>(n), p.u[0]);
+      std::vector<std::int32_t> columns(u.size()), row_labels(labelled ? u.size() : 0, labelled ? p.row_labels[0] : 0);
+      s.u = u;
+      s.row_labels = row_labels;
+      std::vector<double> counts(law.size(), 0.0);
+      this->passes.sample(s, T(1), Rng{21}, 0, columns, {});
+      for (const std::int32_t j : columns) counts[static_cast<std::size_t>(j)] += 1;
+      expect_law(counts, law);
+    }
+  }
 }
 
 }  // namespace

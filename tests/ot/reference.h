@@ -10,6 +10,16 @@
 
 namespace monge::ot::reference {
 
+template <class T>
+double measure(const Scores<T>& s, Index i, Index j) {
+  double sum = 0;
+  for (Index k = 0; k < s.x.cols; ++k) {
+    const double a = s.x(i, k), b = s.y(j, k);
+    sum += s.metric == Metric::dot ? a * b : s.metric == Metric::l1 ? std::abs(a - b) : (a - b) * (a - b);
+  }
+  return s.metric == Metric::euclidean ? std::sqrt(sum) : sum;
+}
+
 // All scores, n x m, and a bound on the size of what they were added up from.
 struct DenseScores {
   Index n = 0, m = 0;
@@ -31,11 +41,14 @@ DenseScores dense(const Scores<T>& s) {
       };
       if (s.is_stored()) {
         add(double(s.scale) * double(s.stored(i, j)));
+      } else if (s.metric != Metric::dot) {
+        add(double(s.scale) * measure(s, i, j));
       } else {
         for (Index k = 0; k < s.x.cols; ++k) add(double(s.scale) * double(s.x(i, k)) * double(s.y(j, k)));
       }
       if (!s.u.empty()) add(s.u[i]);
       if (!s.v.empty()) add(s.v[j]);
+      if (!s.row_labels.empty() && s.row_labels[i] != s.col_labels[j]) add(-double(s.label_penalty));
       out.s.push_back(sum);
       out.magnitude = std::max(out.magnitude, size);
     }
