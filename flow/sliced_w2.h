@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/sliced.h"
 
 namespace monge::flow {
 
@@ -18,19 +19,15 @@ class SlicedReference {
   // Throws Error: invalid_argument (shapes, options), not_finite (row and column).
   explicit SlicedReference(MatrixView<const float> points, const SlicedOptions& options = {});
 
-  // Sliced W2: the square root of the mean over the directions theta of the squared 1-D W2 between the projections
-  // <theta, x_i> of both sets, uniform weights. Sets of different sizes are coupled by quantiles. The same bits at any
-  // thread count. Throws as the constructor.
-  double distance(MatrixView<const float> x) const;
+  // Sliced W2 as ot::sliced has it, uniform weights: the square root of the mean over the directions theta of the
+  // squared 1-D W2 between the projections <theta, x_i> of both sets. Throws as the constructor.
+  double distance(MatrixView<const float> x) const { return reference_.distance(x).distance; }
 
-  Index rows() const { return sorted_.cols(); }
-  Index dimensions() const { return directions_.cols(); }
+  Index rows() const { return reference_.rows(); }
+  Index dimensions() const { return reference_.dimensions(); }
 
  private:
-  SlicedOptions options_;
-  Matrix<float> directions_;  // directions x dimensions, unit rows
-  Buffer<float> centre_;      // dimensions; subtracted from both sets before they are projected
-  Matrix<float> sorted_;      // directions x rows, ascending
+  ot::SlicedReference<float> reference_;
 };
 
 // Sliced W2 between x and y, once.

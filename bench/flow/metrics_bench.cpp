@@ -4,8 +4,8 @@
 #include <random>
 #include <vector>
 
-#include "monge/flow/radix_sort.h"
 #include "monge/flow/sliced_w2.h"
+#include "monge/ot/radix_sort.h"
 
 namespace {
 
@@ -52,7 +52,7 @@ void sort_projections(benchmark::State& state) {
   for (auto _ : state) {
     values = source;
     if (radix)
-      flow::radix_sort(VectorView<float>(values), VectorView<std::uint32_t>(scratch));
+      ot::detail::radix_sort(VectorView<float>(values), VectorView<std::uint32_t>(scratch));
     else
       std::sort(values.begin(), values.end());
     benchmark::DoNotOptimize(values.data());

@@ -1,10 +1,10 @@
-#include "monge/flow/radix_sort.h"
+#include "monge/ot/radix_sort.h"
 
 #include <array>
 #include <bit>
 #include <utility>
 
-namespace monge::flow {
+namespace monge::ot::detail {
 namespace {
 
 constexpr int kBits = 11, kBuckets = 1 << kBits, kPasses = 3;
@@ -42,4 +42,4 @@ void radix_sort(VectorView<float> values, VectorView<std::uint32_t> scratch) {
   for (Index i = 0; i < values.size; ++i) values[place[2][digit(twice[i], 2)]++] = from_key(twice[i]);
 }
 
-}  // namespace monge::flow
+}  // namespace monge::ot::detail
