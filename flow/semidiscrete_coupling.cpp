@@ -67,7 +67,11 @@ class RecombinedCoupling final : public Coupling {
   void fill_pool(std::uint64_t pool, Index groups) {
     if (pool == pool_ && noise_.rows() == groups * group) return;
     pool_ = pool;
-    noise_ = Matrix<float>(groups * group, fitted_.dimensions);
+    if (noise_.rows() != groups * group) {
+      noise_ = Matrix<float>(groups * group, fitted_.dimensions);
+      partners_ = Matrix<std::int32_t>(groups * group * options_.rounds, 1);
+      scores_ = Matrix<float>(groups * group * options_.rounds, 1);
+    }
     ot::draw({}, rng_.substream(0), pool * static_cast<std::uint64_t>(noise_.rows()), noise_.view(), options_.context);
     Matrix<float> projected;
     const ot::Recombination r{.x = fitted_.in_score_space(noise_.view(), projected),
@@ -76,9 +80,7 @@ class RecombinedCoupling final : public Coupling {
                               .rounds = options_.rounds,
                               .signs = signs(),
                               .first_group = pool * static_cast<std::uint64_t>(groups)};
-    partners_ = Matrix<std::int32_t>(r.rows(), 1);
-    Matrix<float> scores(r.rows(), 1);
-    ot::recombined_candidates(r, scores.view(), partners_.view(), options_.context);
+    ot::recombined_candidates(r, scores_.view(), partners_.view(), options_.context);
   }
 
   ot::FittedAtoms fitted_;
@@ -87,6 +89,7 @@ class RecombinedCoupling final : public Coupling {
   std::uint64_t pool_ = std::numeric_limits<std::uint64_t>::max();
   Matrix<float> noise_;                 // 64 groups x d, the pool's fresh rows
   Matrix<std::int32_t> partners_;       // distinct atom of each recombined row, group by group, round by round
+  Matrix<float> scores_;                // theirs
   std::vector<Matrix<float>> scratch_;  // a group of rows per worker
 };
 

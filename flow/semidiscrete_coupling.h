@@ -19,7 +19,8 @@ struct SemidiscreteCouplingOptions {
 // none of them used twice, whose partners cost a fraction of a GEMM row each. A batch takes its rows from different
 // groups or different rows of one group in one round, so within a batch (of at most 64 x groups rows; larger batches
 // enlarge the pool) noise vectors are exactly independent; batches of different rounds share a pool and are not
-// independent of each other. Each vector is exactly N(0, I) and its partner is its own.
+// independent of each other. Each vector is exactly N(0, I) and its partner is its own. Draws allocate scratch memory
+// only when a pool is filled (epsilon > 0: at every draw).
 //
 // y: N x d, the atoms the potentials were fitted on; copied in the space of the scores.
 std::unique_ptr<Coupling> semidiscrete_coupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,

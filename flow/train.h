@@ -52,7 +52,8 @@ struct StepReport {
 };
 
 // Trains a velocity model. Everything a step does is a function of the seed, the step number and the four buffers
-// below, so a run resumed from them gives the same bits. Steps allocate nothing.
+// below, so a run resumed from them gives the same bits. Steps allocate nothing of their own; a coupling may where it
+// says so.
 class Trainer {
  public:
   // `data` and `coupling` are borrowed and must outlive the trainer.
