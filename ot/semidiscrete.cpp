@@ -11,6 +11,8 @@ namespace monge::ot {
 namespace {
 
 void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
+  require(o.cost == Cost::negative_dot || o.cost == Cost::squared_euclidean, "semidiscrete: cost is ",
+          to_string(o.cost), ", should be negative_dot or squared_euclidean");
   require(std::isfinite(o.epsilon) && o.epsilon >= 0, "semidiscrete: epsilon is ", o.epsilon, ", expected 0 or more");
   require(o.tolerance > 0 && o.tolerance <= 1, "semidiscrete: tolerance is ", o.tolerance, ", expected (0, 1]");
   require(o.pca >= 0 && o.pca <= y.cols, "semidiscrete: pca is ", o.pca, ", expected 0 to ", y.cols);
@@ -31,8 +33,6 @@ SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pc
 }
 
 }  // namespace
-
-const char* to_string(Cost cost) { return cost == Cost::negative_dot ? "negative_dot" : "squared_euclidean"; }
 
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
                                 const SemidiscreteOptions& options, const SourceLaw& source) {

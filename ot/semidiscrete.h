@@ -6,6 +6,7 @@
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/status.h"
+#include "monge/ot/cost.h"
 #include "monge/ot/pca.h"
 #include "monge/ot/source.h"
 
@@ -16,12 +17,6 @@ namespace monge::ot {
 // whose epsilon -> 0 limit is f(x) = min_j c(x, y_j) - g_j, is ascended by stochastic steps. With the potentials g a
 // fresh x is matched to an atom by one inner-product search (epsilon = 0) or one categorical draw (epsilon > 0).
 
-enum class Cost {
-  negative_dot,       // -<x, y>: the same couplings as squared Euclidean, better behaved in floating point
-  squared_euclidean,  // |x - y|^2, unhalved
-};
-const char* to_string(Cost cost);
-
 struct SemidiscreteStep {
   double samples_per_atom = 0;  // noise vectors evaluated so far, per atom
   double chi2 = 0;              // of the marginal of the current potentials, estimated on this batch; noisy
@@ -31,9 +26,9 @@ struct SemidiscreteStep {
 };
 
 struct SemidiscreteOptions {
-  Cost cost = Cost::negative_dot;
-  double epsilon = 0;       // entropic regularisation, in units of the cost; 0 = unregularised
-  double tolerance = 0.05;  // on the chi-square of the marginal, upper end of its 95% interval
+  Cost cost = Cost::negative_dot;  // or squared_euclidean
+  double epsilon = 0;              // entropic regularisation, in units of the cost; 0 = unregularised
+  double tolerance = 0.05;         // on the chi-square of the marginal, upper end of its 95% interval
   double max_samples_per_atom =
       0;                     // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
   double max_seconds = 0;    // for the fit, 0 = no limit; the check comes on top

@@ -36,6 +36,20 @@ class Passes {
   // out_i = sum_j softmax_j(s_ij / epsilon) values_j, values m x p, out n x p.
   virtual void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
                      const Context& context) = 0;
+
+  // Softmin of the rows and what columns then receive: f_i = softmin(s)_i, mass_j = sum_i weights_i
+  // exp((s_ij + f_i) / epsilon). Faster when f holds a guess within some tens of epsilon on entry; NaN: no guess.
+  virtual void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
+                       VectorView<double> mass, const Context& context) = 0;
+
+  // What a soft assignment costs, c_ij = bias_j - s_ij (without u_i), and what is left of it when column j keeps a
+  // share w_j (empty: all): with p_ij = exp((s_ij + f_i) / epsilon), row i of out (n x 3) gets sum_j p_ij c_ij, sum_j
+  // p_ij w_j and sum_j p_ij w_j c_ij.
+  virtual void energy(const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w,
+                      VectorView<const T> bias, MatrixView<double> out, const Context& context) = 0;
+
+  // out_ij = s_ij: the one pass whose result is n x m, for those who ask for it.
+  virtual void store(const Scores<T>& s, MatrixView<T> out, const Context& context) = 0;
 };
 
 // One room: a device, its memory, and its passes.

@@ -31,6 +31,15 @@ class CpuPasses final : public Passes<T> {
              const Context& context) override {
     cpu::apply(s, epsilon, values, out, context);
   }
+  void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
+               VectorView<double> mass, const Context& context) override {
+    cpu::balance(s, epsilon, weights, f, mass, context);
+  }
+  void energy(const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w,
+              VectorView<const T> bias, MatrixView<double> out, const Context& context) override {
+    cpu::energy(s, epsilon, f, w, bias, out, context);
+  }
+  void store(const Scores<T>& s, MatrixView<T> out, const Context& context) override { cpu::store(s, out, context); }
 };
 
 class CpuBackend final : public Backend {

@@ -17,5 +17,13 @@ void histogram(const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<
                VectorView<double> mass, const Context& context);
 template <class T>
 void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out, const Context& context);
+template <class T>
+void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
+             VectorView<double> mass, const Context& context);
+template <class T>
+void energy(const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w, VectorView<const T> bias,
+            MatrixView<double> out, const Context& context);
+template <class T>
+void store(const Scores<T>& s, MatrixView<T> out, const Context& context);
 
 }  // namespace monge::ot::cpu

@@ -1,0 +1,224 @@
+#include "monge/ot/cpu/passes.h"
+#include "monge/ot/cpu/sweep.h"
+#include "monge/ot/cpu/temperature.h"
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "monge/ot/cpu/balance.cpp"
+#include "hwy/foreach_target.h"
+#include "monge/ot/cpu/score_row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::ot::cpu::HWY_NAMESPACE {
+
+// terms_ij = exp2((s_ij + base_i) rate) for a tile, rows of `stride`; adds each row's sum to sums_i.
+template <class T>
+void exponentiate(const Tile<T>& tile, T rate, const T* base, T* terms, Index stride, double* sums) {
+  using D = hn::ScalableTag<T>;
+  const D d;
+  constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto by = hn::Set(d, rate), most = hn::Set(d, largest_exponent);
+  for (Index i = 0; i < tile.rows; ++i) {
+    const ScoreRow<D> row(tile, i);
+    const auto shift = hn::Set(d, base[i]);
+    T* out = terms + i * stride;
+    auto sum = hn::Zero(d);
+    for (Index j = 0; j < tile.padded; j += lanes) {
+      const auto term = exp2(d, hn::Min(hn::Mul(hn::Add(row.at(j), shift), by), most));
+      hn::StoreU(term, d, out + j);
+      sum = hn::Add(sum, term);
+    }
+    sums[i] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
+  }
+}
+
+template <class T>
+void raise_tops(const Tile<T>& tile, T* tops) {
+  using D = hn::ScalableTag<T>;
+  for (Index i = 0; i < tile.rows; ++i) {
+    tops[i] = HWY_MAX(tops[i], hn::GetLane(hn::MaxOfLanes(D(), largest(ScoreRow<D>(tile, i), 0, tile.padded))));
+  }
+}
+
+// mass_j += sum_i weights_i terms_ij over a few rows, each column's added in T and then in double.
+template <class T>
+void add_rows(const T* terms, Index rows, Index stride, Index cols, const T* weights, double* mass) {
+  const hn::ScalableTag<T> d;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  HWY_ALIGN T lane[HWY_MAX_BYTES / sizeof(T)];
+  for (Index j = 0; j < cols; j += lanes) {
+    auto sum = hn::Zero(d);
+    for (Index i = 0; i < rows; ++i) {
+      sum = hn::MulAdd(hn::Set(d, weights[i]), hn::LoadU(d, terms + i * stride + j), sum);
+    }
+    hn::Store(sum, d, lane);
+    const Index count = HWY_MIN(lanes, cols - j);
+    for (Index l = 0; l < count; ++l) mass[j + l] += static_cast<double>(lane[l]);
+  }
+}
+
+void exponentiate_float(const Tile<float>& t, float rate, const float* base, float* terms, Index stride, double* sums) {
+  exponentiate(t, rate, base, terms, stride, sums);
+}
+void exponentiate_double(const Tile<double>& t, double rate, const double* base, double* terms, Index stride,
+                         double* sums) {
+  exponentiate(t, rate, base, terms, stride, sums);
+}
+void raise_tops_float(const Tile<float>& tile, float* tops) { raise_tops(tile, tops); }
+void raise_tops_double(const Tile<double>& tile, double* tops) { raise_tops(tile, tops); }
+void add_rows_float(const float* terms, Index rows, Index stride, Index cols, const float* weights, double* mass) {
+  add_rows(terms, rows, stride, cols, weights, mass);
+}
+void add_rows_double(const double* terms, Index rows, Index stride, Index cols, const double* weights, double* mass) {
+  add_rows(terms, rows, stride, cols, weights, mass);
+}
+
+}  // namespace monge::ot::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace monge::ot::cpu {
+namespace {
+
+HWY_EXPORT(exponentiate_float);
+HWY_EXPORT(exponentiate_double);
+HWY_EXPORT(raise_tops_float);
+HWY_EXPORT(raise_tops_double);
+HWY_EXPORT(add_rows_float);
+HWY_EXPORT(add_rows_double);
+
+void exponentiate(const Tile<float>& t, float rate, const float* base, float* terms, Index stride, double* sums) {
+  HWY_DYNAMIC_DISPATCH(exponentiate_float)(t, rate, base, terms, stride, sums);
+}
+void exponentiate(const Tile<double>& t, double rate, const double* base, double* terms, Index stride, double* sums) {
+  HWY_DYNAMIC_DISPATCH(exponentiate_double)(t, rate, base, terms, stride, sums);
+}
+void raise_tops(const Tile<float>& tile, float* tops) { HWY_DYNAMIC_DISPATCH(raise_tops_float)(tile, tops); }
+void raise_tops(const Tile<double>& tile, double* tops) { HWY_DYNAMIC_DISPATCH(raise_tops_double)(tile, tops); }
+void add_rows(const float* terms, Index rows, Index stride, Index cols, const float* weights, double* mass) {
+  HWY_DYNAMIC_DISPATCH(add_rows_float)(terms, rows, stride, cols, weights, mass);
+}
+void add_rows(const double* terms, Index rows, Index stride, Index cols, const double* weights, double* mass) {
+  HWY_DYNAMIC_DISPATCH(add_rows_double)(terms, rows, stride, cols, weights, mass);
+}
+
+constexpr Index most_panel_rows = 16;
+
+// As many rows, all columns of each, as stay in a core's own cache.
+Index panel_rows(Index cols, std::size_t bytes) {
+  constexpr Index cache = 768 * 1024;
+  return std::clamp<Index>(cache / (cols * static_cast<Index>(bytes)), 4, most_panel_rows);
+}
+
+// A few rows whose exponentials are all kept until their sums are known.
+template <class T>
+class Panel {
+ public:
+  Panel(const Scores<T>& s, T rate)
+      : s_(s),
+        rate_(rate),
+        height_(panel_rows(s.cols(), sizeof(T))),
+        stride_(round_up(s.cols(), tile_cols) + 16),
+        terms_(height_ * stride_) {}
+
+  Index height() const { return height_; }
+
+  // f holds guesses, and then softmins; mass += what the rows send.
+  void run(TileSource<T>& source, const Box& box, double epsilon, VectorView<const double> weights,
+           VectorView<double> f, double* mass) {
+    const auto u = [&](Index i) { return s_.u.empty() ? 0.0 : static_cast<double>(s_.u[box.first_row + i]); };
+    T base[most_panel_rows], row_weights[most_panel_rows];
+    double sums[most_panel_rows];
+    bool good = true;
+    for (Index i = 0; i < box.rows; ++i) {
+      base[i] = static_cast<T>(f[box.first_row + i] + u(i));
+      good = good && std::isfinite(base[i]);
+    }
+    good = good && exponentiate(source, box, base, sums);
+    if (!good) {
+      measure_from_tops(source, box, base);
+      exponentiate(source, box, base, sums);
+    }
+    for (Index i = 0; i < box.rows; ++i) {
+      f[box.first_row + i] = static_cast<double>(base[i]) - epsilon * std::log(sums[i]) - u(i);
+      row_weights[i] = sums[i] > 0 ? static_cast<T>(weights[box.first_row + i] / sums[i]) : T(0);
+    }
+    cpu::add_rows(terms_.data(), box.rows, stride_, box.cols, row_weights, mass);
+  }
+
+ private:
+  // False if a sum lost its small terms or overflowed: the guess was too far off.
+  bool exponentiate(TileSource<T>& source, const Box& box, const T* base, double* sums) {
+    std::fill_n(sums, box.rows, 0.0);
+    for_tiles(source, box, box.rows, [&](const Tile<T>& tile) {
+      cpu::exponentiate(tile, rate_, base, terms_.data() + tile.first_col, stride_, sums);
+    });
+    return std::all_of(sums, sums + box.rows, [](double sum) { return sum > 0x1p-60 && sum < 0x1p60; });
+  }
+
+  void measure_from_tops(TileSource<T>& source, const Box& box, T* base) {
+    std::fill_n(base, box.rows, -std::numeric_limits<T>::infinity());
+    for_tiles(source, box, box.rows, [&](const Tile<T>& tile) { cpu::raise_tops(tile, base); });
+    for (Index i = 0; i < box.rows; ++i) base[i] = std::isfinite(base[i]) ? -base[i] : T(0);
+  }
+
+  const Scores<T>& s_;
+  T rate_;
+  Index height_, stride_;
+  Buffer<T> terms_;
+};
+
+// Where a few rows at a time would waste the product of the tiles: two passes.
+template <class T>
+void balance_in_two(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
+                    VectorView<double> mass, const Context& context) {
+  std::vector<T> potentials(static_cast<std::size_t>(f.size)), row_weights(weights.begin(), weights.end());
+  softmin<T>(s, epsilon, potentials, context);
+  histogram<T>(s, epsilon, VectorView<const T>(potentials), VectorView<const T>(row_weights), mass, context);
+  std::copy(potentials.begin(), potentials.end(), f.begin());
+}
+
+}  // namespace
+
+template <class T>
+void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
+             VectorView<double> mass, const Context& context) {
+  constexpr Index direct_dims = 8;
+  if (!s.is_stored() && s.x.cols > direct_dims) return balance_in_two(s, epsilon, weights, f, mass, context);
+
+  const T rate = Temperature<T>(epsilon, s.cols()).rate;
+  // Shares of whole rows, each with column sums of its own.
+  const Index share = std::max<Index>(1, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
+  Matrix<double> part_mass(parts, s.cols());
+  std::fill_n(part_mass.data(), parts * s.cols(), 0.0);
+  const Index workers = std::min<Index>(resolve_threads(context.threads), parts);
+  std::vector<std::unique_ptr<TileSource<T>>> sources;
+  std::vector<std::unique_ptr<Panel<T>>> panels;
+  for (Index w = 0; w < workers; ++w) {
+    sources.push_back(std::make_unique<TileSource<T>>(s));
+    panels.push_back(std::make_unique<Panel<T>>(s, rate));
+  }
+  parallel_for(context.threads, parts, [&](Index part, int worker) {
+    Panel<T>& panel = *panels[static_cast<std::size_t>(worker)];
+    const Index end = std::min(s.rows(), (part + 1) * share);
+    for (Index i = part * share; i < end; i += panel.height()) {
+      panel.run(*sources[static_cast<std::size_t>(worker)], {i, std::min(panel.height(), end - i), 0, s.cols()},
+                static_cast<double>(epsilon), weights, f, part_mass.view().row(part));
+    }
+  });
+  parallel_for(context.threads, (s.cols() + tile_cols - 1) / tile_cols, [&](Index block, int) {
+    for (Index j = block * tile_cols; j < std::min(s.cols(), (block + 1) * tile_cols); ++j) {
+      mass[j] = 0;
+      for (Index p = 0; p < parts; ++p) mass[j] += part_mass(p, j);
+    }
+  });
+}
+
+template void balance(const Scores<float>&, float, VectorView<const double>, VectorView<double>, VectorView<double>,
+                      const Context&);
+template void balance(const Scores<double>&, double, VectorView<const double>, VectorView<double>, VectorView<double>,
+                      const Context&);
+
+}  // namespace monge::ot::cpu
+#endif

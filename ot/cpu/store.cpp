@@ -1,0 +1,23 @@
+#include "monge/ot/cpu/passes.h"
+#include "monge/ot/cpu/sweep.h"
+
+namespace monge::ot::cpu {
+
+template <class T>
+void store(const Scores<T>& s, MatrixView<T> out, const Context& context) {
+  sweep(s, Cut::along_rows(s.rows(), s.cols()), context, [&](const Part& part, TileSource<T>& source, int) {
+    for_tiles(source, part, [&](const Tile<T>& tile) {
+      for (Index i = 0; i < tile.rows; ++i) {
+        const T u = s.u.empty() ? T(0) : s.u[tile.first_row + i];
+        const T* from = tile.data + i * tile.stride;
+        T* to = out.row(tile.first_row + i) + tile.first_col;
+        for (Index j = 0; j < tile.cols; ++j) to[j] = tile.scale * from[j] + tile.v[j] + u;
+      }
+    });
+  });
+}
+
+template void store(const Scores<float>&, MatrixView<float>, const Context&);
+template void store(const Scores<double>&, MatrixView<double>, const Context&);
+
+}  // namespace monge::ot::cpu

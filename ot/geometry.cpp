@@ -1,0 +1,342 @@
+#include "monge/ot/geometry.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "monge/ot/core/backend.h"
+#include "monge/ot/core/parallel.h"
+
+namespace monge::ot::detail {
+namespace {
+
+template <class T>
+std::vector<double> mean_of(MatrixView<const T> x) {
+  std::vector<double> mean(static_cast<std::size_t>(x.cols), 0.0);
+  for (Index i = 0; i < x.rows; ++i) {
+    for (Index k = 0; k < x.cols; ++k) mean[k] += static_cast<double>(x(i, k)) / static_cast<double>(x.rows);
+  }
+  return mean;
+}
+
+template <class T>
+double largest_offset(MatrixView<const T> x, const std::vector<double>& mean) {
+  double largest = 0;
+  for (Index i = 0; i < x.rows; ++i) {
+    for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(static_cast<double>(x(i, k)) - mean[k]));
+  }
+  return largest;
+}
+
+template <class T>
+Matrix<T> shifted(MatrixView<const T> x, const std::vector<double>& mean, int exponent) {
+  Matrix<T> out(x.rows, x.cols);
+  const double factor = std::ldexp(1.0, -exponent);
+  for (Index i = 0; i < x.rows; ++i) {
+    for (Index k = 0; k < x.cols; ++k) out(i, k) = static_cast<T>((static_cast<double>(x(i, k)) - mean[k]) * factor);
+  }
+  return out;
+}
+
+template <class T>
+double dot(const T* x, const T* y, Index d) {
+  double sum = 0;
+  for (Index k = 0; k < d; ++k) sum += static_cast<double>(x[k]) * static_cast<double>(y[k]);
+  return sum;
+}
+
+double largest_in(const std::vector<double>& v) {
+  double largest = 0;
+  for (const double e : v) largest = std::max(largest, std::abs(e));
+  return largest;
+}
+
+// The longest row, by the sum of |x_k|^p to the 1/p, p in {1, 2}.
+template <class T>
+double longest(const Matrix<T>& x, int p) {
+  double largest = 0;
+  for (Index i = 0; i < x.rows(); ++i) {
+    double sum = 0;
+    for (Index k = 0; k < x.cols(); ++k) {
+      const double e = std::abs(static_cast<double>(x(i, k)));
+      sum += p == 1 ? e : e * e;
+    }
+    largest = std::max(largest, sum);
+  }
+  return p == 1 ? largest : std::sqrt(largest);
+}
+
+}  // namespace
+
+// Of the clouds, in units of 2^(exponent of a coordinate).
+template <class T>
+struct Geometry<T>::Means {
+  std::vector<double> x, y;
+  double coordinate_error = 0;  // what taking a mean off a coordinate may have rounded
+};
+
+template <class T>
+Geometry<T>::Geometry(const Problem<T>& problem)
+    : rows_(problem.rows()),
+      cols_(problem.cols()),
+      cost_(problem.cost),
+      dense_(problem.is_dense()),
+      given_(problem.cost_matrix),
+      x_labels_(problem.x_labels),
+      y_labels_(problem.y_labels),
+      row_own_(static_cast<std::size_t>(rows_), 0.0),
+      col_own_(static_cast<std::size_t>(cols_), 0.0) {
+  if (dense_) {
+    row_largest_.assign(static_cast<std::size_t>(rows_), 0.0);
+    for (Index i = 0; i < rows_; ++i) {
+      for (Index j = 0; j < cols_; ++j) {
+        row_largest_[i] = std::max(row_largest_[i], std::abs(static_cast<double>(given_(i, j))));
+      }
+      largest_ = std::max(largest_, row_largest_[i]);
+    }
+    exponent_ = largest_ > 0 ? std::ilogb(largest_) : 0;
+    largest_ = std::ldexp(largest_, -exponent_);
+    for (double& e : row_largest_) e = std::ldexp(e, -exponent_);
+  } else if (cost_ == Cost::cosine) {
+    read_directions(problem);
+  } else {
+    read_points(problem);
+  }
+  if (!x_labels_.empty()) {
+    label_penalty_ = std::ldexp(problem.label_penalty, -exponent_);
+    largest_ += label_penalty_;
+    rounding_ += 2 * std::numeric_limits<T>::epsilon() * largest_;
+  }
+}
+
+template <class T>
+void Geometry<T>::read_directions(const Problem<T>& problem) {
+  const auto directions = [](MatrixView<const T> x, const char* name) {
+    Matrix<T> out(x.rows, x.cols);
+    for (Index i = 0; i < x.rows; ++i) {
+      double largest = 0;
+      for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(static_cast<double>(x(i, k))));
+      require(largest > 0, "cosine cost: row ", i, " of ", name, " is zero and has no direction");
+      double square = 0;
+      for (Index k = 0; k < x.cols; ++k) square += std::pow(static_cast<double>(x(i, k)) / largest, 2);
+      for (Index k = 0; k < x.cols; ++k) {
+        out(i, k) = static_cast<T>(static_cast<double>(x(i, k)) / largest / std::sqrt(square));
+      }
+    }
+    return out;
+  };
+  x_ = directions(problem.x, "x");
+  y_ = directions(problem.y, "y");
+  std::fill(row_own_.begin(), row_own_.end(), 1.0);
+  largest_ = 2;
+  rounding_ = (static_cast<double>(x_.cols()) + 16) * std::numeric_limits<T>::epsilon();
+}
+
+template <class T>
+void Geometry<T>::read_points(const Problem<T>& problem) {
+  Means means{mean_of(problem.x), mean_of(problem.y), 0};
+  if (product_scale() == 0) {  // only a common shift leaves these distances alone
+    for (std::size_t k = 0; k < means.x.size(); ++k) means.x[k] = means.y[k] = 0.5 * (means.x[k] + means.y[k]);
+  }
+  double largest = std::max(largest_offset(problem.x, means.x), largest_offset(problem.y, means.y));
+  const double largest_mean = std::max(largest_in(means.x), largest_in(means.y));
+  if (product_scale() != 0) largest = std::max(largest, largest_mean);
+  const int e = largest > 0 ? std::max(std::ilogb(largest), -1000) : 0;
+  exponent_ = product_scale() != 0 ? 2 * e : e;
+  x_ = shifted(problem.x, means.x, e);
+  y_ = shifted(problem.y, means.y, e);
+  for (double& m : means.x) m = std::ldexp(m, -e);
+  for (double& m : means.y) m = std::ldexp(m, -e);
+  means.coordinate_error = 0x1p-53 * (2 + std::ldexp(largest_mean, -e));
+  split_costs(means);
+  bound_errors(means);
+}
+
+// |x - y|^2 and -<x, y> with x = x' + p, y = y' + q, D = p - q:
+//   |x'|^2 + 2 <x', D> + |D|^2  +  |y'|^2 - 2 <y', D>  -  2 <x', y'>,
+//   -<x', q> - <p, q>  -  <p, y'>  -  <x', y'>.
+template <class T>
+void Geometry<T>::split_costs(const Means& means) {
+  if (product_scale() == 0) return;
+  const Index d = x_.cols();
+  std::vector<double> gap(means.x);
+  for (Index k = 0; k < d; ++k) gap[k] -= means.y[k];
+  const auto along = [d](const T* row, const std::vector<double>& v) {
+    double sum = 0;
+    for (Index k = 0; k < d; ++k) sum += static_cast<double>(row[k]) * v[k];
+    return sum;
+  };
+  const bool squared = cost_ == Cost::squared_euclidean;
+  const double constant = squared ? dot(gap.data(), gap.data(), d) : -dot(means.x.data(), means.y.data(), d);
+  for (Index i = 0; i < rows_; ++i) {
+    const T* x = x_.view().row(i);
+    row_own_[i] = constant + (squared ? dot(x, x, d) + 2 * along(x, gap) : -along(x, means.y));
+  }
+  for (Index j = 0; j < cols_; ++j) {
+    const T* y = y_.view().row(j);
+    col_own_[j] = squared ? dot(y, y, d) - 2 * along(y, gap) : -along(y, means.x);
+  }
+}
+
+// First the points: each coordinate is off by a rounding to T and by that of its mean. Then the score: d products
+// added in any order, in T.
+template <class T>
+void Geometry<T>::bound_errors(const Means& means) {
+  const double u = 0.5 * std::numeric_limits<T>::epsilon(), d = static_cast<double>(x_.cols());
+  const int p = cost_ == Cost::l1 ? 1 : 2;
+  const double x = longest(x_, p), y = longest(y_, p), reach = x + y;
+  const double moved = u * reach + 2 * (p == 1 ? d : std::sqrt(d)) * means.coordinate_error;
+  if (product_scale() == 0) {
+    largest_ = reach;
+    rounding_ = (d + 6) * u * reach + moved;
+  } else {
+    const double p_norm = std::sqrt(dot(means.x.data(), means.x.data(), x_.cols()));
+    const double q_norm = std::sqrt(dot(means.y.data(), means.y.data(), x_.cols()));
+    const double whole = reach + p_norm + q_norm;
+    largest_ = whole * whole;
+    rounding_ = (d + 4) * u * product_scale() * x * y + 2.5 * whole * moved + (d + 16) * 0x1p-52 * largest_;
+  }
+  rounding_ *= 1.01;
+}
+
+template <class T>
+double Geometry<T>::product_scale() const {
+  switch (cost_) {
+    case Cost::squared_euclidean:
+      return 2;
+    case Cost::negative_dot:
+    case Cost::cosine:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+template <class T>
+double Geometry<T>::unit() const {
+  return std::ldexp(1.0, exponent_);
+}
+
+template <class T>
+Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
+  Scores<T> s{.v = v};
+  if (stored_.rows() > 0) {
+    s.stored = stored_.view();
+    return s;
+  }
+  if (dense_) {
+    s.stored = given_;
+    s.scale = static_cast<T>(-std::ldexp(1.0, -exponent_));
+  } else {
+    s.x = x_.view();
+    s.y = y_.view();
+    s.metric = cost_ == Cost::euclidean ? Metric::euclidean : cost_ == Cost::l1 ? Metric::l1 : Metric::dot;
+    s.scale = static_cast<T>(s.metric == Metric::dot ? product_scale() : -1);
+  }
+  s.row_labels = x_labels_;
+  s.col_labels = y_labels_;
+  s.label_penalty = static_cast<T>(label_penalty_);
+  return s;
+}
+
+template <class T>
+void Geometry<T>::store(const Context& context) {
+  Matrix<T> out(rows_, cols_);
+  passes_for<T>(context.device).store(scores({}), out.view(), context);
+  stored_ = std::move(out);
+}
+
+template <class T>
+double Geometry<T>::cost(Index i, Index j) const {
+  double c = labels_differ(i, j) ? label_penalty_ : 0;
+  if (dense_) return c + std::ldexp(static_cast<double>(given_(i, j)), -exponent_);
+  const T *x = x_.view().row(i), *y = y_.view().row(j);
+  const Index d = x_.cols();
+  if (product_scale() != 0) return c + row_own_[i] + col_own_[j] - product_scale() * dot(x, y, d);
+  double sum = 0;
+  for (Index k = 0; k < d; ++k) {
+    const double e = std::abs(static_cast<double>(x[k]) - static_cast<double>(y[k]));
+    sum += cost_ == Cost::l1 ? e : e * e;
+  }
+  return c + (cost_ == Cost::l1 ? sum : std::sqrt(sum));
+}
+
+template <class T>
+double Geometry<T>::row_reach(Index i) const {
+  if (dense_) return row_largest_[i] + label_penalty_;
+  const T* x = x_.view().row(i);
+  const Index d = x_.cols();
+  double own = std::abs(row_own_[i]) + label_penalty_, sum = 0;
+  if (product_scale() != 0) return own + 0.5 * product_scale() * dot(x, x, d);
+  for (Index k = 0; k < d; ++k) sum += std::abs(static_cast<double>(x[k]));
+  return own + (cost_ == Cost::l1 ? sum : std::sqrt(dot(x, x, d)));
+}
+
+template <class T>
+double Geometry<T>::col_reach(Index j) const {
+  if (dense_) return 0;
+  const T* y = y_.view().row(j);
+  const Index d = y_.cols();
+  double sum = 0;
+  if (product_scale() != 0) return std::abs(col_own_[j]) + 0.5 * product_scale() * dot(y, y, d);
+  for (Index k = 0; k < d; ++k) sum += std::abs(static_cast<double>(y[k]));
+  return cost_ == Cost::l1 ? sum : std::sqrt(dot(y, y, d));
+}
+
+template <class T>
+double Geometry<T>::product_cost(const std::vector<double>& p, const std::vector<double>& q) const {
+  double sum = 0, total = 0;
+  const bool exact = product_scale() != 0 && !dense_;
+  const Index d = x_.cols();
+  std::vector<double> x(static_cast<std::size_t>(d), 0.0), y(x);
+  for (Index i = 0; i < rows_; ++i) {
+    sum += p[i] * (exact ? row_own_[i] + label_penalty_ : row_reach(i));
+    for (Index k = 0; exact && p[i] > 0 && k < d; ++k) x[k] += p[i] * static_cast<double>(x_(i, k));
+  }
+  for (Index j = 0; j < cols_; ++j) {
+    sum += q[j] * (exact ? col_own_[j] : col_reach(j));
+    total += q[j];
+    for (Index k = 0; exact && q[j] > 0 && k < d; ++k) y[k] += q[j] * static_cast<double>(y_(j, k));
+  }
+  return exact && total > 0 ? sum - product_scale() * dot(x.data(), y.data(), d) / total : sum;
+}
+
+template <class T>
+double Geometry<T>::mean_cost(const std::vector<double>& a, const std::vector<double>& b,
+                              const Context& context) const {
+  double all_a = 0, all_b = 0;
+  for (const double w : a) all_a += w;
+  for (const double w : b) all_b += w;
+  if (product_scale() == 0 || dense_) {
+    std::vector<double> of_row(static_cast<std::size_t>(rows_), 0.0);
+    parallel_for(context.threads, rows_, [&](Index i, int) {
+      for (Index j = 0; a[i] > 0 && j < cols_; ++j) of_row[i] += b[j] / all_b * cost(i, j);
+    });
+    double mean = 0;
+    for (Index i = 0; i < rows_; ++i) mean += a[i] / all_a * of_row[i];
+    return mean;
+  }
+  const Index d = x_.cols();
+  std::vector<double> x(static_cast<std::size_t>(d), 0.0), y(x);
+  std::map<std::int32_t, double> a_label, b_label;
+  double mean = 0;
+  for (Index i = 0; i < rows_; ++i) {
+    mean += a[i] / all_a * row_own_[i];
+    for (Index k = 0; k < d; ++k) x[k] += a[i] / all_a * static_cast<double>(x_(i, k));
+    if (!x_labels_.empty()) a_label[x_labels_[i]] += a[i] / all_a;
+  }
+  for (Index j = 0; j < cols_; ++j) {
+    mean += b[j] / all_b * col_own_[j];
+    for (Index k = 0; k < d; ++k) y[k] += b[j] / all_b * static_cast<double>(y_(j, k));
+    if (!y_labels_.empty()) b_label[y_labels_[j]] += b[j] / all_b;
+  }
+  double same = x_labels_.empty() ? 1 : 0;
+  for (const auto& [label, share] : a_label) same += share * b_label[label];
+  return mean - product_scale() * dot(x.data(), y.data(), d) + label_penalty_ * (1 - same);
+}
+
+template class Geometry<float>;
+template class Geometry<double>;
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,65 @@
+#pragma once  // private: never installed
+#include <vector>
+
+#include "monge/ot/core/scores.h"
+#include "monge/ot/problem.h"
+
+namespace monge::ot::detail {
+
+// A problem as passes see it: clouds centred and scaled by a power of two, so that squares neither overflow nor
+// cancel, and costs split into what belongs to the pair and what to either point alone,
+//   c_ij = 2^exponent (row_own_i + col_own_j - s_ij),  s_ij = scale k(x_i, y_j) - label penalty.
+template <class T>
+class Geometry {
+ public:
+  explicit Geometry(const Problem<T>& problem);
+
+  Index rows() const { return rows_; }
+  Index cols() const { return cols_; }
+  double unit() const;  // 2^exponent
+  const std::vector<double>& row_own() const { return row_own_; }
+  const std::vector<double>& col_own() const { return col_own_; }
+
+  // Scores with v_j added to each column; v is borrowed.
+  Scores<T> scores(VectorView<const T> v) const;
+  // Keeps the n x m scores from now on.
+  void store(const Context& context);
+  bool is_stored() const { return dense_ || stored_.rows() > 0; }
+
+  // Of one pair, in double, units of 2^exponent.
+  double cost(Index i, Index j) const;
+  // Bounds, units of 2^exponent: |c_ij| <= row_reach_i + col_reach_j, and no c_ij whose score a pass computed is
+  // further off than `rounding`, that of the points included.
+  double row_reach(Index i) const;
+  double col_reach(Index j) const;
+  double largest_cost() const { return largest_; }
+  // sum_ij a_i b_j c_ij / (sum a sum b), units of 2^exponent.
+  double mean_cost(const std::vector<double>& a, const std::vector<double>& b, const Context& context) const;
+  double rounding() const { return rounding_; }
+  bool has_signs() const { return dense_ || cost_ == Cost::negative_dot; }  // costs may be negative
+  // sum_ij p_i q_j c_ij / sum q for p, q >= 0 of equal sums, or a bound above it.
+  double product_cost(const std::vector<double>& p, const std::vector<double>& q) const;
+
+ private:
+  struct Means;
+  void read_points(const Problem<T>& problem);
+  void read_directions(const Problem<T>& problem);
+  void split_costs(const Means& means);
+  void bound_errors(const Means& means);
+  double product_scale() const;  // of <x_i, y_j> in s_ij; 0 if the cost is of another kind
+  bool labels_differ(Index i, Index j) const { return !x_labels_.empty() && x_labels_[i] != y_labels_[j]; }
+
+  Index rows_, cols_;
+  Cost cost_;
+  bool dense_;
+  int exponent_ = 0;
+  Matrix<T> x_, y_, stored_;
+  MatrixView<const T> given_;
+  VectorView<const std::int32_t> x_labels_, y_labels_;
+  double label_penalty_ = 0;  // units of 2^exponent
+  std::vector<double> row_own_, col_own_;
+  std::vector<double> row_largest_;  // of a dense cost
+  double largest_ = 0, rounding_ = 0;
+};
+
+}  // namespace monge::ot::detail
