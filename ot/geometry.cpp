@@ -241,6 +241,48 @@ Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
 }
 
 template <class T>
+GatheredRows<T> Geometry<T>::gather(const std::vector<std::int32_t>& rows) const {
+  const MatrixView<const T> from = stored_.rows() > 0 ? stored_.view() : dense_ ? given_ : x_.view();
+  GatheredRows<T> some{Matrix<T>(static_cast<Index>(rows.size()), from.cols), {}};
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    std::copy_n(from.row(rows[r]), from.cols, some.points.view().row(static_cast<Index>(r)));
+    if (!x_labels_.empty()) some.labels.push_back(x_labels_[rows[r]]);
+  }
+  return some;
+}
+
+template <class T>
+Scores<T> Geometry<T>::scores_of(const GatheredRows<T>& rows, VectorView<const T> v) const {
+  Scores<T> s = scores(v);
+  (s.is_stored() ? s.stored : s.x) = rows.points.view();
+  if (!s.row_labels.empty()) s.row_labels = VectorView<const std::int32_t>(rows.labels);
+  return s;
+}
+
+template <class T>
+Geometry<T> Geometry<T>::transposed() const {
+  const auto copy = [](const Matrix<T>& x) {
+    Matrix<T> out(x.rows(), x.cols());
+    std::copy_n(x.data(), x.rows() * x.cols(), out.data());
+    return out;
+  };
+  Geometry g;
+  g.rows_ = cols_, g.cols_ = rows_;
+  g.cost_ = cost_, g.exponent_ = exponent_, g.label_penalty_ = label_penalty_;
+  g.x_ = copy(y_), g.y_ = copy(x_);
+  g.x_labels_ = y_labels_, g.y_labels_ = x_labels_;
+  g.row_own_ = col_own_, g.col_own_ = row_own_;
+  g.largest_ = largest_, g.rounding_ = rounding_;
+  if (dense_) {
+    g.stored_ = Matrix<T>(cols_, rows_);
+    for (Index i = 0; i < rows_; ++i) {
+      for (Index j = 0; j < cols_; ++j) g.stored_(j, i) = static_cast<T>(-cost(i, j));
+    }
+  }
+  return g;
+}
+
+template <class T>
 void Geometry<T>::store(const Context& context) {
   Matrix<T> out(rows_, cols_);
   passes_for<T>(context.device).store(scores({}), out.view(), context);

@@ -6,6 +6,13 @@
 
 namespace monge::ot::detail {
 
+// Some rows of a geometry.
+template <class T>
+struct GatheredRows {
+  Matrix<T> points;  // or rows of a dense cost
+  std::vector<std::int32_t> labels;
+};
+
 // A problem as passes see it: clouds centred and scaled by a power of two, so that squares neither overflow nor
 // cancel, and costs split into what belongs to the pair and what to either point alone,
 //   c_ij = 2^exponent (row_own_i + col_own_j - s_ij),  s_ij = scale k(x_i, y_j) - label penalty.
@@ -22,6 +29,10 @@ class Geometry {
 
   // Scores with v_j added to each column; v is borrowed.
   Scores<T> scores(VectorView<const T> v) const;
+  GatheredRows<T> gather(const std::vector<std::int32_t>& rows) const;
+  Scores<T> scores_of(const GatheredRows<T>& rows, VectorView<const T> v) const;
+  // With the roles of rows and columns exchanged. A dense cost is copied.
+  Geometry transposed() const;
   // Keeps the n x m scores from now on.
   void store(const Context& context);
   bool is_stored() const { return dense_ || stored_.rows() > 0; }
@@ -42,6 +53,7 @@ class Geometry {
 
  private:
   struct Means;
+  Geometry() = default;
   void read_points(const Problem<T>& problem);
   void read_directions(const Problem<T>& problem);
   void split_costs(const Means& means);
@@ -49,9 +61,9 @@ class Geometry {
   double product_scale() const;  // of <x_i, y_j> in s_ij; 0 if the cost is of another kind
   bool labels_differ(Index i, Index j) const { return !x_labels_.empty() && x_labels_[i] != y_labels_[j]; }
 
-  Index rows_, cols_;
-  Cost cost_;
-  bool dense_;
+  Index rows_ = 0, cols_ = 0;
+  Cost cost_ = Cost::squared_euclidean;
+  bool dense_ = false;
   int exponent_ = 0;
   Matrix<T> x_, y_, stored_;
   MatrixView<const T> given_;

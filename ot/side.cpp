@@ -42,11 +42,22 @@ Side::Settled Side::settle(const std::vector<double>& fitted, double epsilon) co
   if (law == Law::capped) s.level = level_of(full, weights, mass, epsilon);
   for (std::size_t i = 0; i < full.size(); ++i) {
     if (!std::isfinite(full[i])) continue;
-    const double f = law == Law::kl ? tau / (tau + epsilon) * full[i] : std::min(0.0, full[i] - s.level);
+    const double f = settled(full[i], s.level, epsilon);
     s.potentials[i] = f - own[i];
     s.masses[i] = weights[i] * std::exp((f + s.level - full[i]) / epsilon);
   }
   return s;
+}
+
+double Side::settled(double fitted, double level, double epsilon) const {
+  switch (law) {
+    case Law::kl:
+      return tau / (tau + epsilon) * fitted;
+    case Law::capped:
+      return std::min(0.0, fitted - level);
+    default:
+      return fitted;
+  }
 }
 
 }  // namespace monge::ot::detail

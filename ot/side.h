@@ -24,6 +24,8 @@ struct Side {
   };
   // The best potentials, when F = `fitted` would make every point send exactly its weight.
   Settled settle(const std::vector<double>& fitted, double epsilon) const;
+  // The same for one potential, own part included.
+  double settled(double fitted, double level, double epsilon) const;
 };
 
 }  // namespace monge::ot::detail

@@ -157,10 +157,14 @@ class Solver {
   }
   Potentials col_potentials() const {
     Potentials g(potentials_.size());
+    std::vector<std::int32_t> weightless;
     for (std::size_t j = 0; j < g.size(); ++j) {
-      const double reduced = weights_.b[j] > 0 ? iteration_.col_potential(static_cast<Index>(j)) : potentials_[j];
-      g[j] = (reduced + geometry_.col_own()[j]) * geometry_.unit();
+      if (weights_.b[j] > 0)
+        g[j] = (iteration_.col_potential(static_cast<Index>(j)) + geometry_.col_own()[j]) * geometry_.unit();
+      else
+        weightless.push_back(static_cast<std::int32_t>(j));
     }
+    if (!weightless.empty() && std::isfinite(error_)) extend_to(weightless, g);
     return g;
   }
 
@@ -214,6 +218,26 @@ class Solver {
     coarse.solve(nullptr, epsilon, std::max(2e-3, options_.tolerance));
     if (coarse.status_ != Status::iteration_limit) status_ = coarse.status_;
     return extend(coarse, i, epsilon);
+  }
+
+  // Columns without weight take no part; their potentials are what the rows make of them.
+  void extend_to(const std::vector<std::int32_t>& columns, Potentials& g) const {
+    const auto& rows = iteration_.row_state();
+    const double epsilon = iteration_.epsilon();
+    std::vector<T> u(rows.potentials.size()), softmins(columns.size());
+    for (std::size_t i = 0; i < u.size(); ++i) {
+      u[i] = weights_.a[i] > 0 ? static_cast<T>(rows.potentials[i] + epsilon * std::log(weights_.a[i]))
+                               : -std::numeric_limits<T>::infinity();
+    }
+    const Geometry<T> transposed = geometry_.transposed();
+    const auto some = transposed.gather(columns);
+    passes_for<T>(options_.context.device)
+        .softmin(transposed.scores_of(some, VectorView<const T>(u)), static_cast<T>(epsilon), softmins,
+                 options_.context);
+    for (std::size_t k = 0; k < columns.size(); ++k) {
+      const double fitted = static_cast<double>(softmins[k]) + geometry_.col_own()[columns[k]];
+      g[columns[k]] = iteration_.cols().settled(fitted, rows.level, epsilon) * geometry_.unit();
+    }
   }
 
   // What the rows of the sample make of all columns.
@@ -311,6 +335,7 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   SinkhornResult result;
   Solver<T> solver(problem, weights, options, monitor, 0);
   result.epsilon = options.epsilon;
+  result.in_double = std::is_same_v<T, double>;
   if (options.epsilon_unit == EpsilonUnit::mean_cost) {
     const Geometry<T>& geometry = solver.geometry();
     result.mean_cost = geometry.mean_cost(weights.a, weights.b, options.context) * geometry.unit();

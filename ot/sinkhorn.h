@@ -64,6 +64,7 @@ struct SinkhornResult {
   double mean_cost = 0;       // of c_ij under a x b; 0 unless epsilon was relative to it
   Certificate certificate;    // of the problem without its entropy; docs/certificates.md has the argument
   Index iterations = 0;       // on the problem itself
+  bool in_double = false;     // solved in double
   double seconds = 0;
 };
 

@@ -31,4 +31,16 @@ struct Scores {
   Index cols() const { return is_stored() ? stored.cols : y.rows; }
 };
 
+// The scores of `count` rows from `first`.
+template <class T>
+Scores<T> rows_of(Scores<T> s, Index first, Index count) {
+  if (s.is_stored())
+    s.stored = s.stored.rows_from(first, count);
+  else
+    s.x = s.x.rows_from(first, count);
+  if (!s.u.empty()) s.u = {s.u.data + first, count, s.u.device};
+  if (!s.row_labels.empty()) s.row_labels = {s.row_labels.data + first, count, s.row_labels.device};
+  return s;
+}
+
 }  // namespace monge::ot

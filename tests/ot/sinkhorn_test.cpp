@@ -12,85 +12,10 @@
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/exact.h"
+#include "naive_plan.h"
 
 namespace monge::ot {
 namespace {
-
-using Weights = std::vector<double>;
-
-template <class T>
-Matrix<T> cloud(Index n, Index d, unsigned seed, double scale = 1, double shift = 0) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<double> normal;
-  Matrix<T> x(n, d);
-  for (Index i = 0; i < n * d; ++i) x.data()[i] = static_cast<T>(shift + scale * normal(random));
-  return x;
-}
-
-Weights random_weights(Index n, unsigned seed, double total = 1) {
-  std::mt19937_64 random(seed);
-  std::uniform_real_distribution<double> uniform;
-  Weights w(static_cast<std::size_t>(n));
-  for (double& e : w) e = uniform(random) < 0.2 ? 0 : uniform(random);
-  w[0] = 1;
-  double sum = 0;
-  for (const double e : w) sum += e;
-  for (double& e : w) e *= total / sum;
-  return w;
-}
-
-// c_ij as written down, in double.
-template <class T>
-double cost_of(const Problem<T>& p, Index i, Index j) {
-  double c = !p.x_labels.empty() && p.x_labels[i] != p.y_labels[j] ? p.label_penalty : 0;
-  if (p.is_dense()) return c + static_cast<double>(p.cost_matrix(i, j));
-  double dot = 0, square = 0, absolute = 0, x2 = 0, y2 = 0;
-  for (Index k = 0; k < p.x.cols; ++k) {
-    const double x = p.x(i, k), y = p.y(j, k);
-    dot += x * y, x2 += x * x, y2 += y * y;
-    square += (x - y) * (x - y), absolute += std::abs(x - y);
-  }
-  switch (p.cost) {
-    case Cost::squared_euclidean:
-      return c + square;
-    case Cost::negative_dot:
-      return c - dot;
-    case Cost::cosine:
-      return c + 1 - dot / std::sqrt(x2 * y2);
-    case Cost::euclidean:
-      return c + std::sqrt(square);
-    case Cost::l1:
-      return c + absolute;
-  }
-  return NAN;
-}
-
-// The plan of a result, entry by entry in double, and what follows from it.
-struct Dense {
-  Index n, m;
-  std::vector<double> cost, plan;
-  Weights a, b, rows, cols;
-  double transport = 0, mass = 0;
-
-  template <class T>
-  Dense(const Problem<T>& p, const SinkhornResult& r)
-      : n(p.rows()), m(p.cols()), a(p.a.begin(), p.a.end()), b(p.b.begin(), p.b.end()), rows(n, 0.0), cols(m, 0.0) {
-    if (a.empty()) a.assign(n, 1.0 / n);
-    if (b.empty()) b.assign(m, 1.0 / m);
-    for (Index i = 0; i < n; ++i) {
-      for (Index j = 0; j < m; ++j) {
-        const double c = cost_of(p, i, j), e = a[i] * b[j] * std::exp((r.f[i] + r.g[j] - c) / r.epsilon);
-        cost.push_back(c), plan.push_back(e);
-        rows[i] += e, cols[j] += e, transport += e * c, mass += e;
-      }
-    }
-  }
-  static double distance(const Weights& v, const Weights& w) {
-    double sum = 0;
-    for (std::size_t i = 0; i < v.size(); ++i) sum += std::abs(v[i] - w[i]);
-    return sum;
-  }
-};
 
 template <class T>
 class Sinkhorn : public testing::Test {};
@@ -122,6 +47,26 @@ TYPED_TEST(Sinkhorn, MarginalsAndCostAreThoseOfThePlan) {
         EXPECT_LE(r.certificate.lower, r.cost + 2e-3 * (1 + std::abs(r.cost)));
       }
     }
+  }
+}
+
+// Points without weight have the potentials that a vanishing weight would have.
+TEST(SinkhornReference, PointsWithoutWeightHavePotentialsToo) {
+  const Matrix<double> x = cloud<double>(30, 2, 5), y = cloud<double>(40, 2, 6);
+  for (const int kind : {0, 1, 2}) {
+    Weights a(30, 1.0 / 28), b(40, 1.0 / 39);
+    const auto solve = [&](double w) {
+      a[3] = a[20] = b[7] = w;
+      SinkhornOptions o{.epsilon = 0.2, .tolerance = 1e-11, .max_iterations = 100000};
+      if (kind == 1) o.tau_a = 0.5, o.tau_b = 0.8;
+      if (kind == 2) o.mass = 0.5;
+      if (kind == 0) b[0] = 1.0 / 39 + w;
+      return sinkhorn({.x = x.view(), .y = y.view(), .a = a, .b = b}, o);
+    };
+    const SinkhornResult none = solve(0), little = solve(1e-12);
+    const double shift = kind == 1 ? 0 : none.g[0] - little.g[0];
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(none.f[i], little.f[i] - shift, 1e-7) << kind << " " << i;
+    for (std::size_t j = 0; j < b.size(); ++j) EXPECT_NEAR(none.g[j], little.g[j] + shift, 1e-7) << kind << " " << j;
   }
 }
 
