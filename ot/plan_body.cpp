@@ -58,9 +58,9 @@ class Body final : public PlanBody {
       wanted[i] = fitted_[i] = result.f[i] / geometry_.unit() - geometry_.row_own()[i];
     std::vector<double> unused(b.size());
     passes().balance(scores(), epsilon_, a, fitted_, unused, context);
-    row_masses.resize(a.size());
     for (std::size_t i = 0; i < a.size(); ++i) {
-      row_masses[i] = a[i] > 0 ? a[i] * std::exp((wanted[i] - fitted_[i]) / epsilon()) : 0;
+      row_shares.push_back(std::exp((wanted[i] - fitted_[i]) / epsilon()));
+      row_masses.push_back(a[i] > 0 ? a[i] * row_shares[i] : 0);
     }
   }
 

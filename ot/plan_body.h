@@ -26,6 +26,7 @@ class PlanBody {
 
   std::vector<double> a, b;        // weights
   std::vector<double> row_masses;  // P 1
+  std::vector<double> row_shares;  // the same over a
   Context context;
 };
 

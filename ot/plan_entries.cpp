@@ -72,7 +72,7 @@ void Plan::to_dense(const Rounding& rounding, MatrixView<double> out) const {
 
 SparsePlan Plan::to_sparse(const SparseOptions& options) const {
   require(options.share >= 0 && options.share <= 1, "plan: to_sparse: share is ", options.share, ", expected [0, 1]");
-  SparsePlan sparse{.rows = rows(), .cols = cols(), .offsets = {0}};
+  SparsePlan sparse{rows(), cols(), {0}, {}, {}, 0};
   std::vector<double> left_out(row_masses().size(), 0.0);
   for_blocks(*body_, [&](Index first, MatrixView<const double> logs) {
     std::vector<std::vector<std::int32_t>> kept(static_cast<std::size_t>(logs.rows));

@@ -302,6 +302,20 @@ class Solver {
   Index iterations_ = 0;
 };
 
+// sum a phi(f) + sum b phi(g) - epsilon (sum P - sum a sum b), and the multiplier of a partial problem times its mass.
+double regularised_value(const Weights& w, const SinkhornOptions& o, const SinkhornResult& r, double mass) {
+  const auto dual = [](const std::vector<double>& weights, const std::vector<double>& f, double level, double tau) {
+    double sum = 0;
+    for (std::size_t i = 0; i < f.size(); ++i) {
+      const double phi = std::isfinite(tau) ? -tau * std::expm1(-f[i] / tau) : f[i] - level;
+      sum += weights[i] > 0 ? weights[i] * phi : 0;
+    }
+    return sum;
+  };
+  return dual(w.a, r.f, r.level, o.tau_a) + dual(w.b, r.g, 0, o.tau_b) + r.level * o.mass -
+         r.epsilon * (mass - w.all_a * w.all_b);
+}
+
 void report(const detail::SinkhornBounds& bounds, double unit, SinkhornResult& result) {
   result.cost = bounds.cost * unit;
   result.value = bounds.value * unit;
@@ -357,6 +371,8 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   result.status = solver.status();
   result.f = solver.row_potentials();
   result.g = solver.col_potentials();
+  result.level = solver.iteration().row_state().level * solver.geometry().unit();
+  result.regularised = regularised_value(weights, options, result, sum_of(solver.iteration().row_state().masses));
   result.marginal_error = solver.error();
   result.iterations = solver.iterations();
   result.mass = sum_of(solver.iteration().row_state().masses);

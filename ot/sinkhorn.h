@@ -56,9 +56,11 @@ struct SinkhornResult {
   Status status = Status::iteration_limit;
   std::vector<double> f;      // n, units of the cost
   std::vector<double> g;      // m, units of the cost
+  double level = 0;           // partial: the multiplier of the mass, which f contains; units of the cost
   double epsilon = 0;         // units of the cost
   double cost = 0;            // <P, C>
   double value = 0;           // what the certificate brackets at its optimum: <P, C> and the prices of tau_a, tau_b
+  double regularised = 0;     // with the entropy: the dual of the regularised problem at f and g
   double marginal_error = 0;  // L1 distance of P's marginals from a and b (unbalanced: from where they would settle)
   double mass = 0;            // sum of P
   double mean_cost = 0;       // of c_ij under a x b; 0 unless epsilon was relative to it
