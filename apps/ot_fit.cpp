@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/fitted.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/shell.h"
@@ -66,6 +67,7 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
 }
 
 void fit(Arguments& a) {
+  apps::require_distinct_files({{"the data file", a.data}}, {{"--out", a.out}, {"--json", a.json}});
   data::require_writable("ot_fit", a.out);
   if (!a.json.empty() && a.json != "-") data::require_writable("ot_fit", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;

@@ -54,10 +54,8 @@ void sweep(const fs::path& target) {
 
 AtomicFile::AtomicFile(std::string caller, const fs::path& target) : caller_(std::move(caller)), target_(target) {
   std::error_code error;
-  if (fs::is_symlink(target, error)) {  // keep the link, replace the file
-    target_ = fs::weakly_canonical(target, error);
-    if (error) fail(error.message());
-  }
+  if (fs::is_symlink(target, error)) target_ = written_file(target);  // keep the link, replace the file
+  if (fs::is_symlink(target_, error)) fail("it is a link that leads nowhere");
   const fs::file_status status = fs::status(target_, error);
   if (fs::is_directory(status)) fail("it is a folder");
   if (fs::exists(status) && !fs::is_regular_file(status)) fail("it is not a regular file");
@@ -105,6 +103,17 @@ void AtomicFile::commit() {
 
 void AtomicFile::fail(const std::string& reason) const {
   throw Error(Errc::io, concat(caller_, ": cannot write ", target_.string(), ": ", reason));
+}
+
+fs::path written_file(const fs::path& target) {
+  std::error_code error;
+  fs::path file = target;
+  for (int links = 0; links < 40 && fs::is_symlink(file, error); ++links) {  // also those that lead to nothing yet
+    file = folder_of(file) / fs::read_symlink(file, error);
+  }
+  file = fs::absolute(file, error);
+  const fs::path canonical = fs::weakly_canonical(file, error);
+  return error ? file : canonical;
 }
 
 void require_writable(const std::string& caller, const fs::path& target) { AtomicFile(caller, target); }

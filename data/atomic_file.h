@@ -30,6 +30,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// The file that writing to `target` makes or replaces: absolute, with every link followed, whether it exists or not.
+std::filesystem::path written_file(const std::filesystem::path& target);
+
 // Refuses a target that cannot be written, before hours of work are spent on its content. Leaves nothing behind.
 void require_writable(const std::string& caller, const std::filesystem::path& target);
 

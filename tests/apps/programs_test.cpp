@@ -228,6 +228,17 @@ TEST_F(Programs, RefuseBadData) {
   expect_refusal("ot_fit", "link.h5 --out out.h5", "link.h5");
 }
 
+// Else hours of work could end by overwriting the data.
+TEST_F(Programs, OutputsAreNeitherInputsNorEachOther) {
+  const std::string before = read_file(folder / "data.h5");
+  fs::create_symlink("data.h5", folder / "link.h5");
+  expect_refusal("ot_fit", "data.h5 --out ./data.h5", "--out ./data.h5 is the same file as the data file");
+  expect_refusal("ot_fit", "data.h5 --out link.h5", "same file");
+  expect_refusal("ot_fit", "link.h5 --out out.h5 --json data.h5", "same file");
+  expect_refusal("ot_fit", "data.h5 --out out.h5 --json ./out.h5", "--json ./out.h5 is the same file as --out");
+  EXPECT_EQ(read_file(folder / "data.h5"), before);
+}
+
 TEST_F(Programs, AFullDiskIsSaidAndLeavesNothing) {
   // The shell's file size limit stands in for the disk: 8 blocks of 512 bytes.
   const Outcome outcome = finish(folder, [&] {

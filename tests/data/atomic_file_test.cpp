@@ -49,6 +49,19 @@ TEST(AtomicFile, KeepsPermissionsAndLinks) {
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
+TEST(AtomicFile, FollowsLinksToFilesThatAreNotThereYet) {
+  const TemporaryFolder folder;
+  fs::create_symlink("new.txt", folder / "second.txt");
+  fs::create_symlink("second.txt", folder / "first.txt");
+  write_text("test", folder / "first.txt", "new");
+  EXPECT_EQ(read_bytes(folder / "new.txt"), "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "first.txt") && fs::is_symlink(folder / "second.txt"));
+  EXPECT_EQ(written_file(folder / "first.txt"), fs::canonical(folder / "new.txt"));
+
+  fs::create_symlink("loop.txt", folder / "loop.txt");
+  expect_error(Errc::io, {"loop.txt", "leads nowhere"}, [&] { write_text("test", folder / "loop.txt", "x"); });
+}
+
 TEST(AtomicFile, SweepsWhatTheDeadLeftAndNothingElse) {
   const TemporaryFolder folder;
   const auto target = folder / "a.h5";
