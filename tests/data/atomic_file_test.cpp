@@ -51,14 +51,14 @@ TEST(AtomicFile, KeepsPermissionsAndLinks) {
 
 TEST(AtomicFile, FollowsLinksToFilesThatAreNotThereYet) {
   const TemporaryFolder folder;
-  fs::create_symlink("new.txt", folder / "second.txt");
-  fs::create_symlink("second.txt", folder / "first.txt");
+  std::filesystem::create_symlink("new.txt", folder / "second.txt");
+  std::filesystem::create_symlink("second.txt", folder / "first.txt");
   write_text("test", folder / "first.txt", "new");
   EXPECT_EQ(read_bytes(folder / "new.txt"), "new");
-  EXPECT_TRUE(fs::is_symlink(folder / "first.txt") && fs::is_symlink(folder / "second.txt"));
-  EXPECT_EQ(written_file(folder / "first.txt"), fs::canonical(folder / "new.txt"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "first.txt") && std::filesystem::is_symlink(folder / "second.txt"));
+  EXPECT_EQ(written_file(folder / "first.txt"), std::filesystem::canonical(folder / "new.txt"));
 
-  fs::create_symlink("loop.txt", folder / "loop.txt");
+  std::filesystem::create_symlink("loop.txt", folder / "loop.txt");
   expect_error(Errc::io, {"loop.txt", "leads nowhere"}, [&] { write_text("test", folder / "loop.txt", "x"); });
 }
 
