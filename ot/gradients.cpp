@@ -5,9 +5,12 @@
 
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/plan_body.h"
+#include "monge/ot/weights.h"
 
 namespace monge::ot {
 namespace {
+
+using detail::sum_of;
 
 template <class T>
 double length(const T* x, Index d) {
@@ -62,7 +65,7 @@ void distances(const Problem<T>& p, const detail::PlanBody& plan, MatrixView<T> 
   for (Index first = 0; first < n; first += most) {
     const Index count = std::min(most, n - first);
     plan.logs(first, count, logs.view().rows_from(0, count));
-    parallel_for(plan.context.threads, count, [&](Index r, int) {
+    parallel_for(threads_worth(plan.context.threads, count * m * d), count, [&](Index r, int) {
       const T* x = p.x.row(first + r);
       std::vector<double> sum(static_cast<std::size_t>(d), 0.0), gap(sum);
       for (Index j = 0; j < m; ++j) {
@@ -116,12 +119,6 @@ Problem<T> swapped(Problem<T> p, Matrix<T>& transposed) {
     p.cost_matrix = transposed.view();
   }
   return p;
-}
-
-double sum_of(const std::vector<double>& w) {
-  double sum = 0;
-  for (const double e : w) sum += e;
-  return sum;
 }
 
 }  // namespace

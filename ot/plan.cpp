@@ -5,15 +5,12 @@
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/plan_body.h"
+#include "monge/ot/weights.h"
 
 namespace monge::ot {
 namespace {
 
-double sum_of(const std::vector<double>& w) {
-  double sum = 0;
-  for (const double e : w) sum += e;
-  return sum;
-}
+using detail::sum_of;
 
 // Of w scaled to sum to one.
 double entropy_of(const std::vector<double>& w) {

@@ -9,14 +9,10 @@
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/geometry.h"
 #include "monge/ot/sinkhorn_start.h"
+#include "monge/ot/weights.h"
 
 namespace monge::ot::detail {
 namespace {
-
-std::vector<double> weights_of(VectorView<const double> w, Index size) {
-  if (w.empty()) return std::vector<double>(static_cast<std::size_t>(size), 1.0 / static_cast<double>(size));
-  return {w.begin(), w.end()};
-}
 
 template <class S, class T>
 Matrix<S> converted(MatrixView<const T> values) {
@@ -108,7 +104,7 @@ class Body final : public PlanBody {
   void logs(Index first, Index count, MatrixView<double> out) const override {
     Matrix<T> block(count, geometry_.cols());
     passes().store(rows_of(scores(), first, count), block.view(), context);
-    parallel_for(context.threads, count, [&](Index r, int) {
+    parallel_for(threads_worth(context.threads, count * out.cols), count, [&](Index r, int) {
       const std::size_t i = static_cast<std::size_t>(first + r);
       const double mass = std::log(row_masses[i]), f = fitted_[i];
       for (Index j = 0; j < out.cols; ++j) out(r, j) = mass + (static_cast<double>(block(r, j)) + f) / epsilon();

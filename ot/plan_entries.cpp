@@ -30,7 +30,7 @@ void fill_dense(const detail::PlanBody& body, MatrixView<T> out) {
   require(out.rows == static_cast<Index>(body.a.size()) && out.cols == static_cast<Index>(body.b.size()),
           "plan: to_dense: out is ", out.rows, " x ", out.cols, ", expected ", body.a.size(), " x ", body.b.size());
   for_blocks(body, [&](Index first, MatrixView<const double> logs) {
-    parallel_for(body.context.threads, logs.rows, [&](Index r, int) {
+    parallel_for(threads_worth(body.context.threads, logs.rows * logs.cols), logs.rows, [&](Index r, int) {
       for (Index j = 0; j < logs.cols; ++j) out(first + r, j) = static_cast<T>(std::exp(logs(r, j)));
     });
   });
@@ -76,7 +76,7 @@ SparsePlan Plan::to_sparse(const SparseOptions& options) const {
   std::vector<double> left_out(row_masses().size(), 0.0);
   for_blocks(*body_, [&](Index first, MatrixView<const double> logs) {
     std::vector<std::vector<std::int32_t>> kept(static_cast<std::size_t>(logs.rows));
-    parallel_for(body_->context.threads, logs.rows, [&](Index r, int) {
+    parallel_for(threads_worth(body_->context.threads, logs.rows * logs.cols), logs.rows, [&](Index r, int) {
       const double mass = row_masses()[first + r], least = std::log(mass) + std::log(options.share);
       for (Index j = 0; j < logs.cols; ++j) {
         if (logs(r, j) >= least && mass > 0 && std::isfinite(logs(r, j)))
@@ -110,7 +110,7 @@ std::vector<PlanEntry> Plan::sample_distinct(const Rng& rng, Index count) const 
   for_blocks(*body_, [&](Index first, MatrixView<const double> logs) {
     if (places == 0) return;
     std::vector<std::vector<Racer>> of_row(static_cast<std::size_t>(logs.rows));
-    parallel_for(body_->context.threads, logs.rows, [&](Index r, int) {
+    parallel_for(threads_worth(body_->context.threads, logs.rows * logs.cols), logs.rows, [&](Index r, int) {
       const Rng of_entries = rng.substream(static_cast<std::uint64_t>(first + r));
       for (Index j = 0; j < logs.cols; ++j) {
         if (!std::isfinite(logs(r, j)) || logs(r, j) + largest_gumbel < bar) continue;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/exact_certificate.h"
+#include "monge/ot/weights.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -17,12 +18,6 @@ double largest_finite(const auto& values) {
     if (std::isfinite(v)) largest = std::max(largest, std::abs(static_cast<double>(v)));
   }
   return largest;
-}
-
-double sum_of(const std::vector<double>& w) {
-  double sum = 0;
-  for (const double e : w) sum += e;
-  return sum;
 }
 
 // tau (r log(r / w) - r + w), r >= 0.

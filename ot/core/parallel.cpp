@@ -123,6 +123,11 @@ int resolve_threads(int requested) {
   return my_team ? my_team->size() : std::max(1, omp_get_max_threads());
 }
 
+int threads_worth(int requested, Index products) {
+  constexpr Index enough = 1 << 15;
+  return static_cast<int>(std::min<Index>(resolve_threads(requested), 1 + products / enough));
+}
+
 void with_team(int threads, Work work) {
   if (my_team) return work();
   Team team(resolve_threads(threads));

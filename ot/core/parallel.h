@@ -6,6 +6,9 @@ namespace monge {
 // The number of threads `requested` stands for: itself, or OpenMP's own choice when 0.
 int resolve_threads(int requested);
 
+// The same for a loop of so many products or so: waking a thread takes as long as some ten thousand of them.
+int threads_worth(int requested, Index products);
+
 // A borrowed callable body(index, worker). Unlike std::function it never allocates; it must not outlive what it
 // borrows.
 class LoopBody {

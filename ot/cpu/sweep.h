@@ -72,10 +72,11 @@ void for_tiles(TileSource<T>& source, const Box& box, const Visit& visit) {
 // Calls body(part, source, worker) for every part, on several threads, each with a source of tiles of its own.
 template <class T, class Body>
 void sweep(const Scores<T>& s, const Cut& cut, const Context& context, const Body& body) {
-  const Index workers = std::min<Index>(resolve_threads(context.threads), cut.parts());
+  const Index work = s.rows() * s.cols() * std::max<Index>(1, s.is_stored() ? 1 : s.x.cols / 8);
+  const Index workers = std::min<Index>(threads_worth(context.threads, work), cut.parts());
   std::vector<std::unique_ptr<TileSource<T>>> sources;
   for (Index w = 0; w < workers; ++w) sources.push_back(std::make_unique<TileSource<T>>(s));
-  parallel_for(context.threads, cut.parts(), [&](Index index, int worker) {
+  parallel_for(static_cast<int>(workers), cut.parts(), [&](Index index, int worker) {
     body(cut.part(index), *sources[static_cast<std::size_t>(worker)], worker);
   });
 }

@@ -303,9 +303,17 @@ TEST(SinkhornStops, WhenTold) {
       sinkhorn(x.view(), y.view(), {.epsilon = 1e-3, .progress = [&](const SinkhornProgress&) { return ++calls < 4; }});
   EXPECT_EQ(stopped.status, Status::stopped_by_caller);
   EXPECT_EQ(calls, 4);
+  // Stopped on its way from larger epsilons, it still reports on the plan of its own epsilon.
+  const Dense plan(Problem<float>{.x = x.view(), .y = y.view()}, stopped);
+  EXPECT_NEAR(stopped.cost, plan.transport, 1e-4 * stopped.cost);
+  EXPECT_NEAR(stopped.marginal_error, Dense::distance(plan.cols, plan.b), 1e-3);
   const auto limited = sinkhorn(x.view(), y.view(), {.epsilon = 1e-3, .max_iterations = 3});
   EXPECT_EQ(limited.status, Status::iteration_limit);
   EXPECT_EQ(limited.certificate.kind, Certificate::Kind::proven);
+  // Not done with a larger epsilon in time, but then with its own.
+  const auto late =
+      sinkhorn(x.view(), y.view(), {.epsilon = 0.05, .tolerance = 0.02, .max_iterations = 5, .memory = 0});
+  EXPECT_EQ(late.status, late.marginal_error <= 0.02 ? Status::converged : Status::iteration_limit);
 }
 
 }  // namespace

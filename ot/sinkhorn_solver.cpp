@@ -1,0 +1,241 @@
+#include "monge/ot/sinkhorn_solver.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "monge/ot/anderson.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/sinkhorn_start.h"
+#include "monge/ot/weights.h"
+
+namespace monge::ot::detail {
+
+template <class T>
+SinkhornWeights::SinkhornWeights(const Problem<T>& p, const SinkhornOptions& o)
+    : a(weights_of(p.a, p.rows())), b(weights_of(p.b, p.cols())) {
+  all_a = sum_of(a), all_b = sum_of(b);
+  const bool balanced = o.mass == 0 && std::isinf(o.tau_a) && std::isinf(o.tau_b);
+  if (balanced) {
+    require(std::abs(all_a - all_b) <= 1e-6 * std::max(all_a, all_b), "sinkhorn: a sums to ", all_a, " and b to ",
+            all_b, ": a balanced problem needs equal sums");
+    for (double& w : b) w *= all_a / all_b;
+    all_b = all_a;
+  }
+  require(o.mass <= std::min(all_a, all_b) * (1 + 1e-12), "sinkhorn: mass ", o.mass, " is more than a (", all_a,
+          ") or b (", all_b, ") have");
+}
+
+double SinkhornWeights::mass(const SinkhornOptions& o) const {
+  return o.mass > 0 ? o.mass : std::isinf(o.tau_a) ? all_a : std::isinf(o.tau_b) ? all_b : std::sqrt(all_a * all_b);
+}
+
+Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, double tau, double mass, double unit) {
+  Side side{.weights = std::move(weights), .own = own};
+  if (mass > 0) {
+    side.law = Side::Law::capped;
+    side.mass = mass;
+  } else if (std::isfinite(tau)) {
+    side.law = Side::Law::kl;
+    side.tau = tau / unit;
+  }
+  return side;
+}
+
+std::optional<Status> SinkhornMonitor::stop(const SinkhornProgress& now) const {
+  if (options_.progress && !options_.progress(now)) return Status::stopped_by_caller;
+  if (options_.max_seconds > 0 && now.seconds >= options_.max_seconds) return Status::time_limit;
+  return std::nullopt;
+}
+
+template <class T>
+SinkhornSolver<T>::SinkhornSolver(const Problem<T>& problem, const SinkhornWeights& weights,
+                                  const SinkhornOptions& options, const SinkhornMonitor& monitor, Index level)
+    : problem_(problem),
+      weights_(weights),
+      options_(options),
+      monitor_(monitor),
+      level_(level),
+      geometry_(problem),
+      iteration_(geometry_, side(weights.a, geometry_.row_own(), options.tau_a),
+                 side(weights.b, geometry_.col_own(), options.tau_b), options.context) {}
+
+template <class T>
+void SinkhornSolver<T>::solve(const Potentials* start, double epsilon, double tolerance) {
+  store_if_worthwhile();
+  const double target = in_type(epsilon);
+  const double spread = spread_of_costs();
+  Potentials coarse;
+  if (!start && is_large()) {
+    coarse = start_from_sample(epsilon);
+    start = &coarse;
+  }
+  potentials_.assign(static_cast<std::size_t>(geometry_.cols()), 0.0);
+  if (start) {
+    for (std::size_t j = 0; j < potentials_.size(); ++j)
+      potentials_[j] = (*start)[j] / geometry_.unit() - geometry_.col_own()[j];
+    if (status_ != Status::converged) return look(target);
+  } else {
+    if (iteration_.cols().law != Side::Law::fixed)
+      for (std::size_t j = 0; j < potentials_.size(); ++j) potentials_[j] = -geometry_.col_own()[j];
+    for (double e = spread; e > 2 * target; e /= 4) {
+      const double loose = std::max(tolerance, 0.02);
+      if (!iterate(static_cast<double>(static_cast<T>(e)), loose, options_.max_iterations)) return look(target);
+    }
+  }
+  iterate(target, tolerance, options_.max_iterations);
+}
+
+template <class T>
+Potentials SinkhornSolver<T>::row_potentials() const {
+  const auto& rows = iteration_.row_state();
+  Potentials f(rows.potentials);
+  for (std::size_t i = 0; i < f.size(); ++i) {
+    f[i] = std::isfinite(f[i]) ? (f[i] + rows.level + geometry_.row_own()[i]) * geometry_.unit() : 0;
+  }
+  return f;
+}
+
+template <class T>
+Potentials SinkhornSolver<T>::col_potentials() const {
+  Potentials g(potentials_.size());
+  std::vector<std::int32_t> weightless;
+  for (std::size_t j = 0; j < g.size(); ++j) {
+    if (weights_.b[j] > 0)
+      g[j] = (iteration_.col_potential(static_cast<Index>(j)) + geometry_.col_own()[j]) * geometry_.unit();
+    else
+      weightless.push_back(static_cast<std::int32_t>(j));
+  }
+  if (!weightless.empty() && std::isfinite(error_)) extend_to(weightless, g);
+  return g;
+}
+
+template <class T>
+Side SinkhornSolver<T>::side(const std::vector<double>& weights, const std::vector<double>& own, double tau) const {
+  return sinkhorn_side(weights, own, tau, options_.mass, geometry_.unit());
+}
+
+template <class T>
+double SinkhornSolver<T>::in_type(double epsilon) const {
+  const T scaled = static_cast<T>(epsilon / geometry_.unit());
+  require(scaled > 0 && std::isfinite(scaled), "sinkhorn: epsilon ", epsilon, " is out of range for these costs");
+  return static_cast<double>(scaled);
+}
+
+template <class T>
+void SinkhornSolver<T>::store_if_worthwhile() {
+  constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
+  const double bytes = static_cast<double>(geometry_.rows()) * static_cast<double>(geometry_.cols()) * sizeof(T);
+  const bool wanted =
+      options_.storage == Storage::store ||
+      (options_.storage == Storage::automatic && problem_.dims() > cheap && bytes <= options_.storage_bytes);
+  if (wanted && !geometry_.is_stored()) geometry_.store(options_.context);
+}
+
+template <class T>
+double SinkhornSolver<T>::spread_of_costs() const {
+  constexpr Index pairs = 1024;
+  std::vector<double> costs;
+  for (Index k = 0; k < pairs; ++k) {
+    const Rng::Block w = Rng{7}.bits(static_cast<std::uint64_t>(k));
+    costs.push_back(geometry_.cost(static_cast<Index>(w.w[0] % static_cast<std::uint64_t>(geometry_.rows())),
+                                   static_cast<Index>(w.w[1] % static_cast<std::uint64_t>(geometry_.cols()))));
+  }
+  const double mean = sum_of(costs) / pairs;
+  double spread = 0;
+  for (const double c : costs) spread += std::abs(c - mean) / pairs;
+  return spread;
+}
+
+template <class T>
+Potentials SinkhornSolver<T>::start_from_sample(double epsilon) {
+  const auto fewer = [](Index count) { return std::max<Index>(std::min<Index>(count, 512), count / ratio); };
+  const Rng rng{0x6d6f6e6765, static_cast<std::uint64_t>(level_)};
+  const auto i = draw_by_weight(weights_.a, fewer(geometry_.rows()), rng.substream(0));
+  const auto j = draw_by_weight(weights_.b, fewer(geometry_.cols()), rng.substream(1));
+  const auto sample = sample_of(problem_, i, j, weights_.all_a, weights_.all_b);
+  SinkhornOptions options = options_;
+  options.storage = options.storage == Storage::store ? Storage::automatic : options.storage;
+  SinkhornSolver coarse(sample.view, SinkhornWeights(sample.view, options), options, monitor_, level_ + 1);
+  coarse.solve(nullptr, epsilon, std::max(2e-3, options_.tolerance));
+  if (coarse.status_ != Status::iteration_limit) status_ = coarse.status_;
+  return extend(coarse, i, epsilon);
+}
+
+template <class T>
+void SinkhornSolver<T>::extend_to(const std::vector<std::int32_t>& columns, Potentials& g) const {
+  const auto& rows = iteration_.row_state();
+  const double epsilon = iteration_.epsilon();
+  std::vector<T> u(rows.potentials.size()), softmins(columns.size());
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    u[i] = weights_.a[i] > 0 ? static_cast<T>(rows.potentials[i] + epsilon * std::log(weights_.a[i]))
+                             : -std::numeric_limits<T>::infinity();
+  }
+  const Geometry<T> transposed = geometry_.transposed();
+  const auto some = transposed.gather(columns);
+  passes_for<T>(options_.context.device)
+      .softmin(transposed.scores_of(some, VectorView<const T>(u)), static_cast<T>(epsilon), softmins, options_.context);
+  for (std::size_t k = 0; k < columns.size(); ++k) {
+    const double fitted = static_cast<double>(softmins[k]) + geometry_.col_own()[columns[k]];
+    g[columns[k]] = iteration_.cols().settled(fitted, rows.level, epsilon) * geometry_.unit();
+  }
+}
+
+template <class T>
+Potentials SinkhornSolver<T>::extend(const SinkhornSolver& coarse, const std::vector<Index>& i, double epsilon) const {
+  const auto against = columns_against(problem_, i);
+  const Geometry<T> geometry(against.view);
+  const double unit = geometry.unit(), scaled = static_cast<double>(static_cast<T>(epsilon / unit));
+  const Potentials f = coarse.row_potentials();
+  std::vector<T> v(f.size()), softmins(static_cast<std::size_t>(geometry.rows()));
+  for (std::size_t r = 0; r < v.size(); ++r) {
+    const double fitted = f[r] / unit - coarse.iteration_.row_state().level * coarse.geometry_.unit() / unit;
+    v[r] = static_cast<T>(fitted - geometry.col_own()[r] + scaled * std::log(coarse.weights_.a[r]));
+  }
+  passes_for<T>(options_.context.device)
+      .softmin(geometry.scores(VectorView<const T>(v)), static_cast<T>(scaled), softmins, options_.context);
+  const Side all = sinkhorn_side(weights_.b, geometry.row_own(), options_.tau_b, options_.mass, unit);
+  Potentials g = all.settle({softmins.begin(), softmins.end()}, scaled).potentials;
+  for (std::size_t k = 0; k < g.size(); ++k) g[k] = (g[k] + geometry.row_own()[k]) * unit;
+  return g;
+}
+
+template <class T>
+bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
+  Anderson anderson(weights_.b, options_.memory);
+  const double mass = weights_.mass(options_);
+  for (Index k = 1; k <= most; ++k) {
+    error_ = iteration_.look(potentials_, epsilon);
+    ++iterations_;
+    if (!std::isfinite(error_)) return fail(Status::numerical_failure);
+    const auto stop = monitor_.stop({.iterations = iterations_,
+                                     .level = level_,
+                                     .epsilon = epsilon * geometry_.unit(),
+                                     .marginal_error = error_,
+                                     .seconds = monitor_.seconds()});
+    if (error_ <= tolerance * mass) {
+      status_ = Status::converged;
+      return true;
+    }
+    if (stop) return fail(*stop);
+    if (k < most) anderson.advance(potentials_, iteration_.residual(), error_);
+  }
+  return fail(Status::iteration_limit);
+}
+
+template <class T>
+bool SinkhornSolver<T>::fail(Status status) {
+  status_ = status;
+  return status == Status::iteration_limit;
+}
+
+template <class T>
+void SinkhornSolver<T>::look(double epsilon) {
+  error_ = iteration_.look(potentials_, epsilon);
+}
+
+template SinkhornWeights::SinkhornWeights(const Problem<float>&, const SinkhornOptions&);
+template SinkhornWeights::SinkhornWeights(const Problem<double>&, const SinkhornOptions&);
+template class SinkhornSolver<float>;
+template class SinkhornSolver<double>;
+
+}  // namespace monge::ot::detail
