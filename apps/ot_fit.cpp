@@ -1,18 +1,17 @@
 // ot_fit: fits semidiscrete potentials from standard normal noise to the points of a data file.
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/fitted.h"
 #include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/json.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
-#include "monge/ot/core/error.h"
 
 namespace {
 
@@ -23,14 +22,10 @@ struct Arguments {
   ot::SemidiscreteOptions fit;
 };
 
-nlohmann::ordered_json number(double value) {  // JSON has no NaN: what is not known is null
-  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
-}
-
 nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::SemidiscreteResult& result) {
-  return {{"chi2", number(p.chi2)},
-          {"chi2_lower", number(p.chi2_lower)},
-          {"chi2_upper", number(p.chi2_upper)},
+  return {{"chi2", p.chi2},
+          {"chi2_lower", p.chi2_lower},
+          {"chi2_upper", p.chi2_upper},
           {"samples_per_atom", p.samples_per_atom},
           {"gemm_rows_per_atom", p.gemm_rows_per_atom},
           {"seconds", p.seconds},
@@ -41,7 +36,7 @@ nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::Semidisc
           {"epsilon", p.epsilon},
           {"cost", p.cost},
           {"check_samples", p.check_samples},
-          {"plan_cost", number(p.plan_cost)},
+          {"plan_cost", p.plan_cost},
           {"certificate", ot::to_string(p.certificate.kind)},
           {"lower", p.certificate.lower},
           {"upper", p.certificate.upper},
@@ -76,8 +71,10 @@ void fit(Arguments& a) {
   const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
-  if (!a.json.empty()) apps::write_output(a.json, summary(file, result).dump(2) + "\n");
-  apps::check_interrupt();
+  if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(file, result)));
+  if (result.status == ot::Status::stopped_by_caller) {
+    throw apps::Interrupted("interrupted; " + a.out + " holds the potentials reached so far");
+  }
 }
 
 }  // namespace
@@ -94,7 +91,7 @@ int main(int argc, char** argv) {
       "  ot_fit fashion.h5 --out potentials.h5\n"
       "  ot_fit fashion.h5 --out potentials.h5 --pca 64 --json -\n\n"
       "Ctrl-C saves the potentials reached so far (status stopped_by_caller) and exits 130.\n"
-      "Exit status: 0 when done, 1 for an error, 2 for wrong usage.");
+      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
   Arguments a;
   app.add_option("data", a.data, "Data file (HDF5, as ot_data makes it); its training points are the atoms")
       ->required()
@@ -102,30 +99,36 @@ int main(int argc, char** argv) {
   app.add_option("--out", a.out, "Where to write the potentials (HDF5)")->required()->type_name("FILE.h5");
   app.add_option("--pca", a.fit.pca, "Fit in the space of K principal directions; 0 = all dimensions")
       ->type_name("K")
-      ->check(CLI::NonNegativeNumber)
+      ->check(apps::at_least<Index>(0))
       ->capture_default_str();
   app.add_option("--epsilon", a.fit.epsilon, "Entropic regularisation, units of the cost; 0 = none")
       ->type_name("E")
-      ->check(CLI::NonNegativeNumber)
+      ->check(apps::at_least<double>(0))
       ->capture_default_str();
   app.add_option("--cost", a.cost, "Cost: negative_dot (-<x,y>) or squared_euclidean (|x-y|^2)")
+      ->type_name("C")
       ->check(CLI::IsMember({"negative_dot", "squared_euclidean"}))
       ->capture_default_str();
   app.add_option("--tolerance", a.fit.tolerance, "On the chi-square of the marginal, in (0, 1]")
       ->type_name("T")
+      ->check(apps::in_range<double>(0, 1))
       ->capture_default_str();
   app.add_option("--max-samples", a.fit.max_samples_per_atom,
                  "Give up after so many noise vectors per atom; 0 = by size")
       ->type_name("S")
-      ->check(CLI::NonNegativeNumber)
+      ->check(apps::at_least<double>(0))
       ->capture_default_str();
   app.add_option("--max-seconds", a.fit.max_seconds, "Give up after so many seconds of fitting; 0 = never")
       ->type_name("S")
-      ->check(CLI::NonNegativeNumber)
+      ->check(apps::at_least<double>(0))
       ->capture_default_str();
-  app.add_option("--seed", a.fit.seed, "Random seed; the same seed gives the same bits")->capture_default_str();
+  app.add_option("--seed", a.fit.seed, "Random seed; the same seed gives the same bits")
+      ->type_name("N")
+      ->check(apps::at_least<std::uint64_t>(0))
+      ->capture_default_str();
   app.add_option("--threads", a.fit.context.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->check(apps::at_least<int>(0))
       ->capture_default_str();
   app.add_option("--json", a.json, "Write a summary as JSON; - = standard output, instead of the text")
       ->type_name("FILE|-");

@@ -191,9 +191,8 @@ void train(const Arguments& a) {
       progress.update(static_cast<double>(report.step), note);
       if (stop && !last) {
         progress.finish();
-        apps::say("sdfm_train", concat("stopped after step ", report.step, ", saved; sdfm_train --resume ",
+        throw apps::Interrupted(concat("stopped after step ", report.step, ", saved; sdfm_train --resume ",
                                        run.folder.string(), " goes on"));
-        throw apps::Interrupted();
       }
     }
     progress.finish();

@@ -18,7 +18,8 @@ void catch_interrupts() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is an error like a full disk, not a death
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // nobody listening is no reason to drop hours of work
 }
 
 bool interrupted() { return caught_signal != 0; }

@@ -55,14 +55,14 @@ std::string format_duration(double seconds) {
 }
 
 std::string progress_line(const std::string& label, const std::string& unit, double done, double total, double seconds,
-                          const std::string& note, int bar) {
+                          const std::string& note, int bar, double first) {
   const double share = total > 0 ? std::clamp(done / total, 0.0, 1.0) : 1;
   std::string line =
       label + " " + (bar > 0 ? drawn_bar(share, bar) : "") + formatted("%3.0f%%", std::floor(100 * share));
   if (!unit.empty()) line += formatted("  %.0f", done) + formatted("/%.0f ", total) + unit + "s";
-  if (done > 0 && seconds > 0 && share < 1) {
-    if (!unit.empty()) line += "  " + rate(done / seconds, unit);
-    line += "  " + format_duration(seconds / done * (total - done)) + " left";
+  if (done > first && seconds > 0 && share < 1) {
+    if (!unit.empty()) line += "  " + rate((done - first) / seconds, unit);
+    line += "  " + format_duration(seconds / (done - first) * (total - done)) + " left";
   } else if (share >= 1) {
     line += "  in " + format_duration(seconds);
   }
@@ -78,29 +78,28 @@ Progress::Progress(std::string label, std::string unit, double total, double don
 }
 
 Progress::~Progress() {
-  if (open_ && terminal_ && drawn_) std::cerr << "\n" << std::flush;
+  if (open_ && terminal_ && begun_) std::cerr << "\n" << std::flush;
 }
 
 void Progress::update(double done, const std::string& note) {
   done_ = done;
+  note_ = note;
+  drawn_ = false;
   const auto now = Clock::now();
   if (now < next_) return;
-  note_ = note;
   next_ = now + (terminal_ ? Clock::duration(redraw) : Clock::duration(repeat));
   draw(false);
 }
 
 void Progress::finish() {
   if (!open_) return;
-  draw(true);
+  if (terminal_ || !drawn_) draw(true);
   open_ = false;
 }
 
 void Progress::draw(bool last) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  // The rate is of this process's own work: what an earlier one did took none of these seconds.
-  const double own = seconds * (done_ > first_ && done_ > 0 ? done_ / (done_ - first_) : 1);
-  const std::string line = progress_line(label_, unit_, done_, total_, last ? seconds : own, note_, terminal_ ? 24 : 0);
+  const std::string line = progress_line(label_, unit_, done_, total_, seconds, note_, terminal_ ? 24 : 0, first_);
   if (terminal_) {
     std::cerr << "\r" << line.substr(0, static_cast<std::size_t>(terminal_columns() - 1)) << "\033[K";
   } else {
@@ -108,7 +107,7 @@ void Progress::draw(bool last) {
   }
   if (last || !terminal_) std::cerr << "\n";
   std::cerr << std::flush;
-  drawn_ = true;
+  begun_ = drawn_ = true;
 }
 
 }  // namespace monge::apps

@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -45,16 +46,26 @@ class Folder {
   std::filesystem::path path_;
 };
 
-// Starts a program of the build, output into files of the folder. `arguments` goes through the shell.
+// Starts a program of the build, output into files of the folder. `arguments` goes through the shell, and may redirect.
 inline pid_t start(const Folder& folder, const std::string& program, const std::string& arguments) {
   const pid_t child = fork();
   if (child == 0) {
     const std::string command = "cd " + folder.path().string() + " && exec " + std::string(MONGE_BIN) + "/" + program +
-                                " " + arguments + " >stdout.txt 2>stderr.txt";
+                                " >stdout.txt 2>stderr.txt " + arguments;
     execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
     _exit(127);
   }
   return child;
+}
+
+// Waits until the program catches interrupts.
+inline void await_handlers(pid_t child) {
+  for (int i = 0; i < 1000; ++i, usleep(1000)) {
+    const std::string status = read_file("/proc/" + std::to_string(child) + "/status");
+    const std::size_t caught = status.find("SigCgt:");
+    if (caught != std::string::npos && (std::stoull(status.substr(caught + 7), nullptr, 16) >> (SIGINT - 1) & 1))
+      return;
+  }
 }
 
 inline Outcome finish(const Folder& folder, pid_t child) {

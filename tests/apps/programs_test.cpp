@@ -174,6 +174,52 @@ TEST_F(Programs, CtrlCSavesAndExits130) {
   EXPECT_EQ(data::load_potentials(folder / "partial.h5").status, ot::Status::stopped_by_caller);
 }
 
+TEST_F(Programs, InterruptsEndEveryProgramWithALineAndItsCode) {
+  // 16384 images of 64 x 64 take long enough to read.
+  const auto put = [&](const std::string& name, const char* header, std::size_t values) {
+    std::ofstream(folder / name, std::ios::binary)
+        << std::string(header, values > 20000 ? 16 : 8) << std::string(values, 1);
+  };
+  put("train-images-idx3-ubyte", "\0\0\x08\x03\0\0\x40\0\0\0\0\x40\0\0\0\x40", 16384 * 4096);
+  put("train-labels-idx1-ubyte", "\0\0\x08\x01\0\0\x40\0", 16384);
+  fs::create_symlink("train-images-idx3-ubyte", folder / "t10k-images-idx3-ubyte");
+  fs::create_symlink("train-labels-idx1-ubyte", folder / "t10k-labels-idx1-ubyte");
+  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, {SIGTERM, 143}}) {
+    const pid_t importing = start(folder, "ot_data", "import fashion-mnist --from . --out out.h5");
+    await_handlers(importing);
+    kill(importing, signal);
+    const Outcome outcome = finish(folder, importing);
+    EXPECT_EQ(outcome.status, code) << outcome.err;
+    EXPECT_EQ(outcome.err, "ot_data: interrupted\n");
+    EXPECT_FALSE(fs::exists(folder / "out.h5"));
+  }
+}
+
+TEST_F(Programs, UsageIsRefusedWithStatus2) {
+  expect_refusal("ot_data", "", "subcommand", 2);
+  expect_refusal("ot_data", "info", "file", 2);
+  expect_refusal("ot_data", "info missing.h5", "missing.h5");
+  expect_refusal("ot_fit", "data.h5 --out out.h5 --pca 1e400", "must be a whole number of at least 0, not 1e400", 2);
+  expect_refusal("ot_fit", "data.h5 --out out.h5 --seed -1", "must be a whole number of at least 0, not -1", 2);
+  for (const char* program : {"ot_data", "ot_fit", "sdfm_train", "sdfm_sample", "sdfm_eval", "sdfm_report"}) {
+    EXPECT_EQ(run(folder, program, "--help").status, 0);
+    expect_refusal(program, "--help >/dev/full", "standard output");
+    expect_refusal(program, "--nonsense", "--help says more", 2);
+  }
+}
+
+// "--set a=b FILE": FILE is the config.
+TEST_F(Programs, OptionsTakeOneValueAtATime) {
+  const Outcome trained = run(folder, "sdfm_train", "--set train.steps=2 --set coupling.kind=independent config.toml");
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_EQ(data::load_checkpoint(folder / "runs" / "config" / "checkpoint.h5").step, 2u);
+  const std::string sizes = "--samples 50 --exact 50 --data data.h5 --json e.json ";
+  const Outcome eval =
+      run(folder, "sdfm_eval", sizes + "--solver euler --steps 1,2 --steps 4 runs/config/checkpoint.h5");
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  EXPECT_EQ(nlohmann::json::parse(read_file(folder / "e.json")).at("rows").size(), 3u);
+}
+
 TEST_F(Programs, RefuseBadConfigs) {
   const auto with = [&](const std::string& text) {
     std::ofstream(folder / "bad.toml") << text;
@@ -244,7 +290,6 @@ TEST_F(Programs, AFullDiskIsSaidAndLeavesNothing) {
   const Outcome outcome = finish(folder, [&] {
     const pid_t child = fork();
     if (child == 0) {
-      signal(SIGXFSZ, SIG_IGN);
       const rlimit limit{4096, 4096};
       setrlimit(RLIMIT_FSIZE, &limit);
       const std::string command = "cd " + folder.path().string() + " && exec " + MONGE_BIN +
@@ -257,6 +302,17 @@ TEST_F(Programs, AFullDiskIsSaidAndLeavesNothing) {
   EXPECT_EQ(outcome.status, 1);
   EXPECT_NE(outcome.err.find("out.h5"), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(folder / "out.h5"));
+
+  const Outcome info = run(folder, "ot_data", "info data.h5 >/dev/full");
+  EXPECT_EQ(info.status, 1);
+  EXPECT_EQ(info.err, "ot_data: error: cannot write to standard output: No space left on device\n");
+}
+
+// A closed standard output must not become the number of the next file opened.
+TEST_F(Programs, ClosedStreamsSpoilNoFile) {
+  const Outcome outcome = run(folder, "ot_fit", "data.h5 --out out.h5 >&- 2>&-");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(data::load_potentials(folder / "out.h5").status, ot::Status::converged);
 }
 
 }  // namespace

@@ -1,0 +1,48 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <type_traits>
+
+namespace monge::apps {
+
+// Checks of numbers on the command line: T decides whether they are whole and how large they may be. Refusals are
+// short, "must be a whole number of at least 1, not 0.5", and come before CLI11's own conversion, which takes -1 for a
+// large unsigned number and 010 for 8.
+template <class T>
+CLI::Validator in_range(T low, T high) {
+  return CLI::Validator(
+      [low, high](std::string& text) -> std::string {
+        T value = 0;
+        const char* end = text.data() + text.size();
+        const auto [parsed, error] = std::from_chars(text.data(), end, value);
+        const bool octal = std::is_integral_v<T> && text.size() > 1 && text[0] == '0';
+        const bool number =
+            error == std::errc() && parsed == end && !octal && std::isfinite(static_cast<double>(value));
+        if (number && value >= low && value <= high) return "";
+        std::ostringstream refusal;
+        refusal << "must be a " << (std::is_integral_v<T> ? "whole number" : "number");
+        const bool open = high == std::numeric_limits<T>::max(), above = number ? value > high : text[0] != '-';
+        const bool too_large = open && error == std::errc::result_out_of_range && above;
+        if (too_large) {
+          refusal << " of at most " << high;
+        } else if (open) {
+          refusal << " of at least " << low;
+        } else {
+          refusal << " from " << low << " to " << high;
+        }
+        refusal << ", not " << (text.size() > 40 ? text.substr(0, 40) + "..." : text);
+        return refusal.str();
+      },
+      "");
+}
+
+template <class T>
+CLI::Validator at_least(T low) {
+  return in_range<T>(low, std::numeric_limits<T>::max());
+}
+
+}  // namespace monge::apps
