@@ -245,7 +245,14 @@ std::string Config::toml() const {
       section = section_of(entry.key);
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
     }
-    text += name_of(entry.key) + " = " + entry.value() + "\n";
+    const std::string line = name_of(entry.key) + " = " + entry.value() + "\n";
+    try {
+      (void)toml::parse(line);
+    } catch (const toml::parse_error&) {
+      refuse(entry.key, " is ", entry.value(),
+             ", which a config cannot hold: text has to be UTF-8, integers below 2^63");
+    }
+    text += line;
   }
   return text;
 }

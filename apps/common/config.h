@@ -31,7 +31,9 @@ class Config {
   void read_text(const std::string& toml, const std::string& name);  // `name` stands for the file in messages
   void set(const std::string& assignment);                           // "section.name=value"; text needs no quotes
 
-  // The whole as TOML that reads back to the same bits, sections in the order they were added.
+  // The whole as TOML that reads back to the same bits, sections in the order they were added. Throws
+  // Error(invalid_argument) for values that TOML cannot hold: text that is not UTF-8, as paths may be, and integers of
+  // 2^63 and more.
   std::string toml() const;
   // The same for people: indented, with a comment for each key.
   std::string help() const;

@@ -146,6 +146,16 @@ TEST(Config, TextReadsBackToTheSameBits) {
   }
 }
 
+// Else a finished run could not be read again.
+TEST(Config, WritesNothingThatDoesNotReadBack) {
+  Settings s;
+  s.path = "caf\xE9/data.h5";  // Latin-1
+  expect_error(Errc::invalid_argument, {"data.path is \"caf\xE9/data.h5\"", "UTF-8"}, [&] { (void)s.bind().toml(); });
+  s.path = "";
+  s.seed = std::uint64_t{1} << 63;
+  expect_error(Errc::invalid_argument, {"run.seed is 9223372036854775808", "2^63"}, [&] { (void)s.bind().toml(); });
+}
+
 TEST(Config, NamesDifferences) {
   Settings a, b;
   b.rate = 0.5;
