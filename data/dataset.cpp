@@ -34,11 +34,6 @@ Position first_not_finite(MatrixView<const float> x) {
   return {};
 }
 
-template <class T>
-std::string digest_of(const Matrix<T>& x) {
-  return digest(x.data(), sizeof(T) * static_cast<std::size_t>(x.rows() * x.cols()));
-}
-
 std::pair<double, double> extremes(const Matrix<float>& x) {
   const auto [least, greatest] = std::minmax_element(x.data(), x.data() + x.rows() * x.cols());
   return {*least, *greatest};
@@ -125,10 +120,8 @@ Split read_split(const Hdf5Reader& file, const std::string& prefix, Dataset& dat
     file.reserve(name, static_cast<std::uint64_t>(array.size()) * sizeof(float));
     const Matrix<std::uint8_t> pixels = file.read_matrix<std::uint8_t>(name);
     split.x = pixels_to_float(pixels.view(), dataset.low, dataset.high);
-    if (prefix.empty()) dataset.digest = digest_of(pixels);
   } else {
     split.x = file.read_matrix<float>(name);
-    if (prefix.empty()) dataset.digest = digest_of(split.x);
     if (const Position bad = first_not_finite(split.x.view()); bad.row >= 0)
       throw Error(Errc::not_finite, concat("load_dataset: ", file.path().string(), ": /", name, ": row ", bad.row,
                                            ", column ", bad.col, ": ", split.x(bad.row, bad.col)));
@@ -179,6 +172,7 @@ Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits
   dataset.storage = file.info("x").type == ElementType::u8 ? Storage::u8 : Storage::f32;
   if (dataset.storage == Storage::u8) read_range(file, dataset);
   dataset.train = read_split(file, "", dataset);
+  dataset.digest = content_digest(dataset);
   if (file.has("test")) {
     dataset.test = read_split(file, "test/", dataset);
     if (dataset.test.x.cols() != dataset.dims())
@@ -192,8 +186,7 @@ Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits
 
 std::string content_digest(const Dataset& dataset) {
   const Matrix<float>& x = dataset.train.x;
-  return dataset.storage == Storage::u8 ? digest_of(float_to_pixels("x", x.view(), dataset.low, dataset.high))
-                                        : digest_of(x);
+  return digest(x.data(), sizeof(float) * static_cast<std::size_t>(x.rows() * x.cols()));
 }
 
 void save_dataset(const Dataset& dataset, const std::filesystem::path& path) {

@@ -37,7 +37,7 @@ struct Dataset {
   double high = 0;  // u8: what byte 255 stands for; f32: the largest
   ImageShape image;
   std::string source;  // where the data came from, for people
-  std::string digest;  // XXH64 of the bytes of train.x as stored; filled by whoever reads or imports
+  std::string digest;  // content_digest; filled by whoever reads or imports
 
   Index dims() const { return train.x.cols(); }
 };
@@ -57,7 +57,8 @@ Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits
 // Error(not_finite) naming row and column, Error(io).
 void save_dataset(const Dataset& dataset, const std::filesystem::path& path);
 
-// The digest that save_dataset would write: of train.x as stored.
+// The identity of a data set: XXH64 of the points it stands for, train.x as floats in memory. The same bytes on another
+// range are other points.
 std::string content_digest(const Dataset& dataset);
 
 }  // namespace monge::data

@@ -1,6 +1,5 @@
 #include "monge/data/fashion_mnist.h"
 
-#include "monge/data/digest.h"
 #include "monge/data/idx.h"
 #include "monge/ot/core/error.h"
 
@@ -34,7 +33,6 @@ Split read_split(const std::filesystem::path& folder, const std::string& name, D
     bad(images_file, concat("has images of ", shape.height, " x ", shape.width, ", the training images are ",
                             dataset.image.height, " x ", dataset.image.width));
   dataset.image = shape;
-  if (dataset.digest.empty()) dataset.digest = digest(images.values.data(), images.values.size());
   const MatrixView<const std::uint8_t> pixels(images.values.data(), images.shape[0], shape.size());
   return {pixels_to_float(pixels, dataset.low, dataset.high), {labels.values.begin(), labels.values.end()}};
 }
@@ -48,6 +46,7 @@ Dataset import_fashion_mnist(const std::filesystem::path& folder) {
   dataset.high = 1;
   dataset.train = read_split(folder, "train", dataset);
   dataset.test = read_split(folder, "t10k", dataset);
+  dataset.digest = content_digest(dataset);
   dataset.source = "Fashion-MNIST, " + folder.string();
   return dataset;
 }

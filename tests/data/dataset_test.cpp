@@ -63,7 +63,6 @@ TEST(Dataset, FloatsComeBackBitForBit) {
   EXPECT_EQ(loaded.test.rows(), 0);
   EXPECT_EQ(loaded.storage, Storage::f32);
   EXPECT_EQ(loaded.digest, digest(saved.train.x.data(), 33 * 5 * sizeof(float)));
-  EXPECT_EQ(loaded.digest, content_digest(saved));
   EXPECT_EQ(loaded.low, *std::min_element(saved.train.x.data(), saved.train.x.data() + 165));
   EXPECT_EQ(loaded.high, *std::max_element(saved.train.x.data(), saved.train.x.data() + 165));
   EXPECT_EQ(loaded.image.size(), 0);
@@ -85,7 +84,25 @@ TEST(Dataset, BytesComeBackBitForBit) {
   EXPECT_EQ(loaded.image.width, 3);
   EXPECT_EQ(loaded.image.channels, 2);
   EXPECT_EQ(loaded.source, "made up");
-  EXPECT_EQ(loaded.digest, digest(bytes(50, 12).data(), 600));
+  EXPECT_EQ(loaded.digest, digest(saved.train.x.data(), 600 * sizeof(float)));
+}
+
+// Potentials fitted to some points must not pass for those of others.
+TEST(Dataset, TheDigestIsOfThePointsNotOfTheFile) {
+  const TemporaryFolder folder;
+  const auto saved_digest = [&](Storage storage, double low, double high) {
+    Dataset saved;
+    saved.storage = storage;
+    saved.low = low;
+    saved.high = high;
+    saved.train.x = pixels_to_float(bytes(50, 12).view(), low, high);
+    save_dataset(saved, folder / "a.h5");
+    return load_dataset(folder / "a.h5").digest;
+  };
+  const std::string reference = saved_digest(Storage::u8, -1, 1);
+  EXPECT_EQ(saved_digest(Storage::f32, -1, 1), reference);
+  EXPECT_NE(saved_digest(Storage::u8, 0, 1), reference);
+  EXPECT_NE(saved_digest(Storage::u8, -1, 1.5), reference);
 }
 
 TEST(Dataset, PixelsCoverTheRange) {
@@ -106,7 +123,6 @@ TEST(Dataset, AnyRangeIsReversible) {
     save_dataset(saved, folder / "a.h5");
     const Dataset loaded = load_dataset(folder / "a.h5");
     expect_same(saved.train.x, loaded.train.x);
-    EXPECT_EQ(loaded.digest, digest(bytes(64, 64).data(), 64 * 64));
   }
 }
 
@@ -146,9 +162,6 @@ TEST(Dataset, RefusesToSaveNonsense) {
   expect_error(Errc::invalid_argument, {"images", "12"}, save([](Dataset& d) { d.image.width = 7; }));
   expect_error(Errc::invalid_argument, {"empty", "0 x 12"}, save([](Dataset& d) { d.train.x = Matrix<float>(0, 12); }));
   EXPECT_TRUE(folder.files().empty());
-  Dataset dataset = images();
-  dataset.train.x(0, 0) = nan;
-  expect_error(Errc::invalid_argument, {"row 0, column 0"}, [&] { content_digest(dataset); });
 }
 
 // Files as others make them, written with our writer but not by save_dataset.

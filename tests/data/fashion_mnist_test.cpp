@@ -72,7 +72,11 @@ TEST(FashionMnistPackage, HasWhatIsExpected) {
   EXPECT_EQ(d.test.rows(), 10000);
   EXPECT_EQ(d.dims(), 784);
   EXPECT_EQ(d.image.height, 28);
-  EXPECT_EQ(d.digest, "xxh64:924ae43d1005aa0e");  // of the published training images
+  const test::TemporaryFolder folder;
+  save_dataset(d, folder / "d.h5");
+  EXPECT_EQ(Hdf5Reader("test", folder / "d.h5").attribute<std::string>("x", "digest"),
+            "xxh64:924ae43d1005aa0e");  // of the published training images
+  EXPECT_EQ(d.digest, load_dataset(folder / "d.h5").digest);
   std::vector<int> train(10), test(10);
   for (const int label : d.train.labels) ++train.at(static_cast<std::size_t>(label));
   for (const int label : d.test.labels) ++test.at(static_cast<std::size_t>(label));
