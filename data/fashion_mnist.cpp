@@ -22,7 +22,9 @@ std::filesystem::path find(const std::filesystem::path& folder, const std::strin
 Split read_split(const std::filesystem::path& folder, const std::string& name, Dataset& dataset) {
   const std::filesystem::path images_file = find(folder, name + "-images-idx3-ubyte");
   const std::filesystem::path labels_file = find(folder, name + "-labels-idx1-ubyte");
-  IdxArray images = read_idx(images_file), labels = read_idx(labels_file);
+  ReadLimits limits;
+  limits.memory /= 1 + sizeof(float);  // the bytes, and the floats made of them
+  IdxArray images = read_idx(images_file, limits), labels = read_idx(labels_file, limits);
   if (images.shape.size() != 3) bad(images_file, concat("has ", images.shape.size(), " dimensions, images have 3"));
   if (labels.shape.size() != 1) bad(labels_file, concat("has ", labels.shape.size(), " dimensions, labels have 1"));
   if (images.values.empty()) bad(images_file, "holds no images");

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
 namespace {
 
+constexpr std::uint64_t chunk_overhead = 1 << 10;  // bytes that HDF5 takes for each chunk of an array it reads
 constexpr std::uint64_t overflow = std::numeric_limits<std::int64_t>::max();  // also of Index
 
 std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
@@ -17,6 +19,7 @@ std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
 std::string refusal_of_filters(hid_t properties) {
   const int filters = H5Pget_nfilters(properties);
   if (filters < 0) return "its filters are damaged";
+  std::vector<H5Z_filter_t> seen;
   for (int i = 0; i < filters; ++i) {
     unsigned flags = 0, config = 0;
     std::size_t values = 0;
@@ -24,6 +27,10 @@ std::string refusal_of_filters(hid_t properties) {
         H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
     if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
       return concat("uses filter ", filter, "; only deflate, shuffle and fletcher32 are read");
+    if (std::find(seen.begin(), seen.end(), filter) != seen.end()) return concat("uses filter ", filter, " twice");
+    if (filter == H5Z_FILTER_SHUFFLE && std::find(seen.begin(), seen.end(), H5Z_FILTER_DEFLATE) != seen.end())
+      return "is shuffled after deflate; only before it is read";
+    seen.push_back(filter);
   }
   return "";
 }
@@ -53,6 +60,16 @@ std::uint64_t declared_bytes(hid_t space, std::size_t element) {
   for (int i = 0; i < rank && bytes != overflow; ++i)
     if (dims[i] == 0) return 0;
   return bytes;
+}
+
+std::uint64_t chunk_count(hid_t properties, hid_t space) {
+  hsize_t dims[H5S_MAX_RANK] = {}, chunk[H5S_MAX_RANK] = {};
+  const int rank = H5Pget_chunk(properties, H5S_MAX_RANK, chunk);
+  if (rank < 0 || H5Sget_simple_extent_dims(space, dims, nullptr) != rank) return overflow;
+  std::uint64_t count = 1;
+  for (int i = 0; i < rank; ++i)
+    count = saturating_product(count, chunk[i] == 0 ? overflow : dims[i] / chunk[i] + (dims[i] % chunk[i] != 0));
+  return count;
 }
 
 std::uint64_t chunk_bytes(hid_t properties, std::size_t element) {
@@ -143,6 +160,11 @@ std::string refusal_of_array(hid_t object, std::uint64_t file_size, const ReadLi
       if (chunk_bytes(properties, element) > limits.memory) return "has chunks over the memory limit";
       if (chunk_bytes(properties, element) > saturating_product(limits.expansion, stored) && declared > 0)
         return concat("has chunks of more than ", limits.expansion, " times what is stored");
+      if (const std::uint64_t count = chunk_count(properties, space);
+          count > stored || count > limits.memory / chunk_overhead)
+        return concat("is cut into ", count, " chunks but stores ", stored, " bytes");
+      if (unsigned options = 0; H5Pget_chunk_opts(properties, &options) < 0 || options != 0)
+        return "leaves chunks at its edges unfiltered, which is not read here";
       return "";
     default:
       return "";

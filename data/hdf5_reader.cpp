@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "monge/data/digest.h"
+#include "monge/data/hdf5_chunks.h"
 #include "monge/data/hdf5_guard.h"
 #include "monge/data/hdf5_handle.h"
 #include "monge/ot/core/error.h"
@@ -113,6 +114,7 @@ ArrayInfo Hdf5Reader::info(const std::string& name) const {
 void Hdf5Reader::read_raw(const std::string& name, ElementType type, void* out, std::uint64_t bytes) const {
   const Quiet quiet;
   const Handle array = open_object(name);
+  if (const std::string refusal = refusal_of_chunks(array, file_size_); !refusal.empty()) fail(name, refusal);
   if (H5Dread(array, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
     fail(name, "cannot be read (" + hdf5_reason() + ")");
   check_digest(name, out, bytes);
@@ -171,8 +173,9 @@ std::string Hdf5Reader::read_text(const std::string& name) const {
   if (array.type != ElementType::text || array.size() != 1) fail(name, "is not a string");
   const Quiet quiet;
   const Handle object = open_object(name), type = H5Dget_type(object);
+  if (const std::string refusal = refusal_of_chunks(object, file_size_); !refusal.empty()) fail(name, refusal);
+  reserve(name, H5Tget_size(type));
   std::string bytes(H5Tget_size(type), '\0');
-  reserve(name, bytes.size());
   if (H5Dread(object, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) < 0)
     fail(name, "cannot be read (" + hdf5_reason() + ")");
   bytes = unpadded(std::move(bytes), type);

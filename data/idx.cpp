@@ -22,6 +22,7 @@ class Source {
     struct stat status = {};
     if (stat(path.c_str(), &status) != 0) fail(Errc::io, std::strerror(errno));
     if (!S_ISREG(status.st_mode)) fail(Errc::bad_file, "not a regular file");
+    file_size_ = static_cast<std::uint64_t>(status.st_size);
     file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_) fail(Errc::io, std::strerror(errno));
     refill();
@@ -31,6 +32,8 @@ class Source {
   ~Source() { inflateEnd(&stream_); }
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
+
+  std::uint64_t file_size() const { return file_size_; }
 
   // Up to `size` bytes; fewer only at the end of an undamaged file.
   std::size_t read(std::uint8_t* out, std::size_t size) {
@@ -84,6 +87,7 @@ class Source {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
   std::filesystem::path path_;
+  std::uint64_t file_size_ = 0;
   std::vector<unsigned char> buffer_;
   std::unique_ptr<std::FILE, Close> file_;
   z_stream stream_ = {};
@@ -95,7 +99,7 @@ class Source {
 
 // Header: two zero bytes, the element type (8: unsigned byte), the rank, then each dimension as 32 bits, high byte
 // first.
-IdxArray read_idx(const std::filesystem::path& path, std::uint64_t memory) {
+IdxArray read_idx(const std::filesystem::path& path, const ReadLimits& limits) {
   Source source(path);
   const auto bad = [&](const auto&... what) { source.fail(Errc::bad_file, concat(what...)); };
   unsigned char magic[4] = {};
@@ -111,11 +115,13 @@ IdxArray read_idx(const std::filesystem::path& path, std::uint64_t memory) {
     if (source.read(d, 4) < 4) bad("shorter than the header of an IDX file");
     const std::uint64_t n = std::uint64_t{d[0]} << 24 | std::uint64_t{d[1]} << 16 | std::uint64_t{d[2]} << 8 | d[3];
     array.shape.push_back(static_cast<Index>(n));
-    if (n > 0 && product > memory / n) bad("declares more than the limit of ", memory, " bytes");
+    if (n > 0 && product > limits.memory / n) bad("declares more than the limit of ", limits.memory, " bytes");
     product *= std::max<std::uint64_t>(n, 1);  // a dimension of zero hides no absurd ones
     if (n == 0) size = 0;
   }
   if (size > 0) size = product;
+  if (size / limits.expansion > source.file_size())
+    bad("declares ", size, " bytes in a file of ", source.file_size(), ": more than ", limits.expansion, " times");
 
   // Grow with what is really there: a short file that declares much takes no memory.
   while (array.values.size() < size) {

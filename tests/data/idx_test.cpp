@@ -37,11 +37,11 @@ class Idx : public ::testing::Test {
   void SetUp() override {
     for (int i = 0; i < 24000; ++i) values_ += static_cast<char>(i * i >> 3);
   }
-  void refused(const std::string& bytes, const std::vector<std::string>& words, std::uint64_t memory = 1 << 30) {
+  void refused(const std::string& bytes, const std::vector<std::string>& words, const ReadLimits& limits = {1 << 30}) {
     write_bytes(path_, bytes);
     std::vector<std::string> all = words;
     all.insert(all.end(), {"read_idx", path_.string()});
-    expect_error(Errc::bad_file, all, [&] { read_idx(path_, memory); });
+    expect_error(Errc::bad_file, all, [&] { read_idx(path_, limits); });
   }
 };
 
@@ -49,7 +49,7 @@ TEST_F(Idx, ReadsPlainAndGzipped) {
   const std::string bytes = idx({20, 30, 40}, values_);
   for (const std::string& file : {bytes, gzipped(bytes)}) {
     write_bytes(path_, file);
-    const IdxArray array = read_idx(path_, 24000);
+    const IdxArray array = read_idx(path_, {24000});
     EXPECT_EQ(array.shape, (std::vector<Index>{20, 30, 40}));
     EXPECT_EQ(std::string(array.values.begin(), array.values.end()), values_);
   }
@@ -75,10 +75,21 @@ TEST_F(Idx, WrongLength) {
 }
 
 TEST_F(Idx, OverTheLimit) {
-  refused(idx({20, 30, 40}, values_), {"limit of 23999"}, 23999);
+  refused(idx({20, 30, 40}, values_), {"limit of 23999"}, {23999});
   refused(idx({0xffffffff, 0xffffffff, 0xffffffff}, values_), {"limit of"});
   refused(idx({0, 0xffffffff, 0xffffffff, 0xffffffff}, ""), {"limit of"});
-  refused(idx({0xffffffff}, values_), {"24000 bytes of values", "4294967295"}, std::uint64_t{1} << 40);
+  refused(idx({0xffffffff}, values_), {"declares 4294967295 bytes in a file of 24008", "1000 times"},
+          {std::uint64_t{1} << 40});
+  refused(idx({0xffffff}, values_), {"24000 bytes of values", "16777215"});
+}
+
+// A gigabyte of zeros in a megabyte of gzip is refused by what it declares; one that declares little is not inflated.
+TEST_F(Idx, GzipBombs) {
+  const std::string zeros(std::size_t{1} << 26, '\0');
+  refused(gzipped(idx({1 << 13, 1 << 13}, zeros)), {"declares 67108864 bytes", "100 times"}, {1 << 30, 100});
+  refused(gzipped(idx({100}, zeros)), {"more values than the 100"});
+  write_bytes(path_, gzipped(idx({1 << 13, 1 << 13}, zeros)));
+  EXPECT_EQ(read_idx(path_, {1 << 30, 2000}).values.size(), zeros.size());
 }
 
 TEST_F(Idx, DamagedGzip) {
