@@ -1,17 +1,22 @@
 // sdfm_eval: measures samples of a trained model against held-out data.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "monge/apps/common/device.h"
+#include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/generate.h"
 #include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/json.h"
 #include "monge/apps/common/progress.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/table.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
 #include "monge/flow/metrics.h"
@@ -34,9 +39,17 @@ struct Arguments {
 
 struct Row {
   flow::SampleOptions run;
+  Index steps = 0;  // made
   Index nfe = 0;
   flow::Metrics metrics = {};
   double seconds = 0;
+};
+
+struct Results {
+  Index samples = 0, exact_rows = 0;
+  flow::Metrics floor = {};
+  std::vector<Row> rows = {};  // finished
+  std::size_t planned = 0;
 };
 
 std::vector<Row> plan(const Arguments& a, const Context& context) {
@@ -54,12 +67,11 @@ std::vector<Row> plan(const Arguments& a, const Context& context) {
   return rows;
 }
 
-Json to_json(const Arguments& a, const apps::TrainedModel& model, const std::vector<Row>& rows,
-             const flow::Metrics& floor) {
+Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results& results) {
   Json list = Json::array();
-  for (const Row& row : rows) {
+  for (const Row& row : results.rows) {
     list.push_back({{"solver", flow::to_string(row.run.solver)},
-                    {"steps", row.run.steps},
+                    {"steps", row.steps},
                     {"nfe", row.nfe},
                     {"sliced_w2", row.metrics.sliced_w2},
                     {"w2", row.metrics.w2.distance},
@@ -71,25 +83,56 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const std::vec
           {"step", model.step},
           {"coupling", model.config.coupling},
           {"seed", model.config.seed},
-          {"samples", a.samples},
-          {"exact_rows", a.exact},
+          {"samples", results.samples},
+          {"exact_rows", results.exact_rows},
+          {"complete", results.rows.size() == results.planned},
           {"rows", list},
-          {"floor", {{"sliced_w2", floor.sliced_w2}, {"w2", floor.w2.distance}}}};
+          {"floor", {{"sliced_w2", results.floor.sliced_w2}, {"w2", results.floor.w2.distance}}}};
 }
 
-std::string to_table(const std::vector<Row>& rows, const flow::Metrics& floor) {
+std::string to_table(const Results& results) {
   std::vector<std::vector<std::string>> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
-  for (const Row& row : rows) {
-    table.push_back({flow::to_string(row.run.solver), std::to_string(row.run.steps), std::to_string(row.nfe),
+  for (const Row& row : results.rows) {
+    table.push_back({flow::to_string(row.run.solver), std::to_string(row.steps), std::to_string(row.nfe),
                      apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
                      apps::fixed(row.seconds, 1)});
   }
+  const flow::Metrics& floor = results.floor;
   table.push_back({});
   table.push_back({"train vs test", "", "", apps::fixed(floor.sliced_w2, 4), apps::fixed(floor.w2.distance, 3), ""});
   return apps::format_table(table);
 }
 
+// Finishes row after row; what is finished stays in `results` when an interrupt or an error ends it early.
+void measure(const Arguments& a, const apps::TrainedModel& trained, const data::Dataset& dataset,
+             const std::vector<Row>& rows, const Context& context, Results& results) {
+  apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + 1);
+  flow::MetricsOptions options;
+  options.exact_rows = results.exact_rows;
+  options.sliced.context = options.exact.context = context;
+  options.exact.progress = [](const ot::ExactProgress&) { return !apps::interrupted(); };
+  const flow::HeldOut held_out(dataset.test.x.view().rows_from(0, results.samples), options);
+  apps::check_interrupt();
+  results.floor = held_out.floor(dataset.train.x.view(), results.samples);
+  apps::check_interrupt();
+  progress.update(1);
+
+  flow::VelocityModel model(trained.options, trained.weights, 512, context);
+  for (Row row : rows) {
+    const apps::Generated generated = apps::generate(model, results.samples, a.seed, row.run);
+    row.steps = generated.run.accepted;
+    row.nfe = generated.run.nfe;
+    row.seconds = generated.seconds;
+    row.metrics = held_out.compare(generated.x.view());
+    apps::check_interrupt();
+    results.rows.push_back(row);
+    progress.update(static_cast<double>(results.rows.size()) + 1, flow::to_string(row.run.solver));
+  }
+  progress.finish();
+}
+
 void evaluate(const Arguments& a) {
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--data", a.data}}, {{"--json", a.json}});
   if (!a.json.empty() && a.json != "-") data::require_writable("sdfm_eval", a.json);
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
@@ -102,30 +145,22 @@ void evaluate(const Arguments& a) {
           " training and ", dataset.test.rows(), " test points; use --samples ", samples);
 
   apps::announce_device("sdfm_eval", a.device, context);
-  std::vector<Row> rows = plan(a, context);
-  apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + 1);
-  flow::MetricsOptions options;
-  options.exact_rows = std::min(a.exact, samples);
-  options.sliced.context = options.exact.context = context;
-  options.exact.progress = [](const ot::ExactProgress&) { return !apps::interrupted(); };
-  const flow::HeldOut held_out(dataset.test.x.view().rows_from(0, samples), options);
-  const flow::Metrics floor = held_out.floor(dataset.train.x.view(), samples);
-  apps::check_interrupt();
-  progress.update(1);
-
-  flow::VelocityModel model(trained.options, trained.weights, 512, context);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const apps::Generated generated = apps::generate(model, samples, a.seed, rows[i].run);
-    rows[i].nfe = generated.run.nfe;
-    rows[i].run.steps = generated.run.accepted;
-    rows[i].seconds = generated.seconds;
-    rows[i].metrics = held_out.compare(generated.x.view());
-    apps::check_interrupt();
-    progress.update(static_cast<double>(i) + 2, flow::to_string(rows[i].run.solver));
+  const std::vector<Row> rows = plan(a, context);
+  Results results{.samples = samples, .exact_rows = std::min(a.exact, samples), .planned = rows.size()};
+  std::exception_ptr ended;
+  try {
+    measure(a, trained, dataset, rows, context, results);
+  } catch (const std::exception&) {
+    if (results.rows.empty()) throw;  // nothing to save
+    ended = std::current_exception();
   }
-  progress.finish();
-  if (a.json != "-") std::printf("%s", to_table(rows, floor).c_str());
-  if (!a.json.empty()) apps::write_output(a.json, to_json(a, trained, rows, floor).dump(2) + "\n");
+  if (a.json != "-") std::printf("%s", to_table(results).c_str());
+  if (!a.json.empty()) apps::write_output(a.json, apps::json_text(to_json(a, trained, results)));
+  if (ended && apps::interrupted()) {
+    throw apps::Interrupted(concat("interrupted after ", results.rows.size(), " of ", results.planned, " rows",
+                                   a.json.empty() ? "" : ", which are saved"));
+  }
+  if (ended) std::rethrow_exception(ended);
 }
 
 }  // namespace
@@ -140,27 +175,41 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  sdfm_eval runs/sd/checkpoint.h5 --data fashion.h5 --dopri5\n"
       "  sdfm_eval runs/sd/checkpoint.h5 --data fashion.h5 --solver heun --steps 2,4,8 --json -\n\n"
-      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
+      "Ctrl-C saves the rows finished so far, with \"complete\": false, and exits 130.\n"
+      "Exit status: 0 when done, 1 for an error, 2 for wrong usage.");
   Arguments a;
   app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
   app.add_option("--data", a.data, "Data file with test points")->required()->type_name("FILE.h5");
   app.add_option("--solver", a.solvers, "euler, heun, dopri5; several by commas")
+      ->type_name("S")
       ->delimiter(',')
+      ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
       ->capture_default_str();
   app.add_option("--steps", a.steps, "Steps of euler and heun; several by commas")
+      ->type_name("K")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(apps::at_least<Index>(1))
       ->capture_default_str();
   app.add_flag("--dopri5", a.dopri5, "Also the adaptive dopri5");
   app.add_option("--samples", a.samples, "Samples, and test points, compared")
-      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->check(apps::at_least<Index>(1))
       ->capture_default_str();
-  app.add_option("--exact", a.exact, "Of which so many by exact W2")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--seed", a.seed, "Of the noise the samples start from")->capture_default_str();
+  app.add_option("--exact", a.exact, "Of which so many by exact W2, at most --samples")
+      ->type_name("N")
+      ->check(apps::at_least<Index>(1))
+      ->capture_default_str();
+  app.add_option("--seed", a.seed, "Of the noise the samples start from")
+      ->type_name("N")
+      ->check(apps::at_least<std::int64_t>(0))
+      ->capture_default_str();
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
   app.add_option("--json", a.json, "Write the figures as JSON; - = standard output, instead of the table")
       ->type_name("FILE|-");
-  app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
+  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
+      ->type_name("N")
+      ->check(apps::at_least<int>(0))
+      ->capture_default_str();
   return apps::run_main(app, argc, argv, [&] { evaluate(a); });
 }

@@ -1,5 +1,6 @@
 // sdfm_sample: draws samples from a trained model.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -8,10 +9,12 @@
 #include <string>
 
 #include "monge/apps/common/device.h"
+#include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/generate.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
 #include "monge/ot/core/error.h"
@@ -43,21 +46,30 @@ std::string npy(MatrixView<const float> x) {
   return bytes;
 }
 
+Index columns_of(const Arguments& a) {
+  const Index square = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(a.count))));
+  return std::min(a.count, a.columns > 0 ? a.columns : square);
+}
+
 void sample(const Arguments& a) {
   const std::string kind = std::filesystem::path(a.out).extension();
   require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
+  require(kind == ".png" || a.columns == 0, "--columns is of a picture, ", a.out, " is none");
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint}}, {{"--out", a.out}});
   data::require_writable("sdfm_sample", a.out);
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
-  require(kind != ".png" || trained.image.size() > 0, a.checkpoint, ": was not trained on images; write .npy or .h5");
+  if (kind == ".png") {
+    const std::string obstacle = apps::why_no_picture(trained.image, trained.low, trained.high, a.count, columns_of(a));
+    require(obstacle.empty(), a.checkpoint, ": no picture: ", obstacle, "; write .npy or .h5");
+  }
 
   apps::announce_device("sdfm_sample", a.device, context);
   flow::VelocityModel model(trained.options, trained.weights, 512, context);
   apps::Generated samples = apps::generate(
       model, a.count, a.seed, {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
   if (kind == ".png") {
-    const Index columns = a.columns > 0 ? a.columns : static_cast<Index>(std::ceil(std::sqrt(a.count)));
-    apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns));
+    apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
   } else if (kind == ".npy") {
     data::write_text("sdfm_sample", a.out, npy(samples.x.view()));
   } else {
@@ -83,23 +95,37 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  sdfm_sample runs/sd/checkpoint.h5 --out samples.png --steps 4\n"
       "  sdfm_sample runs/sd/checkpoint.h5 --out samples.npy --count 10000 --solver dopri5\n\n"
-      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
+      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C, which leaves no file.");
   Arguments a;
   app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
   app.add_option("--out", a.out, "Where to: a grid (.png), float32 rows (.npy), or a data file (.h5)")
       ->required()
       ->type_name("FILE");
-  app.add_option("--count", a.count, "Number of samples")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--count", a.count, "Number of samples")
+      ->type_name("N")
+      ->check(apps::in_range<Index>(1, 1'000'000'000))
+      ->capture_default_str();
   app.add_option("--solver", a.solver, "euler, heun or dopri5")
+      ->type_name("S")
       ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
       ->capture_default_str();
-  app.add_option("--steps", a.steps, "Steps of euler and heun")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--columns", a.columns, "Columns of the grid; 0 = square")
-      ->check(CLI::NonNegativeNumber)
+  app.add_option("--steps", a.steps, "Steps of euler and heun")
+      ->type_name("K")
+      ->check(apps::at_least<Index>(1))
       ->capture_default_str();
-  app.add_option("--seed", a.seed, "Of the noise")->capture_default_str();
+  app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square")
+      ->type_name("C")
+      ->check(apps::at_least<Index>(0))
+      ->capture_default_str();
+  app.add_option("--seed", a.seed, "Of the noise")
+      ->type_name("N")
+      ->check(apps::at_least<std::int64_t>(0))
+      ->capture_default_str();
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
-  app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
+  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
+      ->type_name("N")
+      ->check(apps::at_least<int>(0))
+      ->capture_default_str();
   return apps::run_main(app, argc, argv, [&] { sample(a); });
 }

@@ -88,6 +88,15 @@ AtomicFile::~AtomicFile() {
   close(descriptor_);
 }
 
+void AtomicFile::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(std::strerror(n < 0 ? errno : ENOSPC));
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
 void AtomicFile::commit() {
   if (fsync(descriptor_) != 0) fail(std::strerror(errno));
   if (rename(temporary_.c_str(), target_.c_str()) != 0) fail(std::strerror(errno));
@@ -120,12 +129,7 @@ void require_writable(const std::string& caller, const fs::path& target) { Atomi
 
 void write_text(const std::string& caller, const fs::path& target, const std::string& text) {
   AtomicFile file(caller, target);
-  for (std::size_t written = 0; written < text.size();) {
-    const ssize_t n = write(file.descriptor(), text.data() + written, text.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) file.fail(std::strerror(n < 0 ? errno : ENOSPC));
-    written += static_cast<std::size_t>(n);
-  }
+  file.write(text);
   file.commit();
 }
 

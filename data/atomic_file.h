@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace monge::data {
 
@@ -19,6 +20,7 @@ class AtomicFile {
   const std::filesystem::path& target() const { return target_; }
   const std::filesystem::path& temporary() const { return temporary_; }
   int descriptor() const { return descriptor_; }  // of the temporary file, open for reading and writing
+  void write(std::string_view bytes);             // at the temporary file's end
   void commit();
 
   [[noreturn]] void fail(const std::string& reason) const;

@@ -95,4 +95,18 @@ Image image_grid(MatrixView<const float> x, const data::ImageShape& shape, doubl
   return image;
 }
 
+std::string why_no_picture(const data::ImageShape& shape, double low, double high, Index count, Index columns) {
+  if (shape.size() == 0) return "the data are not images";
+  if (shape.channels != 1 && shape.channels != 3) return concat("images of ", shape.channels, " channels, not 1 or 3");
+  if (!(high > low)) return concat("all values of the data are ", low);
+  constexpr double margin = 2, largest = 1u << 30;  // bytes; what libpng takes at once ends a little further
+  const double rows = std::ceil(static_cast<double>(count) / static_cast<double>(columns));
+  const double height = rows * (static_cast<double>(shape.height) + margin);
+  const double width = static_cast<double>(columns) * (static_cast<double>(shape.width) + margin);
+  if (height * width * static_cast<double>(shape.channels) > largest) {
+    return concat(count, " images of ", shape.height, " x ", shape.width, " are too many pixels for one picture");
+  }
+  return "";
+}
+
 }  // namespace monge::apps

@@ -35,6 +35,10 @@ Index text_width(const std::string& text, Index scale = 1);
 Image image_grid(MatrixView<const float> x, const data::ImageShape& shape, double low, double high, Index columns,
                  Index scale = 1, Index margin = 2);
 
+// Why image_grid and write_png could not show `count` such images, in a few words; empty if they can. To be asked
+// before the images are made.
+std::string why_no_picture(const data::ImageShape& shape, double low, double high, Index count, Index columns);
+
 // PNG bytes, and a PNG file written whole or not at all. Throws Error: invalid_argument, io.
 std::string encode_png(const Image& image);
 void write_png(const std::filesystem::path& path, const Image& image);

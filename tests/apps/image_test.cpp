@@ -119,6 +119,17 @@ TEST(ImageGrid, KeepsColorsTogether) {
   EXPECT_EQ(image.pixels, (std::vector<std::uint8_t>{0, 128, 255, 255, 0, 0}));
 }
 
+TEST(ImageGrid, ObstaclesAreKnownBeforeTheWork) {
+  EXPECT_EQ(why_no_picture({28, 28, 1}, -1, 1, 64, 8), "");
+  EXPECT_EQ(why_no_picture({28, 28, 3}, 0, 1, 7, 3), "");
+  EXPECT_EQ(why_no_picture({}, -1, 1, 4, 2), "the data are not images");
+  EXPECT_EQ(why_no_picture({4, 4, 2}, -1, 1, 4, 2), "images of 2 channels, not 1 or 3");
+  EXPECT_EQ(why_no_picture({4, 4, 4}, -1, 1, 4, 2), "images of 4 channels, not 1 or 3");
+  EXPECT_EQ(why_no_picture({4, 4, 1}, 0.5, 0.5, 4, 2), "all values of the data are 0.5");
+  EXPECT_NE(why_no_picture({28, 28, 1}, -1, 1, 2'000'000, 1000).find("too many pixels"), std::string::npos);
+  EXPECT_NE(why_no_picture({28, 28, 1}, -1, 1, 1, 1'000'000'000).find("too many pixels"), std::string::npos);
+}
+
 TEST(Image, PastesWhereItIsTold) {
   Image image(4, 5, 1, 9);
   paste(image, Image(2, 2, 1, 1), 2, 3);

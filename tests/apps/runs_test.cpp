@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <utility>
@@ -107,8 +108,66 @@ TEST_F(Runs, EvaluationAndSamplingStopToo) {
     const pid_t child = start(folder, arguments.substr(0, space), arguments.substr(space + 1));
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     EXPECT_EQ(stop(child, SIGINT, [] { return true; }).status, 130) << arguments;
-    EXPECT_FALSE(fs::exists(folder / "out") || fs::exists(folder / "out.npy"));
+    EXPECT_FALSE(fs::exists(folder / "out") || fs::exists(folder / "out.npy"));  // nothing was finished
   }
+}
+
+TEST_F(Runs, AnInterruptedEvaluationKeepsItsFinishedRows) {
+  ASSERT_EQ(train("config.toml --out a").status, 0);
+  const std::string arguments = "a/checkpoint.h5 --data data.h5 --samples 200 --exact 1000 --json out --steps ";
+  ASSERT_EQ(run(folder, "sdfm_eval", arguments + "1,2").status, 0);
+  const auto whole = nlohmann::json::parse(read_file(folder / "out"));
+  EXPECT_EQ(whole.at("complete"), true);
+  EXPECT_EQ(whole.at("exact_rows"), 200);  // all there are
+
+  Outcome outcome;
+  for (int wait_ms = 500; wait_ms < 20000; wait_ms *= 3) {  // nothing tells from outside when two rows are done
+    const pid_t child = start(folder, "sdfm_eval", arguments + "1,2,100000000");
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+    outcome = stop(child, SIGINT, [] { return true; });
+    EXPECT_EQ(outcome.status, 130);
+    if (outcome.err.find("2 of 3") != std::string::npos) break;
+  }
+  EXPECT_NE(outcome.err.find("sdfm_eval: interrupted after 2 of 3 rows, which are saved\n"), std::string::npos)
+      << outcome.err;
+  const auto part = nlohmann::json::parse(read_file(folder / "out"));
+  EXPECT_EQ(part.at("complete"), false);
+  EXPECT_EQ(part.at("floor"), whole.at("floor"));
+  ASSERT_EQ(part.at("rows").size(), 2u);
+  for (const std::size_t i : {0, 1}) {
+    for (const char* key : {"steps", "nfe", "sliced_w2", "w2"}) {
+      EXPECT_EQ(part.at("rows")[i].at(key), whole.at("rows")[i].at(key)) << i << key;
+    }
+  }
+}
+
+TEST_F(Runs, OutputsAreJudgedBeforeAnyWork) {
+  ASSERT_EQ(train("config.toml --out a").status, 0);
+  const std::string checkpoint = read_file(folder / "a/checkpoint.h5");
+  fs::create_hard_link(folder / "a/checkpoint.h5", folder / "same.h5");
+  fs::create_symlink("data.h5", folder / "link");
+  const std::string eval = "a/checkpoint.h5 --data data.h5 --samples 20 --json ";
+  expect_refusal("sdfm_eval", eval + "data.h5", "--json data.h5 is the same file as --data data.h5");
+  expect_refusal("sdfm_eval", eval + "link", "--data data.h5");
+  expect_refusal("sdfm_eval", eval + "same.h5", "the checkpoint a/checkpoint.h5");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out same.h5", "the checkpoint a/checkpoint.h5");
+  EXPECT_EQ(read_file(folder / "a/checkpoint.h5"), checkpoint);
+
+  const std::string sample = "a/checkpoint.h5 --out ";
+  expect_refusal("sdfm_sample", sample + "s.npy --columns 3", "--columns");
+  expect_refusal("sdfm_sample", sample + "s.npy --count 9000000000000000000", "--count", 2);
+  expect_refusal("sdfm_sample", sample + "s.npy --seed 9223372036854775808", "--seed", 2);
+  expect_refusal("sdfm_sample", sample + "s.png --count 1000000000", "too many pixels");
+  EXPECT_FALSE(fs::exists(folder / "s.npy") || fs::exists(folder / "s.png"));
+
+  // PNG keeps width and height in bytes 16 to 23.
+  const auto size = [&](const std::string& arguments) {
+    EXPECT_EQ(run(folder, "sdfm_sample", sample + "s.png --steps 1 " + arguments).status, 0);
+    const std::string png = read_file(folder / "s.png");
+    return std::pair<int, int>{static_cast<unsigned char>(png[19]), static_cast<unsigned char>(png[23])};
+  };
+  EXPECT_EQ(size("--count 20 --columns 7"), (std::pair<int, int>{7 * 6 - 2, 3 * 6 - 2}));
+  EXPECT_EQ(size("--count 3 --columns 2000000000"), (std::pair<int, int>{3 * 6 - 2, 4}));  // no columns are left empty
 }
 
 TEST_F(Runs, GoOnFromAnywhereWithTheirOwnConfigOnly) {
