@@ -63,7 +63,8 @@ void certify(const Problem<T>& problem, const Weights& weights, const SinkhornOp
   if constexpr (std::is_same_v<T, float>) {
     if (bounds.proven && bounds.slack <= 0.25 * (bounds.upper - bounds.lower)) return;
     const detail::OwnedProblem<double> exact = detail::in_double(problem);
-    const Geometry<double> geometry(exact.view);
+    Geometry<double> geometry(exact.view);
+    detail::store_if_worthwhile(geometry, problem.dims(), options);
     const double unit = geometry.unit();
     SinkhornIteration<double> again(
         geometry, detail::sinkhorn_side(weights.a, geometry.row_own(), options.tau_a, options.mass, unit),

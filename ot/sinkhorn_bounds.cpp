@@ -40,9 +40,11 @@ class Bounds {
     const double span = largest_finite(it_.fitted()) + largest_finite(it_.biases()) +
                         largest_finite(geometry_.col_own()) + geometry_.largest_cost();
     cost_error_ = geometry_.rounding() + 4 * u * span;
-    // Exponents are off by the error of a score and of the sums around it; exp2 and sums of positive terms in T and
-    // double by some hundred roundings.
-    delta_ = std::expm1(cost_error_ / it_.epsilon()) + 400 * u;
+    // Entries of the plan are off by what passes see differently: scores, if they do not repeat their bits, potentials
+    // rounded to T, exponents in the range of T, some hundred roundings of sums of positive terms.
+    const bool repeats = passes_for<T>(it_.context().device).repeats(geometry_.scores({}));
+    constexpr double range = std::numeric_limits<T>::max_exponent + std::numeric_limits<T>::digits;
+    delta_ = std::expm1((repeats ? 4 * u * span : cost_error_) / it_.epsilon()) + (2 * range + 200) * u;
   }
 
   SinkhornBounds compute() {

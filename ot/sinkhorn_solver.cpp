@@ -41,6 +41,15 @@ Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, 
   return side;
 }
 
+template <class T>
+void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOptions& options) {
+  constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
+  const double bytes = static_cast<double>(geometry.rows()) * static_cast<double>(geometry.cols()) * sizeof(T);
+  const bool wanted = options.storage == Storage::store ||
+                      (options.storage == Storage::automatic && dims > cheap && bytes <= options.storage_bytes);
+  if (wanted && !geometry.is_stored()) geometry.store(options.context);
+}
+
 std::optional<Status> SinkhornMonitor::stop(const SinkhornProgress& now) const {
   if (options_.progress && !options_.progress(now)) return Status::stopped_by_caller;
   if (options_.max_seconds > 0 && now.seconds >= options_.max_seconds) return Status::time_limit;
@@ -61,7 +70,7 @@ SinkhornSolver<T>::SinkhornSolver(const Problem<T>& problem, const SinkhornWeigh
 
 template <class T>
 void SinkhornSolver<T>::solve(const Potentials* start, double epsilon, double tolerance) {
-  store_if_worthwhile();
+  store_if_worthwhile(geometry_, problem_.dims(), options_);
   const double target = in_type(epsilon);
   const double spread = spread_of_costs();
   Potentials coarse;
@@ -119,16 +128,6 @@ double SinkhornSolver<T>::in_type(double epsilon) const {
   const T scaled = static_cast<T>(epsilon / geometry_.unit());
   require(scaled > 0 && std::isfinite(scaled), "sinkhorn: epsilon ", epsilon, " is out of range for these costs");
   return static_cast<double>(scaled);
-}
-
-template <class T>
-void SinkhornSolver<T>::store_if_worthwhile() {
-  constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
-  const double bytes = static_cast<double>(geometry_.rows()) * static_cast<double>(geometry_.cols()) * sizeof(T);
-  const bool wanted =
-      options_.storage == Storage::store ||
-      (options_.storage == Storage::automatic && problem_.dims() > cheap && bytes <= options_.storage_bytes);
-  if (wanted && !geometry_.is_stored()) geometry_.store(options_.context);
 }
 
 template <class T>
@@ -235,6 +234,8 @@ void SinkhornSolver<T>::look(double epsilon) {
 
 template SinkhornWeights::SinkhornWeights(const Problem<float>&, const SinkhornOptions&);
 template SinkhornWeights::SinkhornWeights(const Problem<double>&, const SinkhornOptions&);
+template void store_if_worthwhile(Geometry<float>&, Index, const SinkhornOptions&);
+template void store_if_worthwhile(Geometry<double>&, Index, const SinkhornOptions&);
 template class SinkhornSolver<float>;
 template class SinkhornSolver<double>;
 

@@ -22,6 +22,10 @@ struct SinkhornWeights {
 // One side of a problem; unit: of the geometry.
 Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, double tau, double mass, double unit);
 
+// Keeps the scores where the options, and their costs, say so. dims: of the points.
+template <class T>
+void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOptions& options);
+
 // Says when to stop.
 class SinkhornMonitor {
  public:
@@ -66,8 +70,6 @@ class SinkhornSolver {
   Side side(const std::vector<double>& weights, const std::vector<double>& own, double tau) const;
   double in_type(double epsilon) const;
   bool is_large() const { return options_.coarse_start && geometry_.rows() * geometry_.cols() > large; }
-
-  void store_if_worthwhile();
 
   // Mean distance of a few costs from their mean: where epsilon starts to fall from.
   double spread_of_costs() const;

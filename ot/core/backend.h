@@ -48,6 +48,9 @@ class Passes {
   virtual void energy(const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w,
                       VectorView<const T> bias, MatrixView<double> out, const Context& context) = 0;
 
+  // Whether all passes see the same bits of a score, so that they differ by what they make of it alone.
+  virtual bool repeats(const Scores<T>& s) const = 0;
+
   // out_ij = s_ij: the one pass whose result is n x m, for those who ask for it.
   virtual void store(const Scores<T>& s, MatrixView<T> out, const Context& context) = 0;
 };

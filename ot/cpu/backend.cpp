@@ -39,6 +39,7 @@ class CpuPasses final : public Passes<T> {
               VectorView<const T> bias, MatrixView<double> out, const Context& context) override {
     cpu::energy(s, epsilon, f, w, bias, out, context);
   }
+  bool repeats(const Scores<T>& s) const override { return cpu::repeats(s); }
   void store(const Scores<T>& s, MatrixView<T> out, const Context& context) override { cpu::store(s, out, context); }
 };
 

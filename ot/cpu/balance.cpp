@@ -1,6 +1,7 @@
 #include "monge/ot/cpu/passes.h"
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/temperature.h"
+#include "monge/ot/cpu/tile_kernels.h"
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
@@ -184,7 +185,6 @@ void balance_in_two(const Scores<T>& s, T epsilon, VectorView<const double> weig
 template <class T>
 void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
              VectorView<double> mass, const Context& context) {
-  constexpr Index direct_dims = 8;
   if (!s.is_stored() && s.x.cols > direct_dims) return balance_in_two(s, epsilon, weights, f, mass, context);
 
   const T rate = Temperature<T>(epsilon, s.cols()).rate;
@@ -192,14 +192,14 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
   const Index share = std::max<Index>(1, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
   Matrix<double> part_mass(parts, s.cols());
   std::fill_n(part_mass.data(), parts * s.cols(), 0.0);
-  const Index workers = std::min<Index>(resolve_threads(context.threads), parts);
+  const Index workers = std::min<Index>(threads_worth(context.threads, s.rows() * s.cols()), parts);
   std::vector<std::unique_ptr<TileSource<T>>> sources;
   std::vector<std::unique_ptr<Panel<T>>> panels;
   for (Index w = 0; w < workers; ++w) {
     sources.push_back(std::make_unique<TileSource<T>>(s));
     panels.push_back(std::make_unique<Panel<T>>(s, rate));
   }
-  parallel_for(context.threads, parts, [&](Index part, int worker) {
+  parallel_for(static_cast<int>(workers), parts, [&](Index part, int worker) {
     Panel<T>& panel = *panels[static_cast<std::size_t>(worker)];
     const Index end = std::min(s.rows(), (part + 1) * share);
     for (Index i = part * share; i < end; i += panel.height()) {
@@ -207,7 +207,7 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
                 static_cast<double>(epsilon), weights, f, part_mass.view().row(part));
     }
   });
-  parallel_for(context.threads, (s.cols() + tile_cols - 1) / tile_cols, [&](Index block, int) {
+  parallel_for(static_cast<int>(workers), (s.cols() + tile_cols - 1) / tile_cols, [&](Index block, int) {
     for (Index j = block * tile_cols; j < std::min(s.cols(), (block + 1) * tile_cols); ++j) {
       mass[j] = 0;
       for (Index p = 0; p < parts; ++p) mass[j] += part_mass(p, j);

@@ -24,6 +24,8 @@ template <class T>
 void energy(const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w, VectorView<const T> bias,
             MatrixView<double> out, const Context& context);
 template <class T>
+bool repeats(const Scores<T>& s);
+template <class T>
 void store(const Scores<T>& s, MatrixView<T> out, const Context& context);
 
 }  // namespace monge::ot::cpu

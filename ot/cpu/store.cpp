@@ -1,5 +1,6 @@
 #include "monge/ot/cpu/passes.h"
 #include "monge/ot/cpu/sweep.h"
+#include "monge/ot/cpu/tile_kernels.h"
 
 namespace monge::ot::cpu {
 
@@ -17,6 +18,14 @@ void store(const Scores<T>& s, MatrixView<T> out, const Context& context) {
   });
 }
 
+// Products of many dimensions come from GEMM, which may add in another order at another place of a tile.
+template <class T>
+bool repeats(const Scores<T>& s) {
+  return s.is_stored() || s.metric != Metric::dot || s.x.cols <= direct_dims;
+}
+
+template bool repeats(const Scores<float>&);
+template bool repeats(const Scores<double>&);
 template void store(const Scores<float>&, MatrixView<float>, const Context&);
 template void store(const Scores<double>&, MatrixView<double>, const Context&);
 
