@@ -1,5 +1,6 @@
 // sdfm_train: trains a flow model on a data file, as a config says.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -14,9 +15,11 @@
 #include "monge/apps/common/metrics_log.h"
 #include "monge/apps/common/pairing.h"
 #include "monge/apps/common/progress.h"
+#include "monge/apps/common/run_folder.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/checkpoint.h"
 #include "monge/data/dataset.h"
@@ -26,6 +29,7 @@
 namespace {
 
 using namespace monge;
+using apps::RunFolder;
 namespace fs = std::filesystem;
 
 struct Arguments {
@@ -33,16 +37,6 @@ struct Arguments {
   std::vector<std::string> settings;
   std::optional<std::uint64_t> seed;
   int threads = 0;
-};
-
-// A run's folder.
-struct Run {
-  fs::path folder;
-  fs::path checkpoint() const { return folder / "checkpoint.h5"; }
-  fs::path config() const { return folder / "config.toml"; }
-  fs::path metrics() const { return folder / "metrics.jsonl"; }
-  fs::path potentials() const { return folder / "potentials.h5"; }
-  fs::path samples() const { return folder / "samples.png"; }
 };
 
 void apply_settings(apps::Config& keys, apps::TrainConfig& config, const Arguments& a) {
@@ -57,7 +51,7 @@ void refuse_changes(const fs::path& where, const apps::Config& wanted, const app
 }
 
 // The config of a run that goes on: its own. Only where things are may be given anew.
-std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
+std::optional<data::Checkpoint> read_run(const RunFolder& run, apps::TrainConfig& config, const Arguments& a) {
   apps::Config keys = apps::bind(config);
   std::optional<data::Checkpoint> checkpoint;
   if (fs::exists(run.checkpoint())) {
@@ -67,6 +61,8 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
     apps::Config written_keys = apps::bind(written);
     if (fs::exists(run.config())) {
       written_keys.read_file(run.config());
+      apps::inherit_records(config, written);
+      apps::inherit_records(written, config);
       refuse_changes(run.config(), written_keys, keys);
       config.data_file = written.data_file;  // where things were last found
       config.potentials_file = written.potentials_file;
@@ -79,23 +75,13 @@ std::optional<data::Checkpoint> read_run(const Run& run, apps::TrainConfig& conf
   if (!a.config.empty()) {
     wanted = apps::TrainConfig{};
     wanted_keys.read_file(a.config);
-    if (wanted.data_digest.empty()) wanted.data_digest = config.data_digest;
-    if (wanted.potentials_digest.empty()) wanted.potentials_digest = config.potentials_digest;
-    if (!a.seed) wanted.seed = config.seed;
+    apps::inherit_records(wanted, config);
   }
   apply_settings(wanted_keys, wanted, a);
-  refuse_changes(run.folder, wanted_keys, keys);
+  refuse_changes(run.path(), wanted_keys, keys);
   config.data_file = wanted.data_file;
   config.potentials_file = wanted.potentials_file;
   return checkpoint;
-}
-
-void start_run(const Run& run, apps::TrainConfig& config, const Arguments& a) {
-  apps::Config keys = apps::bind(config);
-  keys.read_file(a.config);
-  apply_settings(keys, config, a);
-  require(!fs::exists(run.checkpoint()) && !fs::exists(run.config()), run.folder.string(),
-          ": holds a run already; go on with --resume ", run.folder.string(), ", or choose another --out");
 }
 
 // Names of files hold wherever the run is resumed from.
@@ -103,11 +89,16 @@ void make_absolute(std::string& file) {
   if (!file.empty()) file = fs::absolute(file).lexically_normal().string();
 }
 
-data::Dataset load_data(apps::TrainConfig& config) {
+// What can be said of a config before its data are read. Throws for names that TOML cannot keep, too.
+void check_config(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
   make_absolute(config.data_file);
   make_absolute(config.potentials_file);
+  (void)apps::bind(config).toml();
+}
+
+data::Dataset load_data(apps::TrainConfig& config) {
   data::Dataset dataset = data::load_dataset(config.data_file);
   if (config.data_digest.empty()) config.data_digest = dataset.digest;
   require(config.data_digest == dataset.digest, config.data_file, ": these are not the data of the run: digest ",
@@ -115,16 +106,41 @@ data::Dataset load_data(apps::TrainConfig& config) {
   return dataset;
 }
 
-void make_folder(const Run& run, const apps::Config& keys) {
-  std::error_code failed;
-  fs::create_directories(run.folder, failed);
-  if (failed) throw Error(Errc::io, concat(run.folder.string(), ": cannot make the folder: ", failed.message()));
+// What is written is what a later --resume will read: so it is read back.
+void write_config(const RunFolder& run, const apps::Config& keys) {
   data::write_text("sdfm_train", run.config(), keys.toml());
+  apps::TrainConfig back;
+  apps::Config back_keys = apps::bind(back);
+  back_keys.read_file(run.config());
+  for (const auto& difference : back_keys.differences(keys)) {
+    throw Error(Errc::bad_file, concat(run.config().string(), ": reads back otherwise: ", difference.text));
+  }
 }
 
-void write_samples(const Run& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
+std::string resume_command(const RunFolder& run) { return "sdfm_train --resume " + run.path().string(); }
+
+// Fits the run's own potentials. The config goes first: with it the folder holds a run.
+void fit(const RunFolder& run, const apps::TrainConfig& config, const apps::Config& keys, const data::Dataset& dataset,
+         const Context& context) {
+  data::require_writable("sdfm_train", run.config());
+  const data::PotentialsFile potentials = apps::fit_potentials(config, dataset, context);
+  write_config(run, keys);
+  data::save_potentials(potentials, run.potentials());
+  if (potentials.status == ot::Status::stopped_by_caller) {
+    throw apps::Interrupted("stopped during the fit, saved; " + resume_command(run) + " goes on");
+  }
+}
+
+bool wants_picture(const apps::TrainConfig& config, const data::Dataset& dataset) {
+  if (config.sample_rows == 0 || dataset.image.size() == 0) return false;
+  const Index rows = config.sample_rows;
+  const std::string obstacle = apps::why_no_picture(dataset.image, dataset.low, dataset.high, rows * rows, rows);
+  if (!obstacle.empty()) apps::say("sdfm_train", "there will be no samples.png: " + obstacle);
+  return obstacle.empty();
+}
+
+void write_samples(const RunFolder& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
                    const data::Dataset& dataset, const Context& context) {
-  if (config.sample_rows == 0 || dataset.image.size() == 0) return;
   flow::VelocityModel model(trainer.options().model, trainer.ema(), 512, context);
   const apps::Generated samples = apps::generate(model, config.sample_rows * config.sample_rows, 0,
                                                  {.steps = config.sample_steps, .context = context});
@@ -132,29 +148,65 @@ void write_samples(const Run& run, const flow::Trainer& trainer, const apps::Tra
                   apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));
 }
 
+// Steps until the end or an interrupt, with a line of metrics and a checkpoint every so often.
+void run_steps(const RunFolder& run, flow::Trainer& trainer, const apps::TrainConfig& config,
+               const std::string& config_text, const data::Dataset& dataset, double& seconds) {
+  apps::MetricsLog log(run.metrics(), trainer.steps_done());
+  apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
+                          static_cast<double>(trainer.steps_done()));
+  double logged = seconds;  // up to the last line of the log
+  std::uint64_t unlogged = 0;
+  while (trainer.steps_done() < config.train.steps) {
+    const auto start = std::chrono::steady_clock::now();
+    const flow::StepReport report = trainer.step();
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ++unlogged;
+    const bool last = report.step == config.train.steps, stop = apps::interrupted();
+    if (last || stop || report.step % config.log_every == 0) {
+      const double step_ms = 1e3 * (seconds - logged) / static_cast<double>(unlogged);
+      log.append({report.step, report.loss, report.gradient_norm, report.learning_rate, step_ms, seconds});
+      logged = seconds;
+      unlogged = 0;
+    }
+    if (last || stop || report.step % config.checkpoint_every == 0) {
+      data::save_checkpoint(apps::make_checkpoint(trainer, config_text, dataset, seconds), run.checkpoint());
+    }
+    char note[48];
+    std::snprintf(note, sizeof note, "loss %.4f", report.loss);
+    progress.update(static_cast<double>(report.step), note);
+    if (stop && !last) {
+      progress.finish();
+      throw apps::Interrupted(concat("stopped after step ", report.step, ", saved; ", resume_command(run), " goes on"));
+    }
+  }
+  progress.finish();
+}
+
 void train(const Arguments& a) {
   if (a.config.empty() && a.resume.empty()) throw CLI::RequiredError("CONFIG.toml or --resume DIR");
-  const Run run{!a.resume.empty() ? fs::path(a.resume)
-                : !a.out.empty()  ? fs::path(a.out)
-                                  : fs::path("runs") / fs::path(a.config).stem()};
+  const bool starts = a.resume.empty();
   apps::TrainConfig config;
-  std::optional<data::Checkpoint> checkpoint;
-  if (!a.resume.empty()) {
-    checkpoint = read_run(run, config, a);
-  } else {
-    start_run(run, config, a);
+  apps::Config keys = apps::bind(config);
+  if (starts) {
+    keys.read_file(a.config);
+    apply_settings(keys, config, a);
+    check_config(config);
   }
   const Context context = apps::choose_device(a.device, a.threads);
+  const fs::path out = !a.out.empty() ? fs::path(a.out) : fs::path("runs") / fs::path(a.config).stem();
+  const RunFolder run = starts ? RunFolder::start(out) : RunFolder::resume(a.resume);
+  std::optional<data::Checkpoint> checkpoint;
+  if (!starts) {
+    checkpoint = read_run(run, config, a);
+    check_config(config);
+  }
   const data::Dataset dataset = load_data(config);
-
   flow::TrainOptions options = apps::train_options(config, context);
   options.model.dimensions = dataset.dims();
   flow::weight_count(options.model);  // refuses what makes no sense
 
-  // A folder is made once nothing can be refused any more; a fit at the start needs it earlier, for what it finds.
-  apps::Config keys = apps::bind(config);
-  const bool fits = config.coupling == "semidiscrete" && config.potentials_file.empty();
-  if (fits) make_folder(run, keys);
+  // Nothing is written until nothing can be refused any more.
+  if (apps::needs_fit(config, run.potentials())) fit(run, config, keys, dataset, context);
   const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
   flow::Trainer trainer(options, MatrixView<const float>(dataset.train.x.view()), *coupling);
   double seconds = 0;
@@ -162,42 +214,11 @@ void train(const Arguments& a) {
     apps::restore(trainer, *checkpoint, run.checkpoint().string());
     seconds = checkpoint->scalars["seconds"];
   }
-  make_folder(run, keys);  // now with the digest of the potentials
+  write_config(run, keys);  // now with what is known of data and potentials
   apps::announce_device("sdfm_train", a.device, context);
-  apps::MetricsLog log(run.metrics(), trainer.steps_done());
-  const auto save = [&] {
-    data::save_checkpoint(apps::make_checkpoint(trainer, keys.toml(), dataset, seconds), run.checkpoint());
-  };
-  {
-    apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
-                            static_cast<double>(trainer.steps_done()));
-    double logged = seconds;  // up to the last line of the log
-    std::uint64_t unlogged = 0;
-    while (trainer.steps_done() < config.train.steps) {
-      const auto start = std::chrono::steady_clock::now();
-      const flow::StepReport report = trainer.step();
-      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      ++unlogged;
-      const bool last = report.step == config.train.steps, stop = apps::interrupted();
-      if (last || stop || report.step % config.log_every == 0) {
-        const double step_ms = 1e3 * (seconds - logged) / static_cast<double>(unlogged);
-        log.append({report.step, report.loss, report.gradient_norm, report.learning_rate, step_ms, seconds});
-        logged = seconds;
-        unlogged = 0;
-      }
-      if (last || stop || report.step % config.checkpoint_every == 0) save();
-      char note[48];
-      std::snprintf(note, sizeof note, "loss %.4f", report.loss);
-      progress.update(static_cast<double>(report.step), note);
-      if (stop && !last) {
-        progress.finish();
-        throw apps::Interrupted(concat("stopped after step ", report.step, ", saved; sdfm_train --resume ",
-                                       run.folder.string(), " goes on"));
-      }
-    }
-    progress.finish();
-  }
-  write_samples(run, trainer, config, dataset, context);
+  const bool picture = wants_picture(config, dataset);
+  run_steps(run, trainer, config, keys.toml(), dataset, seconds);
+  if (picture) write_samples(run, trainer, config, dataset, context);
   std::printf("%s: %llu steps in %.1f s, %.1f ms a step\n", run.checkpoint().c_str(),
               static_cast<unsigned long long>(trainer.steps_done()), seconds,
               1e3 * seconds / static_cast<double>(std::max<std::uint64_t>(1, trainer.steps_done())));
@@ -216,21 +237,22 @@ int main(int argc, char** argv) {
       "  sdfm_train configs/fashion_mnist_semidiscrete.toml --out runs/sd\n"
       "  sdfm_train configs/fashion_mnist_independent.toml --set train.steps=500 --seed 1 --out runs/short\n"
       "  sdfm_train --resume runs/sd\n\n"
-      "Ctrl-C saves a checkpoint and exits 130; --resume goes on from there, or from the last checkpoint of a run "
-      "that\n"
-      "was killed, to the same bits as if nothing had happened.\n"
+      "Ctrl-C saves (a checkpoint, or during the fit its potentials) and exits 130. --resume goes on, also after a "
+      "kill\n"
+      "from the last checkpoint, to the same bits as if nothing had happened.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage.\n\n"
       "Config keys and defaults (TOML):\n" +
       apps::bind(defaults).help());
   Arguments a;
   app.add_option("config", a.config, "What to train")->type_name("CONFIG.toml");
   app.add_option("--set", a.settings, "Set a key, over the config; may be repeated")->type_name("KEY=VALUE");
-  app.add_option("--out", a.out, "Folder of the run; runs/CONFIG when left out")->type_name("DIR");
+  app.add_option("--out", a.out, "Folder of the run, new or empty; runs/CONFIG when left out")->type_name("DIR");
   app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR")->excludes("--out");
-  app.add_option("--device", a.device, "auto, cpu or cuda:N")->capture_default_str();
-  app.add_option("--seed", a.seed, "Sets run.seed");
+  app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
+  app.add_option("--seed", a.seed, "Sets run.seed")->type_name("N")->check(apps::at_least<std::int64_t>(0));
   app.add_option("--threads", a.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->check(apps::at_least<int>(0))
       ->capture_default_str();
   return apps::run_main(app, argc, argv, [&] { train(a); });
 }

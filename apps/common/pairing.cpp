@@ -1,9 +1,9 @@
 #include "monge/apps/common/pairing.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "monge/apps/common/fitted.h"
-#include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/shell.h"
 #include "monge/data/digest.h"
 #include "monge/flow/semidiscrete_coupling.h"
@@ -36,30 +36,7 @@ std::string digest(const data::PotentialsFile& p) {
   return data::digest(bytes.data(), bytes.size());
 }
 
-data::PotentialsFile fit(const TrainConfig& config, const data::Dataset& dataset, const Context& context) {
-  ot::SemidiscreteOptions options;
-  options.epsilon = config.fit_epsilon;
-  options.tolerance = config.fit_tolerance;
-  options.pca = std::min<Index>(config.fit_pca, dataset.dims());
-  options.seed = derived_seed(config.seed, fit_stream);
-  options.context = context;
-  const ot::SemidiscreteResult result = fit_with_progress(dataset.train.x.view(), options);
-  check_interrupt();
-  if (result.status != ot::Status::converged) {
-    say("fit", concat("ended with ", ot::to_string(result.status), ": the chi-square of the marginal is at most ",
-                      result.marginal.upper, ", the tolerance is ", options.tolerance));
-  }
-  return to_file(result, dataset.digest, dataset.dims(), options.seed);
-}
-
-data::PotentialsFile obtain(const TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
-                            const Context& context) {
-  const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
-  if (config.potentials_file.empty() && config.potentials_digest.empty()) {
-    data::PotentialsFile potentials = fit(config, dataset, context);
-    data::save_potentials(potentials, path);
-    return potentials;
-  }
+data::PotentialsFile load(const fs::path& path, const TrainConfig& config, const data::Dataset& dataset) {
   data::PotentialsFile potentials = data::load_potentials(path);
   require(potentials.dataset_digest == dataset.digest, path.string(),
           ": these potentials belong to other data (digest ", potentials.dataset_digest, ") than ", config.data_file,
@@ -69,18 +46,49 @@ data::PotentialsFile obtain(const TrainConfig& config, const data::Dataset& data
   return potentials;
 }
 
+// `wanted` empty: there is no wish, and what was found is recorded.
+void compare(const fs::path& path, const char* key, std::string& wanted, const std::string& found) {
+  if (wanted.empty()) wanted = found;
+  require(wanted == found, path.string(), ": these are not the potentials of the run: ", key, " is ", wanted,
+          ", theirs is ", found);
+}
+
+void warn_unless_converged(const fs::path& path, const data::PotentialsFile& potentials) {
+  if (potentials.status == ot::Status::converged) return;
+  const std::string error = potentials.check_samples > 0
+                                ? concat("the chi-square of their marginal is at most ", potentials.chi2_upper)
+                                : "their marginal was never checked";
+  say("sdfm_train", concat("warning: ", path.string(), ": the fit of these potentials ended with ",
+                           ot::to_string(potentials.status), "; ", error));
+}
+
 }  // namespace
+
+bool needs_fit(const TrainConfig& config, const fs::path& fitted) {
+  if (config.coupling != "semidiscrete" || !config.potentials_file.empty()) return false;
+  return !fs::exists(fitted) || data::load_potentials(fitted).status == ot::Status::stopped_by_caller;
+}
+
+data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Dataset& dataset, const Context& context) {
+  ot::SemidiscreteOptions options;
+  options.epsilon = config.fit_epsilon;
+  options.tolerance = config.fit_tolerance;
+  options.pca = std::min<Index>(config.fit_pca, dataset.dims());
+  options.seed = derived_seed(config.seed, fit_stream);
+  options.context = context;
+  return to_file(fit_with_progress(dataset.train.x.view(), options), dataset.digest, dataset.dims(), options.seed);
+}
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
                                               const Context& context) {
   const std::uint64_t seed = derived_seed(config.seed, pairing_stream);
   if (config.coupling == "independent") return flow::independent_coupling(dataset.train.rows(), seed, context);
 
-  const data::PotentialsFile file = obtain(config, dataset, fitted, context);
-  const std::string found = digest(file);
-  if (config.potentials_digest.empty()) config.potentials_digest = found;
-  require(config.potentials_digest == found, "the potentials are not those of the run: their digest is ", found,
-          ", coupling.digest is ", config.potentials_digest);
+  const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
+  const data::PotentialsFile file = load(path, config, dataset);
+  compare(path, "coupling.digest", config.potentials_digest, digest(file));
+  compare(path, "coupling.status", config.potentials_status, ot::to_string(file.status));
+  warn_unless_converged(path, file);
   flow::SemidiscreteCouplingOptions options;
   options.seed = seed;
   options.context = context;

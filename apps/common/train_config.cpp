@@ -20,6 +20,8 @@ Config bind(TrainConfig& c) {
              {"independent", "semidiscrete"});
   config.add("coupling.potentials", c.potentials_file, "semidiscrete: file made by ot_fit; empty: fit at the start");
   config.add("coupling.digest", c.potentials_digest, "refuse potentials with another digest; recorded when empty");
+  config.add("coupling.status", c.potentials_status,
+             "refuse potentials whose fit did not end so (converged); recorded when empty");
   config.add("coupling.pca", c.fit_pca, "fit at the start: principal directions; 0 = all dimensions", not_negative);
   config.add("coupling.epsilon", c.fit_epsilon, "fit at the start: regularisation, units of the cost; 0 = none",
              {.low = 0});
@@ -57,6 +59,13 @@ Config bind(TrainConfig& c) {
 }
 
 bool names_a_place(const std::string& key) { return key == "data.file" || key == "coupling.potentials"; }
+
+void inherit_records(TrainConfig& config, const TrainConfig& other) {
+  for (const auto record :
+       {&TrainConfig::data_digest, &TrainConfig::potentials_digest, &TrainConfig::potentials_status}) {
+    if ((config.*record).empty()) config.*record = other.*record;
+  }
+}
 
 flow::TrainOptions train_options(const TrainConfig& config, const Context& context) {
   flow::TrainOptions options = config.train;

@@ -17,6 +17,7 @@ struct TrainConfig {
   std::string coupling = "independent";
   std::string potentials_file = "";    // HDF5, as ot_fit makes it; empty: fitted when the run starts
   std::string potentials_digest = "";  // what it must hold; filled in when the run starts
+  std::string potentials_status = "";  // how its fit must have ended; filled in when the run starts
   Index fit_pca = 64;                  // for potentials fitted here
   double fit_epsilon = 0;
   double fit_tolerance = 0.05;
@@ -35,6 +36,9 @@ Config bind(TrainConfig& config);
 
 // Keys that say where things are, which a resumed run may be given anew.
 bool names_a_place(const std::string& key);
+
+// Takes over from `other` what a run records when it starts and `config` leaves open.
+void inherit_records(TrainConfig& config, const TrainConfig& other);
 
 flow::TrainOptions train_options(const TrainConfig& config, const Context& context);
 

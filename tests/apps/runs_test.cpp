@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,6 +16,7 @@
 
 #include "monge/apps/common/metrics_log.h"
 #include "monge/data/checkpoint.h"
+#include "monge/data/potentials.h"
 #include "monge/tests/apps/programs.h"
 
 namespace monge::apps {
@@ -177,6 +180,8 @@ TEST_F(Runs, GoOnFromAnywhereWithTheirOwnConfigOnly) {
   expect_refusal("sdfm_train", "--resume a --set train.batch=64", "train.batch is 64, was 32");
   expect_refusal("sdfm_train", "--resume a --seed 5", "run.seed is 5, was 0");
   expect_refusal("sdfm_train", "config.toml --resume a", "output.log_every is 1, was 7");
+  std::ofstream(folder / "seeded.toml") << "[run]\nseed = 4\n" << config << "log_every = 7\n";
+  expect_refusal("sdfm_train", "seeded.toml --resume a", "run.seed is 4, was 0");
   ASSERT_EQ(train("config.toml --resume a --set output.log_every=7").status, 0);
 
   fs::rename(folder / "data.h5", folder / "moved.h5");
@@ -202,15 +207,126 @@ TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
   for (const auto& [setting, what] : {std::pair<std::string, std::string>{"model.time_features=7", "time_features"},
                                       {"coupling.kind=semidiscrete --set coupling.potentials=missing.h5", "missing.h5"},
                                       {"coupling.kind=semidiscrete --set coupling.potentials=data.h5", "data.h5"},
-                                      {"data.digest=xxh64:0", "not the data of the run"}}) {
-    expect_refusal("sdfm_train", "config.toml --out a --set " + setting, what);
-    EXPECT_FALSE(fs::exists(folder / "a")) << setting;
+                                      {"data.digest=xxh64:0", "not the data of the run"},
+                                      {"data.file=caf\xE9.h5", "not a TOML value"},
+                                      {"train.steps=5 --seed -1", "--seed"},
+                                      {"train.steps=5 --seed 9223372036854775808", "--seed"}}) {
+    expect_refusal("sdfm_train", "config.toml --out new/a --set " + setting, what, setting.find("--seed") < 99 ? 2 : 1);
+    EXPECT_FALSE(fs::exists(folder / "new")) << setting;
   }
   expect_refusal("sdfm_train", "config.toml --out /proc/a", "/proc/a");
   expect_refusal("sdfm_train", "config.toml --out config.toml/a", "config.toml/a");
   expect_refusal("sdfm_train", "", "CONFIG.toml or --resume DIR", 2);
   expect_refusal("sdfm_train", "config.toml --out a --resume b", "--resume", 2);
   expect_refusal("sdfm_train", "config.toml --out a --threads -1", "--threads", 2);
+}
+
+TEST_F(Runs, KeepTheLargestSeed) {
+  ASSERT_EQ(train("config.toml --seed 9223372036854775807 --out a").status, 0);
+  ASSERT_EQ(train("--resume a").status, 0);
+  EXPECT_EQ(data::load_checkpoint(folder / "a/checkpoint.h5").seed, 9223372036854775807u);
+}
+
+TEST_F(Runs, TouchNobodysFiles) {
+  const auto holding = [&](const std::string& name, const std::string& text) {
+    fs::remove_all(folder / "full");
+    fs::create_directory(folder / "full");
+    std::ofstream(folder / "full" / name) << text;
+    expect_refusal("sdfm_train", "config.toml --out full", "full: holds other files (" + name + ")");
+    EXPECT_EQ(read_file(folder / "full" / name), text);
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder / "full"), {}), 1);
+  };
+  for (const char* name : {"notes.txt", "metrics.jsonl", "potentials.h5", "samples.png", ".hidden"}) holding(name, "!");
+  holding("config.toml", "[other]\nprogram = true\n");
+  expect_refusal("sdfm_train", "--resume full", "unknown key other.program");
+
+  fs::create_directory(folder / "empty");
+  expect_refusal("sdfm_train", "--resume empty", "empty: holds no run");
+  std::ofstream(folder / "empty/.config.toml.17-0.tmp") << "[run";  // of a process killed while it wrote
+  EXPECT_EQ(train("config.toml --out empty").status, 0);
+  EXPECT_FALSE(fs::exists(folder / "empty/.config.toml.17-0.tmp"));
+}
+
+TEST_F(Runs, AFolderBelongsToOneProcess) {
+  const pid_t child = start(folder, "sdfm_train", "config.toml --set train.steps=10000000 --out a");
+  const fs::path log = folder / "a/metrics.jsonl";
+  for (int i = 0; i < 1000 && !(fs::exists(log) && fs::file_size(log) > 0); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const auto second = [&](const std::string& arguments) {  // `finish` reads the first one's output
+    const int status = std::system(
+        ("cd " + folder.path().string() + " && " + MONGE_BIN + "/sdfm_train " + arguments + " >second.txt 2>&1")
+            .c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1) << arguments;
+    return read_file(folder / "second.txt");
+  };
+  for (const std::string arguments : {"config.toml --out a", "--resume a"}) {
+    EXPECT_EQ(second(arguments), "sdfm_train: error: a: another process is training in this folder\n");
+  }
+  EXPECT_EQ(stop(child, SIGINT, [] { return true; }).status, 130);
+}
+
+TEST_F(Runs, AnInterruptedFitIsSavedAndGoneOnWith) {
+  data::Dataset large;  // takes seconds to fit
+  large.train.x = Matrix<float>(4000, 64);
+  fill_normal(Rng{1}, 0, {large.train.x.data(), 4000 * 64});
+  data::save_dataset(large, folder / "large.h5");
+  const std::string settings =
+      "config.toml --set data.file=large.h5 --set coupling.kind=semidiscrete --set coupling.tolerance=0.02 --out ";
+  const pid_t child = start(folder, "sdfm_train", settings + "a");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const Outcome outcome = stop(child, SIGINT, [] { return true; });
+  ASSERT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_NE(outcome.err.find("sdfm_train: stopped during the fit, saved; sdfm_train --resume a goes on\n"),
+            std::string::npos)
+      << outcome.err;
+  const data::PotentialsFile part = data::load_potentials(folder / "a/potentials.h5");
+  EXPECT_EQ(part.status, ot::Status::stopped_by_caller);
+  EXPECT_EQ(part.g.size(), 4000u);
+  EXPECT_FALSE(fs::exists(folder / "a/checkpoint.h5"));
+
+  // To the same bits as a fit in one go.
+  ASSERT_EQ(train("--resume a").status, 0);
+  ASSERT_EQ(train(settings + "whole").status, 0);
+  EXPECT_EQ(data::load_potentials(folder / "a/potentials.h5").g,
+            data::load_potentials(folder / "whole/potentials.h5").g);
+  EXPECT_EQ(weights("a/checkpoint.h5"), weights("whole/checkpoint.h5"));
+}
+
+TEST_F(Runs, SayWhatTheirPotentialsAreWorth) {
+  ASSERT_EQ(run(folder, "ot_fit", "data.h5 --out rough.h5 --max-samples 2").status, 0);
+  ASSERT_EQ(run(folder, "ot_fit", "data.h5 --out good.h5").status, 0);
+  const std::string with = "config.toml --set coupling.kind=semidiscrete --set coupling.potentials=";
+  const Outcome rough = train(with + "rough.h5 --out a");
+  EXPECT_EQ(rough.status, 0);
+  EXPECT_NE(rough.err.find("rough.h5: the fit of these potentials ended with iteration_limit; the chi-square of their "
+                           "marginal is at most "),
+            std::string::npos)
+      << rough.err;
+  EXPECT_NE(read_file(folder / "a/config.toml").find("status = \"iteration_limit\""), std::string::npos);
+  EXPECT_EQ(train("--resume a").status, 0);
+  expect_refusal("sdfm_train", with + "rough.h5 --set coupling.status=converged --out b",
+                 "coupling.status is converged, theirs is iteration_limit");
+  const Outcome good = train(with + "good.h5 --set coupling.status=converged --out b");
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_EQ(good.err.find("warning"), std::string::npos) << good.err;
+}
+
+TEST_F(Runs, TrainOnWhatNoPictureCanShow) {
+  data::Dataset two_channels = small_images(), constant = small_images();
+  two_channels.image = {4, 2, 2};
+  std::fill_n(constant.train.x.data(), 300 * 16, 0.5f);
+  for (const auto& [dataset, why] : {std::pair{&two_channels, "images of 2 channels"}, {&constant, "are 0.5"}}) {
+    fs::remove_all(folder / "a");
+    data::save_dataset(*dataset, folder / "data.h5");
+    const Outcome outcome = train("config.toml --set output.sample_rows=2 --out a");
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find(std::string("there will be no samples.png: ")), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(why), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(folder / "a/samples.png"));
+    expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.png", why);
+    EXPECT_EQ(run(folder, "sdfm_sample", "a/checkpoint.h5 --out s.npy").status, 0);
+  }
 }
 
 TEST_F(Runs, CheckpointsAreJudgedBeforeUse) {
