@@ -16,14 +16,16 @@ struct NamedTensor {
   std::vector<float> values;  // row-major
 };
 
-// All that a run needs to go on as if it had never stopped. Every bit comes back as it was saved.
+// What a run keeps of itself: with the data and the potentials that its config names, all it needs to go on as if it
+// had never stopped. There is no state of random streams: they are functions of seed and step. Every bit comes back as
+// it was saved. What programs put here is in docs/files.md.
 struct Checkpoint {
-  std::string config;  // the resolved configuration, as text
-  std::uint64_t step = 0;
-  std::uint64_t seed = 0;
-  std::map<std::string, std::vector<NamedTensor>> groups;  // "weights", "ema", "adam_m", ...; tensors keep their order
-  std::map<std::string, std::uint64_t> counters;           // random streams, data cursors
-  std::map<std::string, double> scalars;
+  std::string config;                                      // the resolved configuration, as text
+  std::uint64_t step = 0;                                  // steps made
+  std::uint64_t seed = 0;                                  // of the run
+  std::map<std::string, std::vector<NamedTensor>> groups;  // "weights", "ema", ...; tensors keep their order
+  std::map<std::string, std::uint64_t> counters;           // whole numbers: dimensions, image shape
+  std::map<std::string, double> scalars;                   // the others: seconds, range of the data
 };
 
 // Errors: as Hdf5Reader.
