@@ -4,6 +4,7 @@ SEEDS ?= 1
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 generator = $(if $(shell command -v ninja),-G Ninja)
+clang_format = $(or $(shell command -v clang-format-14),clang-format)
 
 .PHONY: help setup configure apps build test bench demo format format-check tidy install clean
 
@@ -13,8 +14,9 @@ help: ## What can be made
 setup: ## Install what is missing (apt; root or sudo)
 	@./scripts/setup
 
+# What a failed or interrupted configure left (a cache, but no build files) is thrown away.
 configure: setup
-	@test -f $(BUILD)/CMakeCache.txt || cmake -S . -B $(BUILD) $(generator) -DCMAKE_BUILD_TYPE=Release
+	@test -f $(BUILD)/build.ninja || test -f $(BUILD)/Makefile || cmake --fresh -S . -B $(BUILD) $(generator) -DCMAKE_BUILD_TYPE=Release
 
 apps: configure ## Build the programs into build/bin
 	@cmake --build $(BUILD) --target apps -j $(JOBS)
@@ -34,11 +36,11 @@ bench: build ## Run the benchmarks (MACHINE=name keeps their raw output under be
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
 	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)
 
-format: ## Format the sources
-	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+format: ## Format the sources (clang-format 14: ./scripts/setup --dev)
+	@git ls-files '*.h' '*.cpp' | xargs $(clang_format) -i
 
 format-check: ## Fail if a source is not formatted
-	@git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run --Werror
+	@git ls-files '*.h' '*.cpp' | xargs $(clang_format) --dry-run --Werror
 
 tidy: configure ## Run clang-tidy over the libraries and programs
 	@git ls-files 'ot/*.cpp' 'flow/*.cpp' 'data/*.cpp' 'apps/*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
