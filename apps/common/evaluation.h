@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "monge/ot/core/array.h"
+
+namespace monge::apps {
+
+// One sampler of one run.
+struct EvaluationRow {
+  std::string coupling, solver;
+  std::uint64_t seed = 0;
+  Index steps = 0, nfe = 0;
+  double sliced_w2 = 0, w2 = 0, train_seconds = 0, step_ms = 0;
+
+  // The sampler's name in tables.
+  std::string setting() const { return solver == "dopri5" ? solver : solver + "-" + std::to_string(steps); }
+};
+
+// What a run reached, as the eval.json in its folder says.
+struct Evaluation {
+  std::filesystem::path folder;
+  std::string coupling;
+  std::uint64_t seed = 0, step = 0;  // of training
+  Index samples = 0, exact_rows = 0;
+  double floor_sliced_w2 = 0, floor_w2 = 0;
+  std::vector<EvaluationRow> rows;
+};
+
+// A JSON file. Throws Error: io, bad_file.
+nlohmann::ordered_json read_json(const std::filesystem::path& path);
+
+// Reads eval.json, and from metrics.jsonl how long the training took that it measured. Throws Error: io, bad_file,
+// invalid_argument (an evaluation that was interrupted).
+Evaluation read_evaluation(const std::filesystem::path& folder);
+
+// Refuses two runs that cannot stand side by side: measured on different numbers of points or against different data,
+// or of the same coupling and seed. Throws Error(invalid_argument).
+void require_alike(const Evaluation& a, const Evaluation& b);
+
+}  // namespace monge::apps
