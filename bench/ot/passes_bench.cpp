@@ -173,6 +173,22 @@ void apply(const Scores<float>& s, const Context& context) {
   passes_for<float>({}).apply(s, epsilon, values.view(), out.view(), context);
 }
 
+// The softmins of one call are the guesses of the next, as in an iteration.
+Verb balance() {
+  return [f = std::vector<double>()](const Scores<float>& s, const Context& context) mutable {
+    f.resize(static_cast<std::size_t>(s.rows()), std::nan(""));
+    const std::vector<double> weights(f.size(), 1.0);
+    std::vector<double> mass(static_cast<std::size_t>(s.cols()));
+    passes_for<float>({}).balance(s, epsilon, weights, f, mass, context);
+  };
+}
+
+void energy(const Scores<float>& s, const Context& context) {
+  const std::vector<double> f(static_cast<std::size_t>(s.rows()), -10.0);
+  Matrix<double> out(s.rows(), 3);
+  passes_for<float>({}).energy(s, epsilon, f, {}, {}, out.view(), context);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -184,12 +200,15 @@ int main(int argc, char** argv) {
       {"sample", sample},
       {"histogram", histogram},
       {"apply", apply},
+      {"balance", balance()},
+      {"energy", energy},
   };
   for (const auto& [name, verb] : verbs) {
     auto* b =
         benchmark::RegisterBenchmark(name, pass, verb, Metric::dot)->UseManualTime()->Unit(benchmark::kMillisecond);
     b->ArgNames({"n", "m", "d", "threads"});
-    b->Args({16384, 16384, 3, 1})->Args({4096, 60000, 64, 1})->Args({4096, 16384, 0, 1});  // d = 0: stored
+    b->Args({16384, 16384, 3, 1})->Args({4096, 16384, 0, 1});           // d = 0: stored
+    if (std::string(name) != "balance") b->Args({4096, 60000, 64, 1});  // which is softmin and histogram then
     if (name == verbs[0].first || name == verbs[1].first) b->Args({1024, 60000, 784, 1})->Args({4096, 60000, 64, all});
   }
   const std::pair<const char*, Metric> metrics[] = {{"euclidean", Metric::euclidean}, {"l1", Metric::l1}};

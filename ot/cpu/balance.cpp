@@ -189,7 +189,7 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
 
   const T rate = Temperature<T>(epsilon, s.cols()).rate;
   // Shares of whole rows, each with column sums of its own.
-  const Index share = std::max<Index>(1, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
+  const Index share = std::max(most_panel_rows, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
   Matrix<double> part_mass(parts, s.cols());
   std::fill_n(part_mass.data(), parts * s.cols(), 0.0);
   const Index workers = std::min<Index>(threads_worth(context.threads, s.rows() * s.cols()), parts);

@@ -164,7 +164,7 @@ TEST(Plan, OfAnEpsilonTooSmallForFloatIsComputedInDouble) {
   plan.map(images.view());
   plan.apply(c.y.view(), out.view());
   for (Index i = 0; i < c.n; ++i)
-    if (c.a[i] > 0) EXPECT_NEAR(out(i, 0), c.a[i] * images(i, 0), 1e-6);
+    EXPECT_NEAR(out(i, 0), c.a[i] > 0 ? c.a[i] * images(i, 0) : 0, 1e-6);
 }
 
 TEST(Plan, RoundedIsFeasible) {
@@ -190,15 +190,15 @@ TEST(Plan, RoundedIsFeasible) {
       }
       EXPECT_NEAR(total, kind == Kind::balanced ? 1 : o.mass, 1e-12);
       for (Index i = 0; i < c.n; ++i) {
-        if (kind == Kind::balanced) EXPECT_NEAR(rows[i], c.a[i], 1e-13);
         EXPECT_LE(rows[i], c.a[i] + 1e-13);
+        EXPECT_GE(rows[i], kind == Kind::balanced ? c.a[i] - 1e-13 : 0);
       }
       for (Index j = 0; j < c.m; ++j) {
-        if (kind == Kind::balanced) EXPECT_NEAR(cols[j], c.b[j], 1e-13);
         EXPECT_LE(cols[j], c.b[j] + 1e-13);
+        EXPECT_GE(cols[j], kind == Kind::balanced ? c.b[j] - 1e-13 : 0);
       }
       const double error = Dense::distance(naive.rows, c.a) + Dense::distance(naive.cols, c.b);
-      if (kind == Kind::balanced) EXPECT_LE(moved, 2 * error + 1e-12);  // Altschuler et al., lemma 7
+      EXPECT_LE(moved, kind == Kind::balanced ? 2 * error + 1e-12 : 2);  // Altschuler et al., lemma 7
     }
   }
 }
