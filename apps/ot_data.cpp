@@ -35,7 +35,7 @@ void print(const data::Dataset& dataset) {
 }
 
 void import_fashion_mnist(const std::filesystem::path& from, const std::filesystem::path& out) {
-  data::require_writable("import fashion-mnist", out);
+  data::require_writable("--out", out);
   const data::Dataset dataset = data::import_fashion_mnist(from);
   apps::check_interrupt();
   data::save_dataset(dataset, out);

@@ -63,8 +63,8 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
 
 void fit(Arguments& a) {
   apps::require_distinct_files({{"the data file", a.data}}, {{"--out", a.out}, {"--json", a.json}});
-  data::require_writable("ot_fit", a.out);
-  if (!a.json.empty() && a.json != "-") data::require_writable("ot_fit", a.json);
+  data::require_writable("--out", a.out);
+  if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
   const data::Dataset dataset = data::load_dataset(a.data);
   const ot::SemidiscreteResult result = apps::fit_with_progress(dataset.train.x.view(), a.fit);

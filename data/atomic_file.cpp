@@ -53,6 +53,7 @@ void sweep(const fs::path& target) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string caller, const fs::path& target) : caller_(std::move(caller)), target_(target) {
+  if (target == "-") fail("only text goes to standard output; a file of this name is ./-");
   std::error_code error;
   if (fs::is_symlink(target, error)) target_ = written_file(target);  // keep the link, replace the file
   if (fs::is_symlink(target_, error)) fail("it is a link that leads nowhere");

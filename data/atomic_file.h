@@ -9,7 +9,8 @@ namespace monge::data {
 // commit(): fsync, rename over the target, fsync of the folder. Without commit() the temporary file is removed and the
 // target left as it was. Temporary files that killed processes left behind for the same target are removed first; a
 // file still being written is told from them by a lock that dies with its process.
-// Errors: Error(io), prefixed by `caller`, with the operating system's reason.
+// Errors: Error(io), prefixed by `caller`, with the operating system's reason; "-" is refused, which programs take for
+// a standard stream.
 class AtomicFile {
  public:
   AtomicFile(std::string caller, const std::filesystem::path& target);

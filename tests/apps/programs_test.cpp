@@ -243,7 +243,8 @@ TEST_F(Programs, RefuseBadData) {
   std::ofstream(folder / "text.h5") << "not HDF5";
   expect_refusal("ot_fit", "text.h5 --out out.h5", "text.h5");
   expect_refusal("ot_fit", "missing.h5 --out out.h5", "missing.h5");
-  expect_refusal("ot_fit", "data.h5 --out nowhere/out.h5", "nowhere");
+  expect_refusal("ot_fit", "data.h5 --out nowhere/out.h5", "--out: cannot write nowhere/out.h5");
+  expect_refusal("ot_fit", "data.h5 --out -", "./-", 1, "-");
   expect_refusal("ot_fit", "data.h5 --out out.h5 --pca 17", "pca");
   expect_refusal("ot_fit", "data.h5 --out out.h5 --epsilon -1", "epsilon", 2);
   expect_refusal("ot_data", "import fashion-mnist --from nowhere --out out.h5", "nowhere");
