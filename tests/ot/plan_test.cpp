@@ -163,8 +163,7 @@ TEST(Plan, OfAnEpsilonTooSmallForFloatIsComputedInDouble) {
   Matrix<float> images(c.n, 3), out(c.n, 3);
   plan.map(images.view());
   plan.apply(c.y.view(), out.view());
-  for (Index i = 0; i < c.n; ++i)
-    EXPECT_NEAR(out(i, 0), c.a[i] > 0 ? c.a[i] * images(i, 0) : 0, 1e-6);
+  for (Index i = 0; i < c.n; ++i) EXPECT_NEAR(out(i, 0), c.a[i] > 0 ? c.a[i] * images(i, 0) : 0, 1e-6);
 }
 
 TEST(Plan, RoundedIsFeasible) {
