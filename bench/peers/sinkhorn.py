@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-LADDER = sorted({round(1.2**k) for k in range(48)})  # up to 5,000
+ITERATIONS = [round(2 ** (k / 4)) for k in range(4, 53)]  # 2 to 8,192, a fifth apart
 SCHEDULES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
 TOLERANCE = 1e-3
 
@@ -88,7 +88,7 @@ def pot(backend, method):
 
         return run
 
-    return prepare, LADDER
+    return prepare, ITERATIONS
 
 
 def ott(geometry, lse):
@@ -121,7 +121,7 @@ def ott(geometry, lse):
 
         return run
 
-    return prepare, LADDER
+    return prepare, ITERATIONS
 
 
 def geomloss(backend):
@@ -156,42 +156,55 @@ PEERS = {
 }
 
 
-def run_peer(name, n, d, relative, seed, repeat):
-    """In a process of its own: prints one JSON line per finding, the last one complete."""
+def run_peer(name, n, d, relative, seed, repeat, limit):
+    """In a process of its own: prints a JSON line per finding, the last of which counts."""
     x, y = clouds(n, d, seed)
     epsilon = float(relative * mean_cost(x, y))
     prepare, efforts = PEERS[name]
-    warm = prepare(x[:500], y[:500], epsilon)
-    warm(efforts[2])
+    prepare(x[:500], y[:500], epsilon)(efforts[2])
     run = prepare(x, y, epsilon)
-    best = {"error": float("inf")}
-    for effort in efforts:
+    spent, errors = 0.0, {}
+
+    def reaches(k):
+        nonlocal spent
+        if name.startswith("OTT"):
+            run(efforts[k])  # compiles
         start = time.perf_counter()
-        f, g = run(effort)
+        f, g = run(efforts[k])
         seconds = time.perf_counter() - start
-        error = marginal_error(x, y, epsilon, f, g)
-        if error <= TOLERANCE:
-            times = []
-            for _ in range(repeat):
-                start = time.perf_counter()
-                run(effort)
-                times.append(time.perf_counter() - start)
-            print(json.dumps({"effort": effort, "error": error, "seconds": float(np.median(times)), "times": times}))
+        spent += seconds
+        errors[k] = marginal_error(x, y, epsilon, f, g)
+        if errors[k] == min(errors.values()):
+            print(json.dumps({"reached": False, "effort": efforts[k], "error": errors[k], "seconds": seconds}), flush=True)
+        return errors[k] <= TOLERANCE
+
+    # The first effort that is enough: steps of doubling, then halving in between.
+    step = 4 if efforts is ITERATIONS else 1
+    high = step
+    while not reaches(high):
+        if high + step >= len(efforts) or spent > limit:
             return
-        if error < best["error"]:
-            best = {"effort": effort, "error": error, "seconds": seconds}
-            print(json.dumps({"reached": False, **best}), flush=True)
-        elif not np.isfinite(error):
-            break
+        high += step
+    low = high - step
+    while high - low > 1 and spent <= limit:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        run(efforts[high])
+        times.append(time.perf_counter() - start)
+    print(json.dumps({"effort": efforts[high], "error": errors[high], "seconds": float(np.median(times)),
+                      "times": times}))
 
 
 def time_peer(name, problem, limit):
-    command = [sys.executable, __file__, "--one", name, *map(str, problem)]
+    command = [sys.executable, __file__, "--one", name, *map(str, problem), str(limit)]
     try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        out = subprocess.run(command, capture_output=True, text=True, timeout=4 * limit)
         lines, note = out.stdout, out.stderr.strip().splitlines()[-1:] if out.returncode else []
     except subprocess.TimeoutExpired as e:
-        lines, note = (e.stdout or b"").decode(), [f"stopped after {limit} s"]
+        lines, note = (e.stdout or b"").decode(), [f"stopped after {4 * limit} s"]
     found = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
     result = found[-1] if found else {"reached": False}
     return {"solver": name, **result, **({"note": note[0]} if note else {})}
@@ -229,19 +242,19 @@ def gemm_seconds(n, d, repeat):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--one", nargs=6, metavar="...", help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=7, metavar="...", help=argparse.SUPPRESS)
     parser.add_argument("--bin", default="build/bin", help="folder of ot_solve")
     parser.add_argument("--n", type=int, default=10000)
     parser.add_argument("--dims", type=int, nargs="+", default=[3, 64, 784])
     parser.add_argument("--epsilons", type=float, nargs="+", default=[0.05, 0.005])
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--limit", type=float, default=120, help="seconds for all trials of a peer on a problem")
+    parser.add_argument("--limit", type=float, default=60, help="seconds of trying after which a peer is given up")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out")
     options = parser.parse_args()
     if options.one:
-        name, n, d, relative, seed, repeat = options.one
-        return run_peer(name, int(n), int(d), float(relative), int(seed), int(repeat))
+        name, n, d, relative, seed, repeat, limit = options.one
+        return run_peer(name, int(n), int(d), float(relative), int(seed), int(repeat), float(limit))
 
     from importlib.metadata import version
 
