@@ -73,7 +73,7 @@ TYPED_TEST(PassesDistancesTest, ScalesOfCoordinates) {
     for (const Index d : {1, 8, 64, 131}) {
       for (const double size : {1e-36, 1e-22, 1e-18, 1e-9, 1e9, 1e18, 1e20, 1e37}) {
         SCOPED_TRACE(concat("metric ", static_cast<int>(metric), " d=", d, " size ", size));
-        Problem<T> p({21, 301, d, Source::points, metric}, normal<T>(23));
+        PassProblem<T> p({21, 301, d, Source::points, metric}, normal<T>(23));
         for (Matrix<T>* points : {&p.x, &p.y}) {
           for (Index i = 0; i < points->rows() * d; ++i) points->data()[i] *= T(size);
         }
@@ -107,7 +107,7 @@ TYPED_TEST(PassesDistancesTest, AnInfinitePenaltyForbids) {
         Case{50, 333, 9, Source::points, Metric::euclidean, true},
         Case{50, 333, 0, Source::stored, Metric::dot, true}}) {
     SCOPED_TRACE(describe(c));
-    Problem<T> p(c, normal<T>(24));
+    PassProblem<T> p(c, normal<T>(24));
     p.label_penalty = infinity;
     p.row_labels[7] = 12;  // nobody else's
     const Buffer<T> f = this->softmin(p.scores(), T(1));

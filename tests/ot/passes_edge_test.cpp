@@ -18,7 +18,7 @@ TYPED_TEST(PassesEdgeTest, ScoresOfMinusInfinityCountForNothing) {
   const T infinity = std::numeric_limits<T>::infinity();
   for (const Index m : {3, 40, 1000}) {
     SCOPED_TRACE(m);
-    Problem<T> p({3, m, 2}, integers<T>(13));
+    PassProblem<T> p({3, m, 2}, integers<T>(13));
     p.u[1] = -infinity;  // a row without any score
     for (Index j = 0; j < m; ++j) {
       if (j != 2) p.v[static_cast<std::size_t>(j)] = -infinity;  // a single column left
@@ -61,7 +61,7 @@ TYPED_TEST(PassesEdgeTest, ScoresOfMinusInfinityCountForNothing) {
 // logarithm.
 TYPED_TEST(PassesEdgeTest, ScalesFromTinyToHugeAreTheSameProblem) {
   using T = TypeParam;
-  Problem<T> p({20, 900, 3}, normal<T>(14));
+  PassProblem<T> p({20, 900, 3}, normal<T>(14));
   std::fill(p.u.begin(), p.u.end(), T(0));
   std::fill(p.v.begin(), p.v.end(), T(0));
   const Buffer<T> f = this->softmin(p.scores(), T(0.25));
@@ -84,7 +84,7 @@ TYPED_TEST(PassesEdgeTest, ScalesFromTinyToHugeAreTheSameProblem) {
 // An epsilon far below, or above, all differences: softmin tends to the largest score, or to epsilon log m.
 TYPED_TEST(PassesEdgeTest, ExtremeEpsilons) {
   using T = TypeParam;
-  const Problem<T> p({9, 2000, 20}, normal<T>(15));
+  const PassProblem<T> p({9, 2000, 20}, normal<T>(15));
   const auto s = reference::dense(p.scores());
   for (const double epsilon : {1e-38, 1e-30, 1e-20}) {
     const Buffer<T> f = this->softmin(p.scores(), T(epsilon));
@@ -152,7 +152,7 @@ TYPED_TEST(PassesEdgeTest, SameBitsAtAnyThreadCount) {
         Case{600, 1300, 131, Source::points, Metric::euclidean}, Case{30, 5000, 3, Source::points, Metric::l1, true},
         Case{600, 700, 20, Source::points, Metric::dot, true}, Case{300, 3001, 0, Source::stored, Metric::dot, true}}) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, normal<T>(16));
+    const PassProblem<T> p(c, normal<T>(16));
     const Results<T> one = run_all<T>(p.scores(), 3, 1);
     EXPECT_TRUE(one == run_all<T>(p.scores(), 3, 2));
     EXPECT_TRUE(one == run_all<T>(p.scores(), 3, 3));
@@ -174,7 +174,7 @@ TYPED_TEST(PassesEdgeTest, EveryInstructionSetAgrees) {
         Case{131, 301, 9, Source::points, Metric::euclidean}, Case{131, 301, 70, Source::points, Metric::l1, true},
         Case{21, 301, 0, Source::stored, Metric::dot, true}}) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, integers<T>(19));
+    const PassProblem<T> p(c, integers<T>(19));
     const Results<T> best = run_all<T>(p.scores(), 2, 1);
     for (const std::int64_t target : {HWY_SCALAR, HWY_AVX2}) {
       if (target != HWY_SCALAR && !(hwy::SupportedTargets() & target)) continue;

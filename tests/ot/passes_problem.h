@@ -83,7 +83,7 @@ inline std::vector<Case> exact_cases() {
 
 // Owns what a Scores borrows. Values are drawn by make(rng) -> T.
 template <class T>
-struct Problem {
+struct PassProblem {
   Matrix<T> x, y, stored;
   std::vector<T> u, v;
   std::vector<std::int32_t> row_labels, col_labels;
@@ -92,7 +92,7 @@ struct Problem {
   Index d = 0, n = 0, m = 0;
 
   template <class Make>
-  Problem(const Case& c, Make make) : metric(c.metric), d(c.d), n(c.n), m(c.m) {
+  PassProblem(const Case& c, Make make) : metric(c.metric), d(c.d), n(c.n), m(c.m) {
     const Index gap = c.source == Source::strided ? 5 : 0;
     if (c.source == Source::stored) {
       stored = Matrix<T>(n, m + 3);

@@ -12,7 +12,7 @@ TYPED_TEST(PassesTest, SoftminMatchesTheReference) {
   using T = TypeParam;
   for (const Case& c : cases) {
     SCOPED_TRACE(describe(c));
-    Problem<T> p(c, normal<T>(1));
+    PassProblem<T> p(c, normal<T>(1));
     p.scale = T(-0.5);
     const auto s = reference::dense(p.scores());
     for (const double epsilon : {0.01, 1.0, 100.0}) {
@@ -30,7 +30,7 @@ TYPED_TEST(PassesTest, HardminMatchesTheReference) {
   using T = TypeParam;
   for (const Case& c : cases) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, normal<T>(2));
+    const PassProblem<T> p(c, normal<T>(2));
     const auto s = reference::dense(p.scores());
     const double tolerance = rounding<T>(s, c.d);
     for (const Index k : {Index{1}, std::min<Index>(7, c.m), std::min<Index>(300, c.m)}) {
@@ -55,7 +55,7 @@ TYPED_TEST(PassesTest, HardminBreaksTiesByTheLowerColumn) {
   using T = TypeParam;
   for (const Case& c : exact_cases()) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, integers<T>(3));
+    const PassProblem<T> p(c, integers<T>(3));
     const auto s = reference::dense(p.scores());
     for (const Index k : {Index{1}, std::min<Index>(5, c.m), std::min<Index>(400, c.m)}) {
       Matrix<T> values(c.n, k);
@@ -76,7 +76,7 @@ TYPED_TEST(PassesTest, HistogramMatchesTheReference) {
   using T = TypeParam;
   for (const Case& c : cases) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, normal<T>(4));
+    const PassProblem<T> p(c, normal<T>(4));
     const auto s = reference::dense(p.scores());
     const T epsilon = static_cast<T>(0.1 * s.magnitude);
     const Buffer<T> f = this->softmin(p.scores(), epsilon);
@@ -119,7 +119,7 @@ TYPED_TEST(PassesTest, HistogramWithoutEpsilonCountsTheLargest) {
   using T = TypeParam;
   for (const Case& c : exact_cases()) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, integers<T>(5));
+    const PassProblem<T> p(c, integers<T>(5));
     const auto s = reference::dense(p.scores());
     std::vector<T> weights;
     std::vector<double> expected(static_cast<std::size_t>(c.m), 0.0), mass(expected.size(), -1);
@@ -136,7 +136,7 @@ TYPED_TEST(PassesTest, ApplyMatchesTheReference) {
   using T = TypeParam;
   for (const Case& c : cases) {
     SCOPED_TRACE(describe(c));
-    Problem<T> p(c, normal<T>(6));
+    PassProblem<T> p(c, normal<T>(6));
     const auto s = reference::dense(p.scores());
     for (const Index width : {1, 3, 8, 21}) {
       Matrix<T> values(c.m, width), out(c.n, width + 2);
@@ -226,7 +226,7 @@ TYPED_TEST(PassesTest, ARowsDrawDoesNotDependOnItsBatch) {
   using T = TypeParam;
   for (const Case& c : {Case{600, 3000, 5}, Case{600, 3000, 5, Source::points, Metric::l1, true}}) {
     SCOPED_TRACE(describe(c));
-    const Problem<T> p(c, integers<T>(11));
+    const PassProblem<T> p(c, integers<T>(11));
     const Scores<T> all = p.scores();
     std::vector<std::int32_t> together(600), apart(600);
     this->passes.sample(all, T(1), Rng{12}, 1000, together, {});
@@ -250,7 +250,7 @@ TYPED_TEST(PassesTest, SampleDrawsFromTheSoftmaxOfDistances) {
     for (const bool labelled : {false, true}) {
       const Case c{1, 700, 12, Source::points, metric, labelled};
       SCOPED_TRACE(describe(c));
-      Problem<T> p(c, normal<T>(20));
+      PassProblem<T> p(c, normal<T>(20));
       p.scale = T(-0.5);
       const auto law = reference::softmax(reference::dense(p.scores()), 1, 0);
       const Index n = 40000;
