@@ -127,7 +127,8 @@ void fit(const RunFolder& run, const apps::TrainConfig& config, const apps::Conf
   write_config(run, keys);
   data::save_potentials(potentials, run.potentials());
   if (potentials.status == ot::Status::stopped_by_caller) {
-    throw apps::Interrupted("stopped during the fit, saved; " + resume_command(run) + " goes on");
+    throw apps::Interrupted(concat("stopped during the fit; ", run.potentials().string(), " holds what it reached; ",
+                                   resume_command(run), " fits again"));
   }
 }
 
