@@ -46,6 +46,19 @@ double dot(const T* x, const T* y, Index d) {
   return sum;
 }
 
+template <class T>
+double weighted_sum(const T* x, const double* w, Index size) {
+  constexpr Index lanes = 8;
+  double sum[lanes] = {}, total = 0;
+  Index j = 0;
+  for (; j + lanes <= size; j += lanes) {
+    for (Index l = 0; l < lanes; ++l) sum[l] += w[j + l] * static_cast<double>(x[j + l]);
+  }
+  for (; j < size; ++j) total += w[j] * static_cast<double>(x[j]);
+  for (const double e : sum) total += e;
+  return total;
+}
+
 double largest_in(const std::vector<double>& v) {
   double largest = 0;
   for (const double e : v) largest = std::max(largest, std::abs(e));
@@ -350,13 +363,18 @@ double Geometry<T>::mean_cost(const std::vector<double>& a, const std::vector<do
   double all_a = 0, all_b = 0;
   for (const double w : a) all_a += w;
   for (const double w : b) all_b += w;
-  if (product_scale() == 0 || dense_) {
-    std::vector<double> of_row(static_cast<std::size_t>(rows_), 0.0);
-    parallel_for(context.threads, rows_, [&](Index i, int) {
-      for (Index j = 0; a[i] > 0 && j < cols_; ++j) of_row[i] += b[j] / all_b * cost(i, j);
-    });
+  if (product_scale() == 0 || dense_) {  // no closed form: all scores, some rows at a time
+    const Index most = std::clamp<Index>((Index{1} << 22) / cols_, 1, rows_);
+    Matrix<T> block(most, cols_);
+    std::vector<double> of_row(static_cast<std::size_t>(rows_));
+    for (Index first = 0; first < rows_; first += most) {
+      const Index count = std::min(most, rows_ - first);
+      passes_for<T>(context.device).store(rows_of(scores({}), first, count), block.view(), context);
+      parallel_for(threads_worth(context.threads, count * cols_), count,
+                   [&](Index r, int) { of_row[first + r] = -weighted_sum(block.view().row(r), b.data(), cols_); });
+    }
     double mean = 0;
-    for (Index i = 0; i < rows_; ++i) mean += a[i] / all_a * of_row[i];
+    for (Index i = 0; i < rows_; ++i) mean += a[i] / all_a * of_row[i] / all_b;
     return mean;
   }
   const Index d = x_.cols();
