@@ -11,50 +11,78 @@
 namespace monge::ot::detail {
 namespace {
 
+constexpr Index block_rows = 256;
+
+Index blocks_of(Index rows) { return (rows + block_rows - 1) / block_rows; }
+
+// Calls body(block, begin, end) for blocks of rows, on the threads of the team.
+template <class Body>
+void for_blocks(Index rows, Index cols, const Body& body) {
+  parallel_for(threads_worth(0, rows * cols), blocks_of(rows),
+               [&](Index k, int) { body(k, k * block_rows, std::min(rows, (k + 1) * block_rows)); });
+}
+
+// The largest of what blocks say.
+template <class Body>
+double largest_of(Index rows, Index cols, const Body& body) {
+  std::vector<double> of_block(static_cast<std::size_t>(blocks_of(rows)));
+  for_blocks(rows, cols, [&](Index k, Index begin, Index end) { of_block[k] = body(begin, end); });
+  return *std::max_element(of_block.begin(), of_block.end());
+}
+
 template <class T>
 std::vector<double> mean_of(MatrixView<const T> x) {
+  Matrix<double> sums(blocks_of(x.rows), x.cols);
+  for_blocks(x.rows, x.cols, [&](Index block, Index begin, Index end) {
+    double* sum = sums.view().row(block);
+    std::fill_n(sum, x.cols, 0.0);
+    for (Index i = begin; i < end; ++i) {
+      const T* row = x.row(i);
+      for (Index k = 0; k < x.cols; ++k) sum[k] += static_cast<double>(row[k]) / static_cast<double>(x.rows);
+    }
+  });
   std::vector<double> mean(static_cast<std::size_t>(x.cols), 0.0);
-  for (Index i = 0; i < x.rows; ++i) {
-    for (Index k = 0; k < x.cols; ++k) mean[k] += static_cast<double>(x(i, k)) / static_cast<double>(x.rows);
+  for (Index block = 0; block < sums.rows(); ++block) {
+    for (Index k = 0; k < x.cols; ++k) mean[k] += sums(block, k);
   }
   return mean;
 }
 
 template <class T>
 double largest_offset(MatrixView<const T> x, const std::vector<double>& mean) {
-  double largest = 0;
-  for (Index i = 0; i < x.rows; ++i) {
-    for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(static_cast<double>(x(i, k)) - mean[k]));
-  }
-  return largest;
+  return largest_of(x.rows, x.cols, [&](Index begin, Index end) {
+    double largest = 0;
+    for (Index i = begin; i < end; ++i) {
+      const T* row = x.row(i);
+      for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(static_cast<double>(row[k]) - mean[k]));
+    }
+    return largest;
+  });
 }
 
 template <class T>
 Matrix<T> shifted(MatrixView<const T> x, const std::vector<double>& mean, int exponent) {
   Matrix<T> out(x.rows, x.cols);
   const double factor = std::ldexp(1.0, -exponent);
-  for (Index i = 0; i < x.rows; ++i) {
-    for (Index k = 0; k < x.cols; ++k) out(i, k) = static_cast<T>((static_cast<double>(x(i, k)) - mean[k]) * factor);
-  }
+  for_blocks(x.rows, x.cols, [&](Index, Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const T* from = x.row(i);
+      T* to = out.view().row(i);
+      for (Index k = 0; k < x.cols; ++k) to[k] = static_cast<T>((static_cast<double>(from[k]) - mean[k]) * factor);
+    }
+  });
   return out;
 }
 
-template <class T>
-double dot(const T* x, const T* y, Index d) {
-  double sum = 0;
-  for (Index k = 0; k < d; ++k) sum += static_cast<double>(x[k]) * static_cast<double>(y[k]);
-  return sum;
-}
-
-template <class T>
-double weighted_sum(const T* x, const double* w, Index size) {
+template <class T, class S>
+double dot(const T* x, const S* y, Index d) {
   constexpr Index lanes = 8;
   double sum[lanes] = {}, total = 0;
-  Index j = 0;
-  for (; j + lanes <= size; j += lanes) {
-    for (Index l = 0; l < lanes; ++l) sum[l] += w[j + l] * static_cast<double>(x[j + l]);
+  Index k = 0;
+  for (; k + lanes <= d; k += lanes) {
+    for (Index l = 0; l < lanes; ++l) sum[l] += static_cast<double>(x[k + l]) * static_cast<double>(y[k + l]);
   }
-  for (; j < size; ++j) total += w[j] * static_cast<double>(x[j]);
+  for (; k < d; ++k) total += static_cast<double>(x[k]) * static_cast<double>(y[k]);
   for (const double e : sum) total += e;
   return total;
 }
@@ -68,15 +96,16 @@ double largest_in(const std::vector<double>& v) {
 // The longest row, by the sum of |x_k|^p to the 1/p, p in {1, 2}.
 template <class T>
 double longest(const Matrix<T>& x, int p) {
-  double largest = 0;
-  for (Index i = 0; i < x.rows(); ++i) {
-    double sum = 0;
-    for (Index k = 0; k < x.cols(); ++k) {
-      const double e = std::abs(static_cast<double>(x(i, k)));
-      sum += p == 1 ? e : e * e;
+  const double largest = largest_of(x.rows(), x.cols(), [&](Index begin, Index end) {
+    double most = 0;
+    for (Index i = begin; i < end; ++i) {
+      const T* row = x.view().row(i);
+      double sum = 0;
+      for (Index k = 0; p == 1 && k < x.cols(); ++k) sum += std::abs(static_cast<double>(row[k]));
+      most = std::max(most, p == 1 ? sum : dot(row, row, x.cols()));
     }
-    largest = std::max(largest, sum);
-  }
+    return most;
+  });
   return p == 1 ? largest : std::sqrt(largest);
 }
 
@@ -175,21 +204,20 @@ void Geometry<T>::split_costs(const Means& means) {
   const Index d = x_.cols();
   std::vector<double> gap(means.x);
   for (Index k = 0; k < d; ++k) gap[k] -= means.y[k];
-  const auto along = [d](const T* row, const std::vector<double>& v) {
-    double sum = 0;
-    for (Index k = 0; k < d; ++k) sum += static_cast<double>(row[k]) * v[k];
-    return sum;
-  };
   const bool squared = cost_ == Cost::squared_euclidean;
   const double constant = squared ? dot(gap.data(), gap.data(), d) : -dot(means.x.data(), means.y.data(), d);
-  for (Index i = 0; i < rows_; ++i) {
-    const T* x = x_.view().row(i);
-    row_own_[i] = constant + (squared ? dot(x, x, d) + 2 * along(x, gap) : -along(x, means.y));
-  }
-  for (Index j = 0; j < cols_; ++j) {
-    const T* y = y_.view().row(j);
-    col_own_[j] = squared ? dot(y, y, d) - 2 * along(y, gap) : -along(y, means.x);
-  }
+  for_blocks(rows_, d, [&](Index, Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const T* x = x_.view().row(i);
+      row_own_[i] = constant + (squared ? dot(x, x, d) + 2 * dot(x, gap.data(), d) : -dot(x, means.y.data(), d));
+    }
+  });
+  for_blocks(cols_, d, [&](Index, Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      const T* y = y_.view().row(j);
+      col_own_[j] = squared ? dot(y, y, d) - 2 * dot(y, gap.data(), d) : -dot(y, means.x.data(), d);
+    }
+  });
 }
 
 // First the points: each coordinate is off by a rounding to T and by that of its mean. Then the score: d products
@@ -371,7 +399,7 @@ double Geometry<T>::mean_cost(const std::vector<double>& a, const std::vector<do
       const Index count = std::min(most, rows_ - first);
       passes_for<T>(context.device).store(rows_of(scores({}), first, count), block.view(), context);
       parallel_for(threads_worth(context.threads, count * cols_), count,
-                   [&](Index r, int) { of_row[first + r] = -weighted_sum(block.view().row(r), b.data(), cols_); });
+                   [&](Index r, int) { of_row[first + r] = -dot(block.view().row(r), b.data(), cols_); });
     }
     double mean = 0;
     for (Index i = 0; i < rows_; ++i) mean += a[i] / all_a * of_row[i] / all_b;
