@@ -54,14 +54,14 @@ void report(const detail::SinkhornBounds& bounds, double unit, SinkhornResult& r
   if (bounds.proven) result.certificate = {Certificate::Kind::proven, bounds.lower * unit, bounds.upper * unit};
 }
 
-// Where rounding makes up much of the interval, the same plan is looked at once more in double.
+// Where rounding makes up half of the interval, the same plan is looked at once more in double.
 template <class T>
 void certify(const Problem<T>& problem, const Weights& weights, const SinkhornOptions& options,
              const SinkhornIteration<T>& iteration, SinkhornResult& result) {
   const detail::SinkhornBounds bounds = detail::sinkhorn_bounds(iteration);
   report(bounds, iteration.geometry().unit(), result);
   if constexpr (std::is_same_v<T, float>) {
-    if (bounds.proven && bounds.slack <= 0.25 * (bounds.upper - bounds.lower)) return;
+    if (bounds.proven && bounds.slack <= 0.5 * (bounds.upper - bounds.lower)) return;
     const detail::OwnedProblem<double> exact = detail::in_double(problem);
     Geometry<double> geometry(exact.view);
     detail::store_if_worthwhile(geometry, problem.dims(), options);

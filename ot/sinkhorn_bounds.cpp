@@ -40,11 +40,12 @@ class Bounds {
     const double span = largest_finite(it_.fitted()) + largest_finite(it_.biases()) +
                         largest_finite(geometry_.col_own()) + geometry_.largest_cost();
     cost_error_ = geometry_.rounding() + 4 * u * span;
-    // Entries of the plan are off by what passes see differently: scores, if they do not repeat their bits, potentials
-    // rounded to T, exponents in the range of T, some hundred roundings of sums of positive terms.
+    // Entries of the plan are off by what passes see differently: scores, if they do not repeat their bits, row
+    // potentials rounded to T, exponents in the range of T, some hundred roundings of sums of positive terms.
     const bool repeats = passes_for<T>(it_.context().device).repeats(geometry_.scores({}));
     constexpr double range = std::numeric_limits<T>::max_exponent + std::numeric_limits<T>::digits;
-    delta_ = std::expm1((repeats ? 4 * u * span : cost_error_) / it_.epsilon()) + (2 * range + 200) * u;
+    delta_ = std::expm1((repeats ? 2 * u * largest_finite(it_.fitted()) : cost_error_) / it_.epsilon()) +
+             (2 * range + 200) * u;
   }
 
   SinkhornBounds compute() {
