@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <clocale>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <locale>
 #include <string>
 #include <vector>
 
@@ -47,6 +49,29 @@ inline std::string read_bytes(const fs::path& path) {
 inline void write_bytes(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
+
+// While it lives, C++ streams write 1.234.567,8; so does the C library where it has a German locale.
+class DecimalComma {
+ public:
+  DecimalComma() : stream_(std::locale::global(std::locale(std::locale(), new Punctuation))) {
+    std::setlocale(LC_NUMERIC, "de_DE.UTF-8");
+  }
+  ~DecimalComma() {
+    std::locale::global(stream_);
+    std::setlocale(LC_NUMERIC, c_.c_str());
+  }
+  DecimalComma(const DecimalComma&) = delete;
+  DecimalComma& operator=(const DecimalComma&) = delete;
+
+ private:
+  struct Punctuation : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  std::string c_ = std::setlocale(LC_NUMERIC, nullptr);
+  std::locale stream_;
+};
 
 // Runs `work`, which must throw Error(code) with one line that holds each of `words`.
 template <class Work>

@@ -1,0 +1,126 @@
+#include "monge/data/cloud.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "monge/data/convert.h"
+#include "monge/data/csv.h"
+#include "monge/data/hdf5_reader.h"
+#include "monge/data/input_file.h"
+#include "monge/data/npy.h"
+#include "monge/ot/core/error.h"
+
+namespace monge::data {
+namespace {
+
+constexpr const char* caller = "read_cloud";
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+// Where the name of an HDF5 file ends and that of its array begins, at a colon; npos: `where` is no such pair.
+std::size_t hdf5_colon(const std::string& where) {
+  const std::string name = lower(where);
+  std::size_t colon = name.npos;
+  for (const std::string suffix : {".h5:", ".hdf5:"})
+    if (const std::size_t at = name.find(suffix); at != name.npos) colon = std::min(colon, at + suffix.size() - 1);
+  return colon;
+}
+
+template <class S, class T>
+Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, Index cols) {
+  const std::vector<S> stored = file.read<S>(name);
+  if (static_cast<Index>(stored.size()) != rows * cols) file.fail(name, "changed while it was read");
+  Matrix<T> values(rows, cols);
+  if (const Index bad = convert(stored.data(), rows * cols, values.data()); bad >= 0)
+    file.fail(name, concat("row ", bad / cols, ", column ", bad % cols, ": ", stored[static_cast<std::size_t>(bad)],
+                           " is too large for a ", 8 * sizeof(T), "-bit float"));
+  return values;
+}
+
+template <class T>
+Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double max_bytes) {
+  name.erase(0, name.find_first_not_of('/'));
+  require(!name.empty(), caller, ": ", path.string(), ": the array in it is not named: FILE.h5:/path/to/array");
+
+  // Looking takes no memory, so nothing is in the way of saying how much reading would take.
+  ReadLimits limits;
+  limits.memory = std::uint64_t{1} << 62;
+  ArrayInfo info = Hdf5Reader(caller, path, limits).info(name);
+  const std::uint64_t stored = static_cast<std::uint64_t>(info.size() * std::max(size_of(info.type), 1));
+  limits.memory = std::max(stored, std::uint64_t{64} << 20);  // of the values as stored, and of a chunk
+  const Hdf5Reader file(caller, path, limits);
+  if (info.shape.empty() || info.shape.size() > 2)
+    file.fail(name, concat("has ", info.shape.size(), " dimensions, not 1 or 2"));
+  if (info.shape.size() == 1) info.shape.push_back(1);
+  const Index rows = info.shape[0], cols = info.shape[1];
+  if (const std::string refusal = refusal_of_memory(rows, cols, sizeof(T), max_bytes); !refusal.empty())
+    throw Error(Errc::out_of_memory, concat(caller, ": ", path.string(), ": /", name, ": ", refusal));
+
+  switch (info.type) {
+    case ElementType::u8:
+      return read_as<std::uint8_t, T>(file, name, rows, cols);
+    case ElementType::i32:
+      return read_as<std::int32_t, T>(file, name, rows, cols);
+    case ElementType::i64:
+      return read_as<std::int64_t, T>(file, name, rows, cols);
+    case ElementType::u64:
+      return read_as<std::uint64_t, T>(file, name, rows, cols);
+    case ElementType::f32:
+      return read_as<float, T>(file, name, rows, cols);
+    case ElementType::f64:
+      return read_as<double, T>(file, name, rows, cols);
+    case ElementType::text:
+      break;
+  }
+  file.fail(name, "holds text, not numbers");
+}
+
+// n, n x 1 or 1 x n.
+std::vector<double> read_numbers(const char* who, const std::string& where, double max_bytes) {
+  const Matrix<double> values = read_cloud<double>(where, max_bytes);
+  if (values.rows() != 1 && values.cols() != 1)
+    throw Error(Errc::bad_file,
+                concat(who, ": ", where, ": is ", values.rows(), " x ", values.cols(), ", not n, n x 1 or 1 x n"));
+  return {values.data(), values.data() + values.rows() * values.cols()};
+}
+
+}  // namespace
+
+template <class T>
+Matrix<T> read_cloud(const std::string& where, double max_bytes) {
+  if (const std::size_t colon = hdf5_colon(where); colon != where.npos)
+    return read_hdf5<T>(where.substr(0, colon), where.substr(colon + 1), max_bytes);
+  const std::string kind = lower(std::filesystem::path(where).extension().string());
+  if (kind == ".npy") return read_npy<T>(where, max_bytes);
+  if (kind == ".csv" || kind == ".tsv" || kind == ".txt") return read_csv<T>(where, max_bytes);
+  require(kind != ".h5" && kind != ".hdf5", caller, ": ", where,
+          ": the array in it is not named: FILE.h5:/path/to/array");
+  throw Error(
+      Errc::invalid_argument,
+      concat(caller, ": ", where, ": not the name of a .npy, .csv, .tsv or .txt file, nor FILE.h5:/path/to/array"));
+}
+
+std::vector<double> read_weights(const std::string& where, double max_bytes) {
+  return read_numbers("read_weights", where, max_bytes);
+}
+
+std::vector<std::int32_t> read_labels(const std::string& where, double max_bytes) {
+  const std::vector<double> numbers = read_numbers("read_labels", where, max_bytes);
+  constexpr std::numeric_limits<std::int32_t> range;
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    if (!(numbers[i] >= range.min() && numbers[i] <= range.max()) || numbers[i] != std::floor(numbers[i]))
+      throw Error(Errc::bad_file,
+                  concat("read_labels: ", where, ": label ", i, ": ", numbers[i], " is not a whole number of 32 bits"));
+  return {numbers.begin(), numbers.end()};
+}
+
+template Matrix<float> read_cloud(const std::string&, double);
+template Matrix<double> read_cloud(const std::string&, double);
+
+}  // namespace monge::data

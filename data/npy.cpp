@@ -1,0 +1,201 @@
+#include "monge/data/npy.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "monge/data/atomic_file.h"
+#include "monge/data/convert.h"
+#include "monge/data/input_file.h"
+#include "monge/data/npy_header.h"
+
+namespace monge::data {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr std::string_view magic = "\x93NUMPY";
+constexpr std::size_t longest_header = 1 << 16;  // bytes; NumPy refuses 10,000
+constexpr Index block = 1 << 16;                 // elements that are converted at once
+
+struct Half {  // IEEE binary16
+  std::uint16_t bits;
+  explicit operator float() const {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float magnitude = exponent == 31  ? (fraction == 0 ? std::numeric_limits<float>::infinity()
+                                                             : std::numeric_limits<float>::quiet_NaN())
+                            : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                                            : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+    return bits >> 15 ? -magnitude : magnitude;
+  }
+  explicit operator double() const { return static_cast<float>(*this); }
+};
+
+struct Bool {
+  std::uint8_t byte;
+  explicit operator float() const { return byte != 0; }
+  explicit operator double() const { return byte != 0; }
+};
+
+NpyHeader read_header(InputFile& file) {
+  const auto bad = [&](const std::string& what) { file.fail(Errc::bad_file, what); };
+  unsigned char start[12] = {};
+  if (file.read(start, 10) < 10 || !std::equal(magic.begin(), magic.end(), reinterpret_cast<const char*>(start)))
+    bad("not a .npy file");
+  const int version = start[6];
+  if (version < 1 || version > 3 || start[7] != 0)
+    bad(concat("is of .npy version ", version, ".", int{start[7]}, "; 1.0, 2.0 and 3.0 are read"));
+  if (version > 1 && file.read(start + 10, 2) < 2) bad("truncated in its header");
+  std::size_t length = start[8] | std::size_t{start[9]} << 8;
+  if (version > 1) length |= std::size_t{start[10]} << 16 | std::size_t{start[11]} << 24;
+  if (length > longest_header) bad(concat("declares a header of ", length, " bytes"));
+  std::string text(length, '\0');
+  if (file.read(text.data(), length) < length) bad("truncated in its header");
+
+  NpyHeader header;
+  try {
+    header = parse_npy_header(text);
+  } catch (const Error& error) {
+    bad(error.what());
+  }
+  if (header.shape.empty() || header.shape.size() > 2)
+    bad(concat("has ", header.shape.size(), " dimensions, not 1 or 2"));
+  if (header.shape.size() == 1) header.shape.push_back(1);
+
+  // The values fill the rest of the file, to the byte.
+  std::uint64_t declared = static_cast<std::uint64_t>(header.element);
+  for (const Index n : header.shape)
+    if (__builtin_mul_overflow(declared, static_cast<std::uint64_t>(n), &declared))
+      bad(concat("declares ", header.shape[0], " x ", header.shape[1], " values, far more than it has"));
+  const std::uint64_t stored = file.size() - std::min(file.size(), 8 + (version > 1 ? 4 : 2) + std::uint64_t{length});
+  if (stored != declared)
+    bad(concat("declares ", declared, " bytes of values, but has ", stored,
+               stored < declared ? ": truncated" : ": bytes are left over"));
+  return header;
+}
+
+template <class S, class T>
+void read_values(InputFile& file, const NpyHeader& header, Matrix<T>& values) {
+  const Index rows = values.rows(), cols = values.cols(), size = rows * cols;
+  std::vector<S> raw(static_cast<std::size_t>(std::min(block, size)));
+  std::vector<T> column(header.fortran ? raw.size() : 0);
+  for (Index first = 0; first < size; first += block) {
+    const Index count = std::min(block, size - first);
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(S);
+    if (file.read(raw.data(), bytes) < bytes) file.fail(Errc::bad_file, "was cut short while it was read");
+    if (header.big)
+      for (S& element : raw) {
+        auto* const byte = reinterpret_cast<unsigned char*>(&element);
+        std::reverse(byte, byte + sizeof(S));
+      }
+    T* const out = header.fortran ? column.data() : values.data() + first;
+    if (const Index bad = convert(raw.data(), count, out); bad >= 0) {
+      const Index at = first + bad;
+      file.fail(Errc::bad_file,
+                concat("row ", header.fortran ? at % rows : at / cols, ", column ",
+                       header.fortran ? at / rows : at % cols, ": too large for a ", 8 * sizeof(T), "-bit float"));
+    }
+    if (header.fortran)
+      for (Index k = 0; k < count; ++k) values((first + k) % rows, (first + k) / rows) = column[std::size_t(k)];
+  }
+}
+
+template <class T>
+using Read = void (*)(InputFile&, const NpyHeader&, Matrix<T>&);
+
+template <class T>
+Read<T> reader_of(const NpyHeader& header) {
+  switch (header.kind << 8 | header.element) {
+    case 'f' << 8 | 2:
+      return read_values<Half, T>;
+    case 'f' << 8 | 4:
+      return read_values<float, T>;
+    case 'f' << 8 | 8:
+      return read_values<double, T>;
+    case 'i' << 8 | 1:
+      return read_values<std::int8_t, T>;
+    case 'i' << 8 | 2:
+      return read_values<std::int16_t, T>;
+    case 'i' << 8 | 4:
+      return read_values<std::int32_t, T>;
+    case 'i' << 8 | 8:
+      return read_values<std::int64_t, T>;
+    case 'u' << 8 | 1:
+      return read_values<std::uint8_t, T>;
+    case 'u' << 8 | 2:
+      return read_values<std::uint16_t, T>;
+    case 'u' << 8 | 4:
+      return read_values<std::uint32_t, T>;
+    case 'u' << 8 | 8:
+      return read_values<std::uint64_t, T>;
+    default:
+      return read_values<Bool, T>;
+  }
+}
+
+template <class T>
+void write(const std::filesystem::path& path, MatrixView<const T> values, const char* type, const std::string& shape) {
+  if (values.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable, concat("write_npy: ", path.string(), ": values that are not on the CPU"));
+  std::string header = concat("{'descr': '", type, "', 'fortran_order': False, 'shape': (", shape, "), }");
+  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10, ' ');  // so that the values begin at a multiple of 64
+  header.back() = '\n';
+
+  AtomicFile file("write_npy", path);
+  std::string bytes =
+      concat(magic, '\1', '\0', static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8), header);
+  for (Index i = 0; i < values.rows; ++i) {
+    bytes.append(reinterpret_cast<const char*>(values.row(i)), static_cast<std::size_t>(values.cols) * sizeof(T));
+    if (bytes.size() < 1 << 20) continue;
+    file.write(bytes);
+    bytes.clear();
+  }
+  file.write(bytes);
+  file.commit();
+}
+
+template <class T>
+void write_matrix(const std::filesystem::path& path, MatrixView<const T> values, const char* type) {
+  write(path, values, type, std::to_string(values.rows) + ", " + std::to_string(values.cols));
+}
+
+template <class T>
+void write_vector(const std::filesystem::path& path, VectorView<const T> values, const char* type) {
+  write(path, MatrixView<const T>(values.data, values.size, 1, 1, values.device), type,
+        std::to_string(values.size) + ",");
+}
+
+}  // namespace
+
+template <class T>
+Matrix<T> read_npy(const std::filesystem::path& path, double max_bytes) {
+  InputFile file("read_npy", path);
+  const NpyHeader header = read_header(file);
+  const Index rows = header.shape[0], cols = header.shape[1];
+  if (const std::string refusal = refusal_of_memory(rows, cols, sizeof(T), max_bytes); !refusal.empty())
+    file.fail(Errc::out_of_memory, refusal);
+  Matrix<T> values(rows, cols);
+  reader_of<T>(header)(file, header, values);
+  return values;
+}
+
+void write_npy(const std::filesystem::path& path, MatrixView<const float> values) { write_matrix(path, values, "<f4"); }
+void write_npy(const std::filesystem::path& path, MatrixView<const double> values) {
+  write_matrix(path, values, "<f8");
+}
+void write_npy(const std::filesystem::path& path, VectorView<const float> values) { write_vector(path, values, "<f4"); }
+void write_npy(const std::filesystem::path& path, VectorView<const double> values) {
+  write_vector(path, values, "<f8");
+}
+void write_npy(const std::filesystem::path& path, VectorView<const std::int32_t> values) {
+  write_vector(path, values, "<i4");
+}
+
+template Matrix<float> read_npy(const std::filesystem::path&, double);
+template Matrix<double> read_npy(const std::filesystem::path&, double);
+
+}  // namespace monge::data

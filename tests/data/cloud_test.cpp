@@ -1,0 +1,177 @@
+#include "monge/data/cloud.h"
+
+#define H5_USE_110_API
+#include <hdf5.h>
+
+#include <cmath>
+#include <limits>
+
+#include "monge/data/hdf5_writer.h"
+#include "monge/data/npy.h"
+#include "support.h"
+
+namespace monge::data {
+namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
+using test::write_bytes;
+
+constexpr double plenty = 1e9;
+
+class Cloud : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_;
+
+  std::string file(const std::string& name) const { return (folder_ / name).string(); }
+  std::string text(const std::string& name, const std::string& content) const {
+    write_bytes(folder_ / name, content);
+    return file(name);
+  }
+  // An array /name in a.h5.
+  template <class T>
+  std::string hdf5(const std::string& name, const std::vector<Index>& shape, const std::vector<T>& values) const {
+    Hdf5Writer writer("test", folder_ / "a.h5");
+    writer.array(name, shape, values.data());
+    writer.commit();
+    return file("a.h5:/") + name;
+  }
+  template <class T = double>
+  static void is(const std::string& where, Index rows, Index cols, const std::vector<T>& values) {
+    SCOPED_TRACE(where);
+    const Matrix<T> x = read_cloud<T>(where, plenty);
+    ASSERT_EQ(x.rows(), rows);
+    ASSERT_EQ(x.cols(), cols);
+    EXPECT_EQ(std::vector<T>(x.data(), x.data() + rows * cols), values);
+  }
+};
+
+TEST_F(Cloud, ChosenByName) {
+  const std::vector<double> values = {1, 2, 3, 4, 5, 6};
+  write_npy(folder_ / "a.npy", MatrixView<const double>(values.data(), 3, 2));
+  is(file("a.npy"), 3, 2, values);
+  for (const std::string name : {"a.csv", "a.tsv", "a.txt", "b.CSV", "a.h5.csv"})
+    is(text(name, "1 2\n3 4\n5 6\n"), 3, 2, values);
+  const std::string array = hdf5("deep/down/x", {3, 2}, values);
+  is(array, 3, 2, values);
+  std::filesystem::copy(folder_ / "a.h5", folder_ / "b.HDF5");
+  is(file("b.HDF5:deep/down/x"), 3, 2, values);
+  is(hdf5("x.csv", {6}, values), 6, 1, values);  // an array of this name
+}
+
+TEST_F(Cloud, NamesThatSayNothing) {
+  for (const std::string name : {"a.bin", "a", "", ".npy", "a.csv:/x", "a.npz"})
+    expect_error(Errc::invalid_argument, {"read_cloud: ", name, "not the name of a .npy"},
+                 [&] { read_cloud<float>(name, plenty); });
+  for (const std::string name : {"a.h5", "a.hdf5", "a.h5:", "a.h5:/", "a.h5://"})
+    expect_error(Errc::invalid_argument, {"read_cloud: a.h", "FILE.h5:/path/to/array"},
+                 [&] { read_cloud<float>(name, plenty); });
+}
+
+TEST_F(Cloud, CheckedByBytes) {
+  const std::vector<float> values = {1, 2};
+  write_npy(folder_ / "a.csv", values);
+  expect_error(Errc::bad_file, {"read_csv", "a.csv", "not text"}, [&] { read_cloud<float>(file("a.csv"), plenty); });
+  expect_error(Errc::bad_file, {"read_npy", "a.npy", "not a .npy file"},
+               [&] { read_cloud<float>(text("a.npy", "1,2\n3,4\n5,6\n"), plenty); });
+  expect_error(Errc::bad_file, {"read_cloud", "a.h5", "not an HDF5 file"},
+               [&] { read_cloud<float>(text("a.h5", "1,2\n") + ":/x", plenty); });
+}
+
+TEST_F(Cloud, Hdf5Types) {
+  const std::vector<float> values = {0, 1, 2, 3, 250, 7};
+  const std::vector<double> wide(values.begin(), values.end());
+  const auto both = [&](const std::string& where) {
+    is<float>(where, 2, 3, values);
+    is<double>(where, 2, 3, wide);
+  };
+  both(hdf5("x", {2, 3}, std::vector<std::uint8_t>(values.begin(), values.end())));
+  both(hdf5("x", {2, 3}, std::vector<std::int32_t>(values.begin(), values.end())));
+  both(hdf5("x", {2, 3}, std::vector<std::int64_t>(values.begin(), values.end())));
+  both(hdf5("x", {2, 3}, std::vector<std::uint64_t>(values.begin(), values.end())));
+  both(hdf5("x", {2, 3}, values));
+  both(hdf5("x", {2, 3}, wide));
+  const double infinity = std::numeric_limits<double>::infinity();
+  is<float>(hdf5("x", {2}, std::vector<double>{infinity, -infinity}), 2, 1, {HUGE_VALF, -HUGE_VALF});
+}
+
+TEST_F(Cloud, Hdf5Refusals) {
+  const auto refused = [&](Errc code, std::vector<std::string> words, const std::string& where,
+                           double max_bytes = 1e9) {
+    words.insert(words.end(), {"read_cloud: ", file("a.h5")});
+    expect_error(code, words, [&] { read_cloud<float>(where, max_bytes); });
+  };
+  const std::vector<double> values = {1, 2, 3, 4, 5, 1e39};
+  const std::string where = hdf5("x", {2, 3}, values);
+  refused(Errc::bad_file, {"/x: row 1, column 2: 1e+39 is too large for a 32-bit float"}, where);
+  refused(Errc::bad_file, {"/y", "missing"}, file("a.h5:/y"));
+  refused(Errc::bad_file, {"/x/y"}, file("a.h5:/x/y"));
+  refused(Errc::bad_file, {"/g", "3 dimensions"}, hdf5("g", {1, 2, 3}, values));
+  refused(Errc::bad_file, {"/g", "0 dimensions"}, hdf5("g", {}, values));
+  refused(Errc::bad_file, {"/g", "not an array"}, (hdf5("g/x", {6}, values), file("a.h5:/g")));
+  refused(Errc::out_of_memory, {"/x: 2 x 3 values need 24 bytes", "limit of 23"}, hdf5("x", {2, 3}, values), 23);
+  EXPECT_EQ(read_cloud<double>(file("a.h5:/x"), 48)(1, 2), 1e39);
+  {
+    Hdf5Writer writer("test", folder_ / "a.h5");
+    writer.text("t", "hello");
+    writer.commit();
+  }
+  refused(Errc::bad_file, {"/t"}, file("a.h5:/t"));
+  std::filesystem::remove(folder_ / "a.h5");
+  refused(Errc::io, {"No such file"}, file("a.h5:/x"));
+}
+
+// What only the plain C API makes: too much declared, links into other files.
+TEST_F(Cloud, HostileHdf5) {
+  hdf5("secret", {2}, std::vector<float>{1, 2});
+  const std::string path = file("b.h5");
+  const hid_t made = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  ASSERT_GE(made, 0);
+  H5Lcreate_external("a.h5", "/secret", made, "link", H5P_DEFAULT, H5P_DEFAULT);
+  const hsize_t dims[2] = {hsize_t{1} << 40, 1000}, chunk[2] = {1024, 1000};
+  const hid_t space = H5Screate_simple(2, dims, nullptr), properties = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_chunk(properties, 2, chunk);
+  const hid_t huge = H5Dcreate2(made, "huge", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  const hid_t shorts = H5Dcreate2(made, "shorts", H5T_STD_I16LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  for (const hid_t id : {huge, shorts}) H5Dclose(id);
+  H5Pclose(properties);
+  H5Sclose(space);
+  ASSERT_GE(H5Fclose(made), 0);
+  const auto refused = [&](const std::string& name, const std::string& word) {
+    expect_error(Errc::bad_file, {"read_cloud", path, "/" + name, word},
+                 [&] { read_cloud<float>(path + ":/" + name, plenty); });
+  };
+  refused("link", "link into another file");
+  refused("huge", "declares 4398046511104000 bytes but stores 0");
+  refused("shorts", "signed 16-bit integer");
+}
+
+TEST_F(Cloud, Weights) {
+  const std::vector<double> values = {0.25, 0.5, 0.25};
+  EXPECT_EQ(read_weights(text("column.csv", "w\n0.25\n0.5\n0.25\n"), plenty), values);
+  EXPECT_EQ(read_weights(text("row.csv", "0.25,0.5,0.25\n"), plenty), values);
+  write_npy(folder_ / "a.npy", values);
+  EXPECT_EQ(read_weights(file("a.npy"), plenty), values);
+  EXPECT_EQ(read_weights(hdf5("w", {3}, values), plenty), values);
+  EXPECT_EQ(read_weights(hdf5("w", {1, 3}, std::vector<float>{0.25, 0.5, 0.25}), plenty), values);
+  EXPECT_EQ(read_weights(text("one.csv", "1"), plenty), std::vector<double>{1});
+  expect_error(Errc::bad_file, {"read_weights: ", file("b.csv"), "2 x 3"},
+               [&] { read_weights(text("b.csv", "1 2 3\n4 5 6"), plenty); });
+  expect_error(Errc::out_of_memory, {"24 bytes"}, [&] { read_weights(file("row.csv"), 23); });
+}
+
+TEST_F(Cloud, Labels) {
+  const std::vector<std::int32_t> values = {3, -1, 2147483647, -2147483648, 0};
+  EXPECT_EQ(read_labels(text("a.csv", "label\n3\n-1.0\n2147483647\n-2.147483648e9\n0\n"), plenty), values);
+  write_npy(folder_ / "a.npy", values);
+  EXPECT_EQ(read_labels(file("a.npy"), plenty), values);
+  EXPECT_EQ(read_labels(hdf5("y", {5}, std::vector<std::int64_t>(values.begin(), values.end())), plenty), values);
+  EXPECT_EQ(read_labels(hdf5("y", {5, 1}, std::vector<double>(values.begin(), values.end())), plenty), values);
+  for (const std::string bad : {"1.5", "2147483648", "-2147483649", "nan", "inf", "1e300"})
+    expect_error(Errc::bad_file, {"read_labels: ", file("b.csv"), "label 1: ", "not a whole number of 32 bits"},
+                 [&] { read_labels(text("b.csv", "0\n" + bad + "\n"), plenty); });
+  expect_error(Errc::bad_file, {"2 x 2"}, [&] { read_labels(text("b.csv", "1 2\n3 4"), plenty); });
+}
+
+}  // namespace
+}  // namespace monge::data
