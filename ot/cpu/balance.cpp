@@ -2,6 +2,7 @@
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/temperature.h"
 #include "monge/ot/cpu/tile_kernels.h"
+#include "monge/ot/cpu/weight_unit.h"
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
@@ -125,8 +126,8 @@ class Panel {
 
   Index height() const { return height_; }
 
-  // f holds guesses, and then softmins; mass += what the rows send.
-  void run(TileSource<T>& source, const Box& box, double epsilon, VectorView<const double> weights,
+  // f holds guesses, and then softmins; mass += what the rows send, in units of `unit`.
+  void run(TileSource<T>& source, const Box& box, double epsilon, VectorView<const double> weights, double unit,
            VectorView<double> f, double* mass) {
     const auto u = [&](Index i) { return s_.u.empty() ? 0.0 : static_cast<double>(s_.u[box.first_row + i]); };
     T base[most_panel_rows], row_weights[most_panel_rows];
@@ -143,7 +144,7 @@ class Panel {
     }
     for (Index i = 0; i < box.rows; ++i) {
       f[box.first_row + i] = static_cast<double>(base[i]) - epsilon * std::log(sums[i]) - u(i);
-      row_weights[i] = sums[i] > 0 ? static_cast<T>(weights[box.first_row + i] / sums[i]) : T(0);
+      row_weights[i] = sums[i] > 0 ? static_cast<T>(weights[box.first_row + i] / unit / sums[i]) : T(0);
     }
     cpu::add_rows(terms_.data(), box.rows, stride_, box.cols, row_weights, mass);
   }
@@ -188,6 +189,7 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
   if (!s.is_stored() && s.x.cols > direct_dims) return balance_in_two(s, epsilon, weights, f, mass, context);
 
   const T rate = Temperature<T>(epsilon, s.cols()).rate;
+  const double unit = weight_unit(weights);
   // Shares of whole rows, each with column sums of its own.
   const Index share = std::max(most_panel_rows, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
   Matrix<double> part_mass(parts, s.cols());
@@ -204,13 +206,13 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
     const Index end = std::min(s.rows(), (part + 1) * share);
     for (Index i = part * share; i < end; i += panel.height()) {
       panel.run(*sources[static_cast<std::size_t>(worker)], {i, std::min(panel.height(), end - i), 0, s.cols()},
-                static_cast<double>(epsilon), weights, f, part_mass.view().row(part));
+                static_cast<double>(epsilon), weights, unit, f, part_mass.view().row(part));
     }
   });
   parallel_for(static_cast<int>(workers), (s.cols() + tile_cols - 1) / tile_cols, [&](Index block, int) {
     for (Index j = block * tile_cols; j < std::min(s.cols(), (block + 1) * tile_cols); ++j) {
       mass[j] = 0;
-      for (Index p = 0; p < parts; ++p) mass[j] += part_mass(p, j);
+      for (Index p = 0; p < parts; ++p) mass[j] += unit * part_mass(p, j);
     }
   });
 }

@@ -1,6 +1,7 @@
 #include "monge/ot/cpu/passes.h"
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/temperature.h"
+#include "monge/ot/cpu/weight_unit.h"
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
@@ -80,8 +81,10 @@ void histogram(const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<
   if (epsilon == 0) return count_largest(s, weights, mass, context);
 
   const T rate = Temperature<T>(epsilon, s.cols()).rate;
-  std::vector<T> shift(f.begin(), f.end()), row_weights(weights.begin(), weights.end());
-  row_weights.resize(shift.size(), T(1));
+  const double unit = weight_unit(weights);
+  std::vector<T> shift(f.begin(), f.end()), row_weights(shift.size(), T(1));
+  for (Index i = 0; i < weights.size; ++i)
+    row_weights[static_cast<std::size_t>(i)] = static_cast<T>(static_cast<double>(weights[i]) / unit);
   for (Index i = 0; i < s.rows(); ++i) {
     T& shift_i = shift[static_cast<std::size_t>(i)];
     if (!s.u.empty()) shift_i += s.u[i];
@@ -99,7 +102,7 @@ void histogram(const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<
     });
   });
   for (Index r = 0; r < cut.row_parts(); ++r) {
-    for (Index j = 0; j < s.cols(); ++j) mass[j] += part_mass[static_cast<std::size_t>(r * padded + j)];
+    for (Index j = 0; j < s.cols(); ++j) mass[j] += unit * part_mass[static_cast<std::size_t>(r * padded + j)];
   }
 }
 
