@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <type_traits>
 
 #include "monge/data/convert.h"
 #include "monge/data/csv.h"
@@ -33,7 +34,9 @@ std::size_t hdf5_colon(const std::string& where) {
 }
 
 template <class S, class T>
-Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, Index cols) {
+Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, Index cols, bool matrix) {
+  if constexpr (std::is_same_v<S, T>)
+    if (matrix) return file.read_matrix<T>(name);  // no second copy
   const std::vector<S> stored = file.read<S>(name);
   if (static_cast<Index>(stored.size()) != rows * cols) file.fail(name, "changed while it was read");
   Matrix<T> values(rows, cols);
@@ -53,28 +56,30 @@ Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double 
   limits.memory = std::uint64_t{1} << 62;
   ArrayInfo info = Hdf5Reader(caller, path, limits).info(name);
   const std::uint64_t stored = static_cast<std::uint64_t>(info.size() * std::max(size_of(info.type), 1));
-  limits.memory = std::max(stored, std::uint64_t{64} << 20);  // of the values as stored, and of a chunk
+  const auto allowed = static_cast<std::uint64_t>(std::clamp(max_bytes, 0x1p26, 0x1p62));  // small chunks do no harm
+  limits.memory = std::max(stored, allowed);
   const Hdf5Reader file(caller, path, limits);
   if (info.shape.empty() || info.shape.size() > 2)
     file.fail(name, concat("has ", info.shape.size(), " dimensions, not 1 or 2"));
-  if (info.shape.size() == 1) info.shape.push_back(1);
+  const bool matrix = info.shape.size() == 2;
+  if (!matrix) info.shape.push_back(1);
   const Index rows = info.shape[0], cols = info.shape[1];
   if (const std::string refusal = refusal_of_memory(rows, cols, sizeof(T), max_bytes); !refusal.empty())
     throw Error(Errc::out_of_memory, concat(caller, ": ", path.string(), ": /", name, ": ", refusal));
 
   switch (info.type) {
     case ElementType::u8:
-      return read_as<std::uint8_t, T>(file, name, rows, cols);
+      return read_as<std::uint8_t, T>(file, name, rows, cols, matrix);
     case ElementType::i32:
-      return read_as<std::int32_t, T>(file, name, rows, cols);
+      return read_as<std::int32_t, T>(file, name, rows, cols, matrix);
     case ElementType::i64:
-      return read_as<std::int64_t, T>(file, name, rows, cols);
+      return read_as<std::int64_t, T>(file, name, rows, cols, matrix);
     case ElementType::u64:
-      return read_as<std::uint64_t, T>(file, name, rows, cols);
+      return read_as<std::uint64_t, T>(file, name, rows, cols, matrix);
     case ElementType::f32:
-      return read_as<float, T>(file, name, rows, cols);
+      return read_as<float, T>(file, name, rows, cols, matrix);
     case ElementType::f64:
-      return read_as<double, T>(file, name, rows, cols);
+      return read_as<double, T>(file, name, rows, cols, matrix);
     case ElementType::text:
       break;
   }
