@@ -301,6 +301,32 @@ Scores<T> Geometry<T>::scores_of(const GatheredRows<T>& rows, VectorView<const T
 }
 
 template <class T>
+Scores<T> Geometry<T>::across(const std::vector<std::int32_t>& rows, VectorView<const T> v,
+                              GatheredRows<T>& memory) const {
+  memory = gather(rows);
+  Scores<T> s = scores(v);
+  if (s.is_stored()) {
+    Matrix<T> turned(cols_, static_cast<Index>(rows.size()));
+    for_blocks(cols_, turned.cols(), [&](Index, Index begin, Index end) {
+      for (Index r = 0; r < turned.cols(); ++r) {
+        const T* row = memory.points.view().row(r);
+        for (Index j = begin; j < end; ++j) turned(j, r) = row[j];
+      }
+    });
+    memory.points = std::move(turned);
+    s.stored = memory.points.view();
+  } else {
+    s.x = y_.view();
+    s.y = memory.points.view();
+  }
+  if (s.is_labelled()) {
+    s.row_labels = y_labels_;
+    s.col_labels = VectorView<const std::int32_t>(memory.labels);
+  }
+  return s;
+}
+
+template <class T>
 Geometry<T> Geometry<T>::transposed() const {
   const auto copy = [](const Matrix<T>& x) {
     Matrix<T> out(x.rows(), x.cols());

@@ -31,6 +31,8 @@ class Geometry {
   Scores<T> scores(VectorView<const T> v) const;
   GatheredRows<T> gather(const std::vector<std::int32_t>& rows) const;
   Scores<T> scores_of(const GatheredRows<T>& rows, VectorView<const T> v) const;
+  // All columns as rows against some rows as columns, which `memory` keeps.
+  Scores<T> across(const std::vector<std::int32_t>& rows, VectorView<const T> v, GatheredRows<T>& memory) const;
   // With the roles of rows and columns exchanged. A dense cost is copied.
   Geometry transposed() const;
   // Keeps the n x m scores from now on.

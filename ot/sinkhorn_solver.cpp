@@ -180,21 +180,22 @@ void SinkhornSolver<T>::extend_to(const std::vector<std::int32_t>& columns, Pote
 }
 
 template <class T>
-Potentials SinkhornSolver<T>::extend(const SinkhornSolver& coarse, const std::vector<Index>& i, double epsilon) const {
-  const auto against = columns_against(problem_, i);
-  const Geometry<T> geometry(against.view);
-  const double unit = geometry.unit(), scaled = static_cast<double>(static_cast<T>(epsilon / unit));
+Potentials SinkhornSolver<T>::extend(const SinkhornSolver& coarse, const std::vector<std::int32_t>& rows,
+                                     double epsilon) const {
+  const double unit = geometry_.unit(), scaled = in_type(epsilon);
+  const double level = coarse.iteration_.row_state().level * coarse.geometry_.unit();
   const Potentials f = coarse.row_potentials();
-  std::vector<T> v(f.size()), softmins(static_cast<std::size_t>(geometry.rows()));
-  for (std::size_t r = 0; r < v.size(); ++r) {
-    const double fitted = f[r] / unit - coarse.iteration_.row_state().level * coarse.geometry_.unit() / unit;
-    v[r] = static_cast<T>(fitted - geometry.col_own()[r] + scaled * std::log(coarse.weights_.a[r]));
+  std::vector<T> u(f.size()), softmins(static_cast<std::size_t>(geometry_.cols()));
+  for (std::size_t r = 0; r < u.size(); ++r) {
+    const double reduced = (f[r] - level) / unit - geometry_.row_own()[rows[r]];
+    u[r] = static_cast<T>(reduced + scaled * std::log(coarse.weights_.a[r]));
   }
+  GatheredRows<T> memory;
   passes_for<T>(options_.context.device)
-      .softmin(geometry.scores(VectorView<const T>(v)), static_cast<T>(scaled), softmins, options_.context);
-  const Side all = sinkhorn_side(weights_.b, geometry.row_own(), options_.tau_b, options_.mass, unit);
-  Potentials g = all.settle({softmins.begin(), softmins.end()}, scaled).potentials;
-  for (std::size_t k = 0; k < g.size(); ++k) g[k] = (g[k] + geometry.row_own()[k]) * unit;
+      .softmin(geometry_.across(rows, VectorView<const T>(u), memory), static_cast<T>(scaled), softmins,
+               options_.context);
+  Potentials g = iteration_.cols().settle({softmins.begin(), softmins.end()}, scaled).potentials;
+  for (std::size_t k = 0; k < g.size(); ++k) g[k] = (g[k] + geometry_.col_own()[k]) * unit;
   return g;
 }
 

@@ -80,7 +80,7 @@ class SinkhornSolver {
   void extend_to(const std::vector<std::int32_t>& columns, Potentials& g) const;
 
   // What the rows of the sample make of all columns.
-  Potentials extend(const SinkhornSolver& coarse, const std::vector<Index>& i, double epsilon) const;
+  Potentials extend(const SinkhornSolver& coarse, const std::vector<std::int32_t>& rows, double epsilon) const;
 
   // False if it has to stop altogether.
   bool iterate(double epsilon, double tolerance, Index most);

@@ -6,23 +6,16 @@ namespace monge::ot::detail {
 namespace {
 
 template <class T>
-Matrix<T> rows_of(MatrixView<const T> x, const std::vector<Index>& rows) {
+Matrix<T> rows_of(MatrixView<const T> x, const std::vector<std::int32_t>& rows) {
   Matrix<T> out(static_cast<Index>(rows.size()), x.cols);
   for (std::size_t r = 0; r < rows.size(); ++r)
     std::copy_n(x.row(rows[r]), x.cols, out.view().row(static_cast<Index>(r)));
   return out;
 }
 
-std::vector<std::int32_t> labels_of(VectorView<const std::int32_t> labels, const std::vector<Index>& rows) {
+std::vector<std::int32_t> labels_of(VectorView<const std::int32_t> labels, const std::vector<std::int32_t>& rows) {
   std::vector<std::int32_t> out;
   for (std::size_t r = 0; r < rows.size() && !labels.empty(); ++r) out.push_back(labels[rows[r]]);
-  return out;
-}
-
-template <class T>
-Matrix<T> copy_of(MatrixView<const T> x) {
-  Matrix<T> out(x.rows, x.cols);
-  for (Index i = 0; i < x.rows; ++i) std::copy_n(x.row(i), x.cols, out.view().row(i));
   return out;
 }
 
@@ -43,13 +36,13 @@ void point_view(OwnedProblem<T>& p, const Problem<S>& like) {
 
 }  // namespace
 
-std::vector<Index> draw_by_weight(const std::vector<double>& weights, Index count, const Rng& rng) {
+std::vector<std::int32_t> draw_by_weight(const std::vector<double>& weights, Index count, const Rng& rng) {
   double total = 0;
   for (const double w : weights) total += w;
-  std::vector<Index> drawn;
+  std::vector<std::int32_t> drawn;
   double below = 0;  // mass of the points before `i`
-  Index i = 0;
-  const Index last = static_cast<Index>(weights.size()) - 1;
+  std::int32_t i = 0;
+  const std::int32_t last = static_cast<std::int32_t>(weights.size()) - 1;
   for (Index k = 0; k < count; ++k) {
     const Rng::Block w = rng.bits(static_cast<std::uint64_t>(k));
     const double at = (static_cast<double>(k) + Rng::uniform(w.w[0], w.w[1])) * total / static_cast<double>(count);
@@ -60,8 +53,8 @@ std::vector<Index> draw_by_weight(const std::vector<double>& weights, Index coun
 }
 
 template <class T>
-OwnedProblem<T> sample_of(const Problem<T>& problem, const std::vector<Index>& i, const std::vector<Index>& j,
-                          double total_a, double total_b) {
+OwnedProblem<T> sample_of(const Problem<T>& problem, const std::vector<std::int32_t>& i,
+                          const std::vector<std::int32_t>& j, double total_a, double total_b) {
   OwnedProblem<T> p;
   if (problem.is_dense()) {
     p.cost_matrix = Matrix<T>(static_cast<Index>(i.size()), static_cast<Index>(j.size()));
@@ -76,25 +69,6 @@ OwnedProblem<T> sample_of(const Problem<T>& problem, const std::vector<Index>& i
   p.b.assign(j.size(), total_b / static_cast<double>(j.size()));
   p.x_labels = labels_of(problem.x_labels, i);
   p.y_labels = labels_of(problem.y_labels, j);
-  point_view(p, problem);
-  return p;
-}
-
-template <class T>
-OwnedProblem<T> columns_against(const Problem<T>& problem, const std::vector<Index>& i) {
-  OwnedProblem<T> p;
-  const Index m = problem.cols();
-  if (problem.is_dense()) {
-    p.cost_matrix = Matrix<T>(m, static_cast<Index>(i.size()));
-    for (Index j = 0; j < m; ++j) {
-      for (std::size_t r = 0; r < i.size(); ++r) p.cost_matrix(j, r) = problem.cost_matrix(i[r], j);
-    }
-  } else {
-    p.x = copy_of(problem.y);
-    p.y = rows_of(problem.x, i);
-  }
-  p.x_labels.assign(problem.y_labels.begin(), problem.y_labels.end());
-  p.y_labels = labels_of(problem.x_labels, i);
   point_view(p, problem);
   return p;
 }
@@ -114,11 +88,9 @@ OwnedProblem<double> in_double(const Problem<float>& problem) {
   return p;
 }
 
-template OwnedProblem<float> sample_of(const Problem<float>&, const std::vector<Index>&, const std::vector<Index>&,
-                                       double, double);
-template OwnedProblem<double> sample_of(const Problem<double>&, const std::vector<Index>&, const std::vector<Index>&,
-                                        double, double);
-template OwnedProblem<float> columns_against(const Problem<float>&, const std::vector<Index>&);
-template OwnedProblem<double> columns_against(const Problem<double>&, const std::vector<Index>&);
+template OwnedProblem<float> sample_of(const Problem<float>&, const std::vector<std::int32_t>&,
+                                       const std::vector<std::int32_t>&, double, double);
+template OwnedProblem<double> sample_of(const Problem<double>&, const std::vector<std::int32_t>&,
+                                        const std::vector<std::int32_t>&, double, double);
 
 }  // namespace monge::ot::detail

@@ -17,18 +17,14 @@ struct OwnedProblem {
 
 // `count` points drawn by weight, one from each of `count` equal shares of the mass; a point of more than a share is
 // drawn more than once.
-std::vector<Index> draw_by_weight(const std::vector<double>& weights, Index count, const Rng& rng);
+std::vector<std::int32_t> draw_by_weight(const std::vector<double>& weights, Index count, const Rng& rng);
 
 // The problem between the points `i` and `j` of it, with equal weights of the same totals.
 template <class T>
-OwnedProblem<T> sample_of(const Problem<T>& problem, const std::vector<Index>& i, const std::vector<Index>& j,
-                          double total_a, double total_b);
+OwnedProblem<T> sample_of(const Problem<T>& problem, const std::vector<std::int32_t>& i,
+                          const std::vector<std::int32_t>& j, double total_a, double total_b);
 
-// All columns of a problem against its rows `i`, with the roles of rows and columns exchanged.
-template <class T>
-OwnedProblem<T> columns_against(const Problem<T>& problem, const std::vector<Index>& i);
-
-// The same in double.
+// All of it in double.
 OwnedProblem<double> in_double(const Problem<float>& problem);
 
 }  // namespace monge::ot::detail

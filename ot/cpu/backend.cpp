@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "monge/ot/cpu/huge_pages.h"
 #include "monge/ot/cpu/passes.h"
 
 namespace monge::ot {
@@ -48,7 +49,9 @@ class CpuBackend final : public Backend {
   Device device() const override { return {}; }
   void* allocate(std::size_t bytes) override {
     void* memory = nullptr;
-    if (bytes <= PTRDIFF_MAX) memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    const std::size_t unit = bytes < 2 * cpu::huge_page ? alignment : cpu::huge_page;
+    if (bytes <= PTRDIFF_MAX) memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+    if (memory && unit == cpu::huge_page) cpu::prefer_huge_pages(memory, bytes);
     if (!memory) throw Error(Errc::out_of_memory, concat("allocate: no memory for ", bytes, " bytes"));
     return memory;
   }

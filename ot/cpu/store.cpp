@@ -1,11 +1,27 @@
+#include <algorithm>
+
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/passes.h"
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/tile_kernels.h"
 
 namespace monge::ot::cpu {
 
+// Nothing but a product: in blocks as large as BLAS likes them.
+template <class T>
+void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
+  const Index height = std::clamp<Index>(s.rows() / 16, 64, 1024), blocks = (s.rows() + height - 1) / height;
+  parallel_for(threads_worth(context.threads, s.rows() * s.cols()), blocks, [&](Index block, int) {
+    const Index first = block * height, count = std::min(height, s.rows() - first);
+    gemm(s.scale, s.x.rows_from(first, count), s.y, out.row(first), out.stride);
+  });
+}
+
 template <class T>
 void store(const Scores<T>& s, MatrixView<T> out, const Context& context) {
+  const bool product = !s.is_stored() && s.metric == Metric::dot && s.x.cols > direct_dims;
+  if (product && !s.is_labelled() && s.u.empty() && s.v.empty()) return store_product(s, out, context);
   sweep(s, Cut::along_rows(s.rows(), s.cols()), context, [&](const Part& part, TileSource<T>& source, int) {
     for_tiles(source, part, [&](const Tile<T>& tile) {
       for (Index i = 0; i < tile.rows; ++i) {

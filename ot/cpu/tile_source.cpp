@@ -1,9 +1,8 @@
 #include "monge/ot/cpu/tile_source.h"
 
-#include <cblas.h>
-
 #include <limits>
 
+#include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/tile_kernels.h"
 
 namespace monge::ot::cpu {
@@ -11,17 +10,6 @@ namespace {
 
 constexpr Index vector_multiple = 16;
 constexpr Index block_dims = 64;  // coordinates of differences at a time: those of a tile's columns stay in the cache
-
-void gemm(MatrixView<const float> x, MatrixView<const float> y, float* out, Index stride) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(x.rows), static_cast<blasint>(y.rows),
-              static_cast<blasint>(x.cols), 1.0f, x.data, static_cast<blasint>(x.stride), y.data,
-              static_cast<blasint>(y.stride), 0.0f, out, static_cast<blasint>(stride));
-}
-void gemm(MatrixView<const double> x, MatrixView<const double> y, double* out, Index stride) {
-  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(x.rows), static_cast<blasint>(y.rows),
-              static_cast<blasint>(x.cols), 1.0, x.data, static_cast<blasint>(x.stride), y.data,
-              static_cast<blasint>(y.stride), 0.0, out, static_cast<blasint>(stride));
-}
 
 template <class T>
 Maker maker_of(const Scores<T>& s) {
@@ -76,7 +64,7 @@ template <class T>
 void TileSource<T>::fill(const Box& box, Index padded) {
   if (maker_ == Maker::products || maker_ == Maker::distances) return fill_from_points(box, padded);
   if (maker_ == Maker::gemm) {
-    gemm(s_.x.rows_from(box.first_row, box.rows), s_.y.rows_from(box.first_col, box.cols), tile_.data(), stride_);
+    gemm(T(1), s_.x.rows_from(box.first_row, box.rows), s_.y.rows_from(box.first_col, box.cols), tile_.data(), stride_);
   } else {
     for (Index i = 0; i < box.rows; ++i) {
       std::copy_n(s_.stored.row(box.first_row + i) + box.first_col, box.cols, tile_.data() + i * stride_);
