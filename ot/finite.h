@@ -1,12 +1,11 @@
 #pragma once
-#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/core/parallel.h"
 
 namespace monge {
 
@@ -14,11 +13,10 @@ namespace monge {
 // `who` names the function and the argument: "exact: x".
 template <class T>
 void require_finite(MatrixView<const T> x, const char* who) {
-  constexpr Index block = 256;
   std::atomic<bool> good = true;
-  parallel_for(threads_worth(0, x.rows * x.cols / 4), (x.rows + block - 1) / block, [&](Index first, int) {
+  for_blocks(x.rows, x.cols, [&](Index, Index begin, Index end) {
     bool bad = false;
-    for (Index i = first * block; i < std::min(x.rows, (first + 1) * block); ++i) {
+    for (Index i = begin; i < end; ++i) {
       const T* row = x.row(i);
       for (Index k = 0; k < x.cols; ++k) bad |= !(std::abs(row[k]) <= std::numeric_limits<T>::max());
     }
