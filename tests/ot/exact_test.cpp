@@ -124,7 +124,7 @@ Errc code_of(const std::function<void()>& call, std::string* what = nullptr) {
 
 // Beasley's OR-Library, assignment problems.
 TEST(Exact, OrLibrary) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path().parent_path() / "data_files";
+  const std::filesystem::path folder = MONGE_TEST_FILES;
   for (const auto& [n, optimum] : {std::pair{100, 305}, {200, 475}, {300, 626}, {400, 804}}) {
     std::ifstream in(folder / ("assign" + std::to_string(n) + ".txt"));
     Index size = 0;
