@@ -72,7 +72,8 @@ ot::SemidiscretePotentials to_potentials(const data::PotentialsFile& file) {
   return potentials;
 }
 
-ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options) {
+ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options,
+                                         VectorView<const double> b, const ot::SourceLaw& source) {
   std::unique_ptr<Progress> progress;
   bool checking = false;
   options.on_step = [&](const ot::SemidiscreteStep& step) {
@@ -86,7 +87,7 @@ ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::Semidisc
     progress->update(step.progress, note);
     return !interrupted();
   };
-  ot::SemidiscreteResult result = ot::semidiscrete(y, {}, options);
+  ot::SemidiscreteResult result = ot::semidiscrete(y, b, options, source);
   if (progress) progress->finish();
   return result;
 }

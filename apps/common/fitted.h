@@ -14,6 +14,7 @@ data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::st
 ot::SemidiscretePotentials to_potentials(const data::PotentialsFile& file);
 
 // Fits potentials with progress on stderr. When interrupted, the result's status is stopped_by_caller.
-ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options);
+ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options,
+                                         VectorView<const double> b = {}, const ot::SourceLaw& source = {});
 
 }  // namespace monge::apps

@@ -1,0 +1,101 @@
+#include "monge/apps/ot_solve/input.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "monge/data/cloud.h"
+#include "monge/ot/core/error.h"
+
+namespace monge::apps {
+namespace {
+
+template <class T>
+Matrix<T> read_points(const std::string& where, const MemoryBudget& budget) {
+  Matrix<T> points = data::read_cloud<T>(where, budget.left());
+  require(points.rows() > 0 && points.cols() > 0, where, ": is empty (", points.rows(), " x ", points.cols(), ")");
+  return points;
+}
+
+template <class T>
+Input<T> read_as(const Request& r, const MemoryBudget& budget) {
+  Input<T> in;
+  if (!r.cost.empty()) {
+    in.cost_matrix = read_points<T>(r.cost, budget);
+  } else {
+    in.cost = parse_metric(r.metric_name());
+    if (!r.from_law()) in.x = read_points<T>(r.x, budget);
+    in.y = read_points<T>(r.y, budget);
+    require(r.from_law() || in.x.cols() == in.y.cols(), "X has ", in.x.cols(), " dimensions (", r.x, "), Y has ",
+            in.y.cols(), " (", r.y, ")");
+  }
+  if (!r.a.empty()) in.a = data::read_weights(r.a, budget.left());
+  if (!r.b.empty()) in.b = data::read_weights(r.b, budget.left());
+  if (!r.x_labels.empty()) in.x_labels = data::read_labels(r.x_labels, budget.left());
+  if (!r.y_labels.empty()) in.y_labels = data::read_labels(r.y_labels, budget.left());
+  in.label_penalty = r.label_penalty.value_or(0);
+  return in;
+}
+
+bool fits_float(const Matrix<double>& m) {
+  return std::all_of(m.data(), m.data() + m.rows() * m.cols(),
+                     [](double v) { return std::isnan(v) || static_cast<double>(static_cast<float>(v)) == v; });
+}
+
+Matrix<float> narrowed(const Matrix<double>& m, const MemoryBudget& budget) {
+  budget.require(static_cast<double>(m.rows()) * static_cast<double>(m.cols()) * sizeof(float), "a copy in float");
+  Matrix<float> out(m.rows(), m.cols());
+  std::transform(m.data(), m.data() + m.rows() * m.cols(), out.data(), [](double v) { return static_cast<float>(v); });
+  return out;
+}
+
+}  // namespace
+
+template <class T>
+ot::Problem<T> Input<T>::problem() const {
+  const auto matrix = [](const Matrix<T>& m) { return m.rows() > 0 ? m.view() : MatrixView<const T>(); };
+  return {.x = matrix(x),
+          .y = matrix(y),
+          .cost_matrix = matrix(cost_matrix),
+          .cost = cost,
+          .a = a,
+          .b = b,
+          .x_labels = x_labels,
+          .y_labels = y_labels,
+          .label_penalty = label_penalty};
+}
+
+AnyInput read_input(const Request& request, const MemoryBudget& budget) {
+  if (request.dtype == "float") return read_as<float>(request, budget);
+  Input<double> in = read_as<double>(request, budget);
+  if (request.dtype || !fits_float(in.x) || !fits_float(in.y) || !fits_float(in.cost_matrix)) return in;
+  Input<float> narrow;
+  const auto take = [&](Matrix<double>& wide) {
+    Matrix<float> out = narrowed(wide, budget);
+    wide = {};
+    return out;
+  };
+  narrow.x = take(in.x), narrow.y = take(in.y), narrow.cost_matrix = take(in.cost_matrix);
+  narrow.cost = in.cost;
+  narrow.a = std::move(in.a), narrow.b = std::move(in.b);
+  narrow.x_labels = std::move(in.x_labels), narrow.y_labels = std::move(in.y_labels);
+  narrow.label_penalty = in.label_penalty;
+  return narrow;
+}
+
+Input<float> read_float_input(const Request& request, const MemoryBudget& budget) {
+  return read_as<float>(request, budget);
+}
+
+ot::Cost parse_metric(const std::string& name) {
+  for (const ot::Cost cost :
+       {ot::Cost::squared_euclidean, ot::Cost::euclidean, ot::Cost::l1, ot::Cost::cosine, ot::Cost::negative_dot}) {
+    if (name == ot::to_string(cost)) return cost;
+  }
+  throw Error(Errc::invalid_argument, concat("unknown metric '", name, "'"));
+}
+
+template struct Input<float>;
+template struct Input<double>;
+
+}  // namespace monge::apps

@@ -1,0 +1,33 @@
+#pragma once
+#include <variant>
+#include <vector>
+
+#include "monge/apps/common/memory.h"
+#include "monge/apps/ot_solve/request.h"
+#include "monge/ot/problem.h"
+
+namespace monge::apps {
+
+// What the files of a request hold.
+template <class T>
+struct Input {
+  Matrix<T> x, y, cost_matrix;  // x is empty where it is a law
+  ot::Cost cost = ot::Cost::squared_euclidean;
+  std::vector<double> a, b;
+  std::vector<std::int32_t> x_labels, y_labels;
+  double label_penalty = 0;
+
+  ot::Problem<T> problem() const;  // borrows
+};
+
+using AnyInput = std::variant<Input<float>, Input<double>>;
+
+// Reads all files, in the type asked for; if none was, in float where that holds every number exactly, else in double.
+// Throws as read_cloud, and Error(invalid_argument) for clouds without points.
+AnyInput read_input(const Request& request, const MemoryBudget& budget);
+// In float, whatever it costs in precision.
+Input<float> read_float_input(const Request& request, const MemoryBudget& budget);
+
+ot::Cost parse_metric(const std::string& name);
+
+}  // namespace monge::apps

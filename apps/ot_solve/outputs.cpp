@@ -1,0 +1,181 @@
+#include "monge/apps/ot_solve/outputs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "monge/data/hdf5_writer.h"
+#include "monge/data/npy.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/plan.h"
+
+namespace monge::apps {
+namespace {
+
+double pairs(Index n, Index m) { return static_cast<double>(n) * static_cast<double>(m); }
+
+bool is_hdf5(const std::string& path) { return std::filesystem::path(path).extension() == ".h5"; }
+
+template <class T>
+ot::Plan entropic_plan(const Input<T>& input, const Request& r, const Solution& s) {
+  Context context;
+  context.threads = r.threads;
+  return ot::Plan(input.problem(), *s.sinkhorn, context);
+}
+
+// An assignment as a plan: one entry in each row that has a partner.
+ot::SparsePlan assignment_plan(const Solution& s, Index cols) {
+  ot::SparsePlan plan{static_cast<Index>(s.columns.size()), cols, {0}, {}, {}, 0};
+  for (const std::int32_t column : s.columns) {
+    if (column >= 0) {
+      plan.columns.push_back(column);
+      plan.values.push_back(1.0 / static_cast<double>(s.columns.size()));
+    }
+    plan.offsets.push_back(static_cast<std::int64_t>(plan.columns.size()));
+  }
+  return plan;
+}
+
+// Leaves out so little that all of it is within the tolerance of the marginals.
+template <class T>
+ot::SparsePlan sparse_plan(const Input<T>& input, const Request& r, const Solution& s, const MemoryBudget& budget) {
+  const ot::Problem<T> problem = input.problem();
+  if (!s.sinkhorn) return assignment_plan(s, problem.cols());
+  constexpr double bytes = 40;  // of an entry, while its arrays grow
+  ot::SparseOptions options;
+  options.share = r.tolerance.value_or(ot::SinkhornOptions{}.tolerance) / static_cast<double>(problem.cols());
+  options.share = std::min(options.share, 1e-4);
+  options.most = static_cast<std::int64_t>(std::max(0.0, budget.left() - 1e8) / bytes);
+  try {
+    return entropic_plan(input, r, s).to_sparse(options);
+  } catch (const Error& error) {
+    if (error.code() != Errc::out_of_memory) throw;
+    throw Error(Errc::out_of_memory, concat("--plan: more than ", options.most,
+                                            " entries matter, too many for the memory: raise --memory-mb, or lower "
+                                            "--epsilon for a sharper plan"));
+  }
+}
+
+template <class T>
+Matrix<double> dense_plan(const Input<T>& input, const Request& r, const Solution& s) {
+  const ot::Problem<T> problem = input.problem();
+  Matrix<double> plan(problem.rows(), problem.cols());
+  if (s.sinkhorn) {
+    entropic_plan(input, r, s).to_dense(plan.view());
+    return plan;
+  }
+  std::fill_n(plan.data(), problem.rows() * problem.cols(), 0.0);
+  for (Index i = 0; i < problem.rows(); ++i)
+    if (const std::int32_t j = s.columns[static_cast<std::size_t>(i)]; j >= 0)
+      plan(i, j) = 1.0 / static_cast<double>(problem.rows());
+  return plan;
+}
+
+template <class T>
+Matrix<T> barycentric_map(const Input<T>& input, const Request& r, const Solution& s) {
+  Matrix<T> map(input.x.rows(), input.x.cols());
+  if (s.sinkhorn) {
+    entropic_plan(input, r, s).map(map.view());
+  } else {
+    for (Index i = 0; i < map.rows(); ++i)
+      std::copy_n(input.y.view().row(s.columns[static_cast<std::size_t>(i)]), map.cols(), map.view().row(i));
+  }
+  return map;
+}
+
+void describe(data::Hdf5Writer& file, const char* format, const Request& r, const Solution& s) {
+  file.attribute("", "format", format);
+  file.attribute("", "version", std::uint64_t{1});
+  file.attribute("", "solver", s.solver);
+  file.attribute("", "status", ot::to_string(s.status));
+  file.attribute("", "metric", r.cost.empty() ? r.metric_name() : "dense");
+  file.attribute("", "cost", s.cost.value_or(NAN));
+  file.attribute("", "certificate", ot::to_string(s.certificate.kind));
+  file.attribute("", "lower", s.certificate.lower);
+  file.attribute("", "upper", s.certificate.upper);
+  file.attribute("", "epsilon", s.epsilon.value_or(0));
+}
+
+template <class V>
+void write_vector(data::Hdf5Writer& file, const char* name, const std::vector<V>& values) {
+  file.array(name, {static_cast<Index>(values.size())}, values.data());
+}
+
+void write_sparse(const ot::SparsePlan& plan, const Request& r, const Solution& s) {
+  data::Hdf5Writer file("ot_solve", r.plan);
+  describe(file, "monge.plan", r, s);
+  file.attribute("", "rows", static_cast<std::uint64_t>(plan.rows));
+  file.attribute("", "cols", static_cast<std::uint64_t>(plan.cols));
+  file.attribute("", "left_out", plan.left_out);
+  write_vector(file, "offsets", plan.offsets);
+  write_vector(file, "columns", plan.columns);
+  write_vector(file, "values", plan.values);
+  write_vector(file, "f", s.f);
+  write_vector(file, "g", s.g);
+  file.commit();
+}
+
+template <class T>
+std::string write_plan(const Input<T>& input, const Request& r, const Solution& s, const MemoryBudget& budget) {
+  if (!is_hdf5(r.plan)) {
+    const Matrix<double> plan = dense_plan(input, r, s);
+    data::write_npy(r.plan, plan.view());
+    return concat("plan, ", input.problem().rows(), " x ", input.problem().cols());
+  }
+  const ot::SparsePlan plan = sparse_plan(input, r, s, budget);
+  write_sparse(plan, r, s);
+  return concat("plan, ", plan.values.size(), " entries",
+                plan.left_out > 0 ? concat("; those left out sum to ", plan.left_out) : "");
+}
+
+template <class T>
+void write_map(const Input<T>& input, const Request& r, const Solution& s) {
+  const Matrix<T> map = barycentric_map(input, r, s);
+  if (!is_hdf5(r.map)) return data::write_npy(r.map, map.view());
+  data::Hdf5Writer file("ot_solve", r.map);
+  describe(file, "monge.map", r, s);
+  file.array("map", {map.rows(), map.cols()}, map.data());
+  file.commit();
+}
+
+void write_potentials(const Request& r, const Solution& s) {
+  std::vector<double> both(s.f);
+  both.insert(both.end(), s.g.begin(), s.g.end());
+  data::write_npy(r.potentials, VectorView<const double>(both));
+}
+
+}  // namespace
+
+template <class T>
+void check_output_memory(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
+  const ot::Problem<T> p = input.problem();
+  double bytes = 0;
+  if (!r.map.empty()) bytes = pairs(p.rows(), p.dims()) * sizeof(T);
+  if (!r.plan.empty() && !is_hdf5(r.plan)) bytes = std::max(bytes, pairs(p.rows(), p.cols()) * sizeof(double));
+  budget.require(bytes, !r.plan.empty() && !is_hdf5(r.plan) ? "--plan as a dense .npy (.h5 is sparse)" : "--map");
+}
+
+template <class T>
+std::vector<std::string> write_outputs(const Input<T>& input, const Request& r, const Solution& s,
+                                       const MemoryBudget& budget) {
+  std::vector<std::string> lines;
+  if (!r.potentials.empty()) {
+    write_potentials(r, s);
+    lines.push_back(r.potentials + " (potentials: " + (s.f.empty() ? "g)" : "f, then g)"));
+  }
+  if (!r.map.empty()) {
+    write_map(input, r, s);
+    lines.push_back(r.map + " (where each x goes)");
+  }
+  if (!r.plan.empty()) lines.push_back(r.plan + " (" + write_plan(input, r, s, budget) + ")");
+  return lines;
+}
+
+template void check_output_memory(const Input<float>&, const Request&, const MemoryBudget&);
+template void check_output_memory(const Input<double>&, const Request&, const MemoryBudget&);
+template std::vector<std::string> write_outputs(const Input<float>&, const Request&, const Solution&,
+                                                const MemoryBudget&);
+template std::vector<std::string> write_outputs(const Input<double>&, const Request&, const Solution&,
+                                                const MemoryBudget&);
+
+}  // namespace monge::apps

@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "monge/apps/ot_solve/input.h"
+#include "monge/apps/ot_solve/solution.h"
+
+namespace monge::apps {
+
+// Refuses outputs that would take more memory than there is, as far as that can be known before the plan is.
+template <class T>
+void check_output_memory(const Input<T>& input, const Request& request, const MemoryBudget& budget);
+
+// Writes the files that were asked for, each whole or not at all; returns a line about each.
+//   potentials   .npy: f, then g
+//   map          .npy: n x d, where each x goes: the mean of its partners; .h5: /map
+//   plan         .npy: n x m; .h5: CSR in /offsets, /columns, /values, potentials in /f and /g
+template <class T>
+std::vector<std::string> write_outputs(const Input<T>& input, const Request& request, const Solution& solution,
+                                       const MemoryBudget& budget);
+
+}  // namespace monge::apps
