@@ -33,7 +33,7 @@ Solution run_solver(const std::string& solver, const Input<T>& input, const Requ
 template <class T>
 void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
-  const apps::Choice choice = apps::choose_solver(r, problem.rows(), problem.cols());
+  const apps::Choice choice = apps::choose_solver(r, problem.rows(), problem.cols(), budget.left());
   apps::check_options_of(choice.solver, r);
   apps::check_output_memory(input, r, budget);
   apps::check_interrupt();
@@ -57,13 +57,16 @@ void solve(const Request& r) {
   apps::check_request(r);
   const MemoryBudget budget(r.memory_mb);
   // What the request alone decides is refused before anything is read.
-  if (r.solver != "auto" || r.from_law()) apps::check_options_of(apps::choose_solver(r, 0, 0).solver, r);
-  if (r.solver == "semidiscrete" || r.from_law()) return solve(apps::read_float_input(r, budget), r, budget);
+  const std::string known = r.solver == "auto" && r.from_law() ? "semidiscrete" : r.solver;
+  if (known != "auto") apps::check_options_of(known, r);
+  if (known == "semidiscrete") return solve(apps::read_float_input(r, budget), r, budget);
   std::visit([&](const auto& input) { solve(input, r, budget); }, apps::read_input(r, budget));
 }
 
 void add_problem(CLI::App& app, Request& r) {
-  app.add_option("X", r.x, "The cloud to move, one point per row: .npy, .csv, or file.h5:/path/to/array")
+  app.add_option("X", r.x,
+                 "The cloud to move, one point per row: .npy, .csv or file.h5:/path/to/array;\nor a law, normal or "
+                 "uniform (on the unit cube), see --solver semidiscrete")
       ->type_name("CLOUD");
   app.add_option("Y", r.y, "The cloud to move it to")->type_name("CLOUD");
   app.add_option("--cost", r.cost, "An n x m matrix of costs, instead of X and Y")->type_name("FILE");
@@ -110,7 +113,8 @@ void add_solver(CLI::App& app, Request& r) {
   app.add_option("--max-iterations", r.max_iterations, "At most so many; default 5000. Of sliced: directions, 1000")
       ->type_name("N")
       ->check(apps::at_least<Index>(1));
-  app.add_option("--max-seconds", r.max_seconds, "Solve for at most so long; 0 = no limit")
+  app.add_option("--max-seconds", r.max_seconds,
+                 "Stop after so long, looked at once in every pass over all pairs, then certify; 0 = no limit")
       ->type_name("S")
       ->check(positive)
       ->capture_default_str();

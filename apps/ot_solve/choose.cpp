@@ -2,7 +2,7 @@
 
 namespace monge::apps {
 
-Choice choose_solver(const Request& r, Index rows, Index cols) {
+Choice choose_solver(const Request& r, Index rows, Index cols, double left) {
   constexpr Index small = 4000;  // points on each side: an assignment takes a second or two, and 130 MB
   if (r.solver != "auto") return {r.solver, ""};
   if (r.from_law()) return {"semidiscrete", "X is a law"};
@@ -15,6 +15,7 @@ Choice choose_solver(const Request& r, Index rows, Index cols) {
   if (r.cost.empty() && r.metric_name() != "squared_euclidean") return sinkhorn("the metric is not squared_euclidean");
   if (rows != cols) return sinkhorn("X and Y differ in their number of points");
   if (rows > small) return sinkhorn("more than 4000 points");
+  if (memory_of_exact(rows, cols, !r.cost.empty()) > left) return sinkhorn("exact would take too much memory");
   return {"exact", "a small one-to-one problem"};
 }
 

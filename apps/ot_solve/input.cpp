@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include "monge/data/cloud.h"
@@ -49,23 +50,7 @@ Matrix<float> narrowed(const Matrix<double>& m, const MemoryBudget& budget) {
   return out;
 }
 
-}  // namespace
-
-template <class T>
-ot::Problem<T> Input<T>::problem() const {
-  const auto matrix = [](const Matrix<T>& m) { return m.rows() > 0 ? m.view() : MatrixView<const T>(); };
-  return {.x = matrix(x),
-          .y = matrix(y),
-          .cost_matrix = matrix(cost_matrix),
-          .cost = cost,
-          .a = a,
-          .b = b,
-          .x_labels = x_labels,
-          .y_labels = y_labels,
-          .label_penalty = label_penalty};
-}
-
-AnyInput read_input(const Request& request, const MemoryBudget& budget) {
+AnyInput read_either(const Request& request, const MemoryBudget& budget) {
   if (request.dtype == "float") return read_as<float>(request, budget);
   Input<double> in = read_as<double>(request, budget);
   if (request.dtype || !fits_float(in.x) || !fits_float(in.y) || !fits_float(in.cost_matrix)) return in;
@@ -83,8 +68,49 @@ AnyInput read_input(const Request& request, const MemoryBudget& budget) {
   return narrow;
 }
 
+// Readers know a limit, not where it comes from.
+template <class Read>
+auto within_budget(Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.code() != Errc::out_of_memory) throw;
+    throw Error(error.code(), concat(error.what(), " (--memory-mb)"));
+  }
+}
+
+}  // namespace
+
+template <class T>
+ot::Problem<T> Input<T>::problem() const {
+  const auto matrix = [](const Matrix<T>& m) { return m.rows() > 0 ? m.view() : MatrixView<const T>(); };
+  return {.x = matrix(x),
+          .y = matrix(y),
+          .cost_matrix = matrix(cost_matrix),
+          .cost = cost,
+          .a = a,
+          .b = b,
+          .x_labels = x_labels,
+          .y_labels = y_labels,
+          .label_penalty = label_penalty};
+}
+
+AnyInput read_input(const Request& request, const MemoryBudget& budget) {
+  return within_budget([&] { return read_either(request, budget); });
+}
+
 Input<float> read_float_input(const Request& request, const MemoryBudget& budget) {
-  return read_as<float>(request, budget);
+  return within_budget([&] { return read_as<float>(request, budget); });
+}
+
+template <class T>
+void check_balanced(const Input<T>& input) {
+  ot::Problem<T> problem = input.problem();
+  if (input.x.rows() == 0) problem.x = problem.y;  // a law of mass one
+  ot::check(problem, "input");
+  const auto total = [](const std::vector<double>& w) { return w.empty() ? 1 : std::reduce(w.begin(), w.end()); };
+  const double a = total(input.a), b = total(input.b);
+  require(std::abs(a - b) <= 1e-6 * std::max(a, b), "input: a sums to ", a, " and b to ", b, ": equal sums are needed");
 }
 
 ot::Cost parse_metric(const std::string& name) {
@@ -95,6 +121,8 @@ ot::Cost parse_metric(const std::string& name) {
   throw Error(Errc::invalid_argument, concat("unknown metric '", name, "'"));
 }
 
+template void check_balanced(const Input<float>&);
+template void check_balanced(const Input<double>&);
 template struct Input<float>;
 template struct Input<double>;
 

@@ -28,6 +28,10 @@ AnyInput read_input(const Request& request, const MemoryBudget& budget);
 // In float, whatever it costs in precision.
 Input<float> read_float_input(const Request& request, const MemoryBudget& budget);
 
+// Throws Error: as ot::check, and invalid_argument if the sums of the weights differ by more than 1e-6, relative.
+template <class T>
+void check_balanced(const Input<T>& input);
+
 ot::Cost parse_metric(const std::string& name);
 
 }  // namespace monge::apps

@@ -16,6 +16,8 @@ std::string number(double value, const char* format = "%.6g") {
   return text;
 }
 
+constexpr double dust = 1e-290;  // what rounding outward leaves of zero
+
 std::string line(const std::string& label, const std::string& text) {
   std::string out = label;
   out.resize(13, ' ');
@@ -62,8 +64,10 @@ std::string effort(const Solution& s) {
          ", " + number(s.seconds, "%.3g") + " s, at most " + megabytes(peak_memory());
 }
 
-std::string cost(const Solution& s) {
-  if (!s.cost) return "not known: it ended before";
+bool is_balanced(const Request& r) { return !r.tau_a && !r.tau_b && !r.mass; }
+
+std::string cost(const Request& r, const Solution& s) {
+  if (!s.cost) return "not known: it ended before that";
   std::string text = number(*s.cost);
   if (s.standard_error) return text + ", standard error " + number(*s.standard_error, "%.2g");
   if (s.solver == "semidiscrete") {
@@ -72,29 +76,33 @@ std::string cost(const Solution& s) {
   }
   text += " of the plan found";
   if (s.value && *s.value != *s.cost) text += ", " + number(*s.value) + " with the prices of its masses";
-  if (s.mass && s.solver == "sinkhorn") text += ", mass " + number(*s.mass);
+  if (s.mass && !is_balanced(r)) text += ", mass " + number(*s.mass);
   if (s.marginal_error && *s.marginal_error > 0)
     text += ", marginals off by " + number(*s.marginal_error, "%.2g") + " in all (L1)";
   return text;
 }
 
-std::string certificate(const Solution& s) {
+std::string certificate(const Request& r, const Solution& s) {
   if (s.solver == "sliced") return "none: sliced distances bound nothing";
   const ot::Certificate& c = s.certificate;
   if (c.kind == ot::Certificate::Kind::none) return "none";
   const std::string lower = number(c.lower, "%.8g"), upper = number(c.upper, "%.8g");
-  const std::string range = (lower == upper ? "is " + lower : "lies between " + lower + " and " + upper);
-  const double apart = c.upper > 0 ? 100 * (c.upper - c.lower) / c.upper : -1;
-  const std::string gap = apart >= 0 && apart <= 100 ? " (" + number(apart, "%.2g") + "% apart)" : "";
-  return c.kind == ot::Certificate::Kind::proven
-             ? std::string("proven: the true optimum") + (s.sinkhorn ? ", without entropy, " : " ") + range + gap
-             : "with 95% confidence the true optimum " + range + gap;
+  const double width = c.upper - c.lower, share = c.upper > 0 ? 100 * width / c.upper : -1;
+  const bool point = lower == upper || width < dust;
+  const std::string gap = share >= 0 && share <= 100 ? " (" + number(share, "%.2g") + "% apart)" : "";
+  const std::string range = point ? "is " + lower + (width > 0 ? ", to within " + number(width, "%.1g") : "")
+                                  : "lies between " + lower + " and " + upper + gap;
+  const std::string entropy = s.sinkhorn ? " without entropy " : " ";
+  const std::string prices = r.tau_a || r.tau_b ? "(prices of its masses included) " : "";
+  return c.kind == ot::Certificate::Kind::proven ? "proven: the true optimum" + entropy + prices + range
+                                                 : "with 95% confidence the true optimum " + range;
 }
 
 std::string advice(const Solution& s) {
   const bool certain = s.certificate.kind != ot::Certificate::Kind::none;
   if (s.status == ot::Status::converged) {
-    const bool wide = s.sinkhorn && certain && s.certificate.upper - s.certificate.lower > 0.01 * s.certificate.upper;
+    const bool wide =
+        s.sinkhorn && certain && s.certificate.upper - s.certificate.lower > 0.01 * std::abs(s.certificate.upper);
     return wide ? "a smaller --epsilon brings the bounds closer together" : "";
   }
   std::string text = certain ? "the certificate holds all the same" : "";
@@ -110,14 +118,13 @@ std::string advice(const Solution& s) {
 std::string distance(const Request& r, const Solution& s) {
   const std::string metric = r.metric_name();
   const bool squared = metric == "squared_euclidean";
-  if (!r.cost.empty() || r.label_penalty || r.tau_a || r.tau_b || r.mass || !(squared || metric == "euclidean"))
-    return "";
+  if (!r.cost.empty() || r.label_penalty || !is_balanced(r) || !(squared || metric == "euclidean")) return "";
   const auto root = [&](double c) { return number(squared ? std::sqrt(std::max(0.0, c)) : c); };
   const std::string name = squared ? "W2" : "W1";
   if (s.solver == "sliced") return s.cost ? "sliced " + name + " = " + root(*s.cost) : "";
   if (!squared || s.certificate.kind == ot::Certificate::Kind::none) return "";
   const std::string lower = root(s.certificate.lower), upper = root(s.certificate.upper);
-  return name + (lower == upper ? " = " + lower : " between " + lower + " and " + upper);
+  return name + (lower == upper || s.certificate.upper < dust ? " = " + lower : " between " + lower + " and " + upper);
 }
 
 template <class V>
@@ -129,8 +136,8 @@ nlohmann::ordered_json or_null(const std::optional<V>& value) {
 
 std::string summary(const Request& r, const Shape& shape, const Solution& s, const std::string& why) {
   std::string text = line("problem", problem(r, shape)) + line("solver", how(s, why)) +
-                     line("status", outcome(s) + effort(s)) + line("cost", cost(s)) +
-                     line("certificate", certificate(s));
+                     line("status", outcome(s) + effort(s)) + line("cost", cost(r, s)) +
+                     line("certificate", certificate(r, s));
   if (const std::string d = distance(r, s); !d.empty()) text += line("distance", d);
   if (const std::string a = advice(s); !a.empty()) text += line("note", a);
   return text;

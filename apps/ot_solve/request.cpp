@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <vector>
 
@@ -20,11 +21,10 @@ void usage(bool ok, const Parts&... message) {
 
 // The file of "file.h5:/x" is file.h5.
 std::string file_of(const std::string& where) {
-  for (const char* suffix : {".h5:", ".hdf5:"}) {
-    const std::size_t at = where.find(suffix);
-    if (at != where.npos) return where.substr(0, where.find(':', at));
-  }
-  return where;
+  std::string name = where;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::size_t h5 = name.find(".h5:"), hdf5 = name.find(".hdf5:");
+  return where.substr(0, std::min(h5 == name.npos ? h5 : h5 + 3, hdf5 == name.npos ? hdf5 : hdf5 + 5));
 }
 
 void check_inputs(const Request& r) {
@@ -37,6 +37,7 @@ void check_inputs(const Request& r) {
   const bool labels = !r.x_labels.empty() || !r.y_labels.empty();
   usage(r.x_labels.empty() == r.y_labels.empty(), "--x-labels and --y-labels go together");
   usage(labels == r.label_penalty.has_value(), "--label-penalty goes with --x-labels and --y-labels");
+  usage(!r.mass || *r.mass > 0, "--mass must be positive");
   usage(!r.mass || !(r.tau_a || r.tau_b), "--mass excludes --tau-a and --tau-b");
 }
 

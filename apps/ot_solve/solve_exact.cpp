@@ -5,14 +5,19 @@
 
 namespace monge::apps {
 
+// Costs between points are kept, as doubles; a dense cost is used where it lies.
+double memory_of_exact(Index rows, Index cols, bool dense) {
+  const double n = static_cast<double>(rows), m = static_cast<double>(cols);
+  return (dense ? 0 : n * m * sizeof(double)) + 100 * (n + m) + 1e7;
+}
+
 template <class T>
 Solution solve_exact(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
-  const double n = static_cast<double>(problem.rows()), m = static_cast<double>(problem.cols());
+  const Index n = problem.rows(), m = problem.cols();
   require(n == m, "--solver exact assigns one to one: X has ", n, " points, Y has ", m,
           "; --solver sinkhorn takes any numbers");
-  budget.require(n * m * (problem.is_dense() && sizeof(T) == sizeof(float) ? 0 : sizeof(double)) + 100 * n + 1e7,
-                 "exact, which keeps all costs,");
+  budget.require(memory_of_exact(n, m, problem.is_dense()), "exact");
 
   LongWork work("exact", r.max_seconds);
   ot::ExactOptions options;

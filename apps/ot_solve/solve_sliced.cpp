@@ -13,7 +13,7 @@ Solution solve_sliced(const Input<T>& input, const Request& r, const MemoryBudge
   budget.require(points * (static_cast<double>(problem.dims()) * sizeof(T) + 64) + 1e7, "sliced");
 
   LongWork work("sliced", r.max_seconds);
-  ot::check(problem, "input");
+  check_balanced(input);
   ot::SlicedOptions options;
   options.p = input.cost == ot::Cost::euclidean ? 1 : 2;
   options.directions = r.max_iterations.value_or(options.directions);

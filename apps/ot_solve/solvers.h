@@ -11,8 +11,11 @@ struct Choice {
   std::string solver, why;
 };
 
-// What "auto" stands for: by the request alone, and where clouds or a cost decide, by their size.
-Choice choose_solver(const Request& request, Index rows, Index cols);
+// What "auto" stands for, between so many points in `left` bytes of memory.
+Choice choose_solver(const Request& request, Index rows, Index cols, double left);
+
+// Bytes that the exact solver takes besides the points, or besides a dense cost.
+double memory_of_exact(Index rows, Index cols, bool dense);
 
 // Each runs one solver with progress on stderr; interrupted, it returns the best so far with status stopped_by_caller.
 // Throws as the solver, and Error(out_of_memory) before it would take more than the budget.

@@ -1,0 +1,133 @@
+// What ot_solve refuses: one line each, and nothing half-written.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <limits>
+
+#include "monge/data/hdf5_writer.h"
+#include "monge/tests/apps/solve.h"
+
+namespace monge::apps {
+namespace {
+
+class SolveRefusals : public Solve {
+ protected:
+  void SetUp() override {
+    save_cloud("x.npy", 20, 3, 1);
+    save_cloud("y.npy", 15, 3, 2);
+  }
+};
+
+TEST_F(SolveRefusals, Clouds) {
+  save_cloud("flat.npy", 15, 2, 3);
+  expect_refusal("x.npy flat.npy", "X has 3 dimensions (x.npy), Y has 2 (flat.npy)");
+  expect_refusal("missing.npy y.npy", "missing.npy: No such file");
+  expect_refusal("x.npy y.png", "y.png: not the name of");
+  std::vector<float> bad(60, 1.0f);
+  bad[7] = std::numeric_limits<float>::quiet_NaN();
+  save("nan.npy", 20, bad);
+  for (const std::string solver : {"sinkhorn", "sliced", "semidiscrete"})
+    if (solver == "sinkhorn") expect_refusal("nan.npy y.npy --solver " + solver, "x is nan in row 2, column 1");
+  EXPECT_NE(solve("nan.npy y.npy --solver sliced").err.find("x is nan in row 2, column 1"), std::string::npos);
+  EXPECT_NE(solve("nan.npy y.npy --solver semidiscrete").err.find("x is nan in row 2, column 1"), std::string::npos);
+  save("square.npy", 20, std::vector<float>(60, 0.0f));
+  expect_refusal("nan.npy square.npy", "x is nan in row 2, column 1");  // exact
+  data::write_npy(folder / "empty.npy", MatrixView<const float>(bad.data(), 0, 3));
+  expect_refusal("empty.npy y.npy", "empty.npy: is empty (0 x 3)");
+  std::ofstream(folder / "ragged.csv") << "1,2,3\n4,5\n";
+  expect_refusal("ragged.csv y.npy", "line 2");
+  expect_refusal("x.npy", "needs two clouds", 2);
+}
+
+TEST_F(SolveRefusals, Hdf5) {
+  const std::vector<float> values(6, 1.0f);
+  {
+    data::Hdf5Writer file("test", folder / "data.h5");
+    file.array("x", {2, 3}, values.data());
+    file.commit();
+  }
+  expect_refusal("data.h5:/z y.npy", "/z");
+  expect_refusal("data.h5 y.npy", "data.h5");
+  std::ofstream(folder / "not.h5") << "nothing of the kind";
+  expect_refusal("not.h5:/x y.npy", "not.h5");
+}
+
+TEST_F(SolveRefusals, Weights) {
+  save("a.npy", 20, std::vector<double>(20, 0.05));
+  std::vector<double> w(20, 0.05);
+  w[3] = -0.1;
+  save("negative.npy", 20, w);
+  expect_refusal("x.npy y.npy --a negative.npy", "a is negative (-0.1) at 3");
+  w[3] = std::nan("");
+  save("nan.npy", 20, w);
+  expect_refusal("x.npy y.npy --a nan.npy", "a is nan at 3");
+  save("two.npy", 20, std::vector<double>(20, 0.1));
+  expect_refusal("x.npy y.npy --a two.npy", "a sums to 2 and b to 1");
+  EXPECT_NE(solve("x.npy y.npy --a two.npy --solver semidiscrete").err.find("a sums to 2 and b to 1"),
+            std::string::npos);
+  EXPECT_EQ(solve("x.npy y.npy --a two.npy --solver sliced").status, 1);
+  expect_refusal("x.npy y.npy --b a.npy", "b has 20 weights for 15 points");
+  expect_refusal("x.npy y.npy --a x.npy", "x.npy");  // a matrix
+}
+
+TEST_F(SolveRefusals, Costs) {
+  save("C.npy", 2, std::vector<double>{1, 2, std::nan(""), 4});
+  expect_refusal("--cost C.npy", "nan in row 1, column 0");
+  expect_refusal("--cost C.npy --solver sinkhorn", "nan in row 1, column 0");
+  expect_refusal("x.npy y.npy --cost C.npy", "--cost stands for both clouds", 2);
+  expect_refusal("--cost C.npy --metric l1", "--metric", 2);
+  expect_refusal("--cost C.npy --solver sliced", "--cost is not of --solver sliced", 2);
+}
+
+TEST_F(SolveRefusals, OptionsThatMeanNothing) {
+  expect_refusal("x.npy y.npy --solver hungarian", "hungarian not in {auto,sinkhorn,exact,semidiscrete,sliced}", 2);
+  expect_refusal("x.npy y.npy --metric manhattan", "manhattan not in", 2);
+  expect_refusal("x.npy y.npy --solver exact", "X has 20 points, Y has 15");
+  expect_refusal("x.npy x.npy --solver exact --epsilon 1", "--epsilon is not of --solver exact", 2);
+  expect_refusal("x.npy x.npy --solver exact --metric l1", "exact knows --metric squared_euclidean, not l1", 2);
+  expect_refusal("x.npy y.npy --solver sliced", "--plan is not of --solver sliced", 2);
+  expect_refusal("normal y.npy", "--plan is not of --solver semidiscrete", 2);
+  expect_refusal("normal y.npy --solver sinkhorn", "X is the law \"normal\"", 2);
+  expect_refusal("x.npy y.npy --mass 0.5 --tau-a 1", "--mass excludes", 2);
+  expect_refusal("x.npy y.npy --mass 1.5", "mass 1.5 is more than");
+  expect_refusal("x.npy y.npy --x-labels x.npy", "go together", 2);
+  expect_refusal("x.npy y.npy --epsilon 0", "epsilon is 0");
+  expect_refusal("x.npy y.npy --epsilon -1", "--epsilon", 2);
+  expect_refusal("x.npy y.npy --dtype half", "half not in", 2);
+}
+
+TEST_F(SolveRefusals, Memory) {
+  expect_refusal("x.npy y.npy --memory-mb 5", "--memory-mb");
+  save_cloud("wide.npy", 4000, 3, 1);
+  expect_refusal("wide.npy wide.npy --solver exact --memory-mb 100", "exact would take about 139 MB");
+  expect_refusal("wide.npy x.npy --memory-mb 15", "--memory-mb");
+  expect_refusal("wide.npy wide.npy --solver sinkhorn --memory-mb 100", "--plan as a dense .npy (.h5 is sparse)");
+  // A sparse plan whose size nobody knows before the plan is there: the result is told, the file is not written.
+  const Outcome outcome = solve("wide.npy wide.npy --epsilon 10 --memory-mb 150 --plan p.h5 --json r.json");
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("raise --memory-mb, or lower --epsilon"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "p.h5"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(folder / "r.json")).at("status"), "converged");
+}
+
+TEST_F(SolveRefusals, Outputs) {
+  const std::string before = read_file(folder / "x.npy");
+  EXPECT_NE(solve("x.npy y.npy --map x.npy").err.find("same file"), std::string::npos);
+  symlink("x.npy", folder("link.npy").c_str());
+  EXPECT_EQ(solve("x.npy y.npy --map link.npy").status, 1);
+  EXPECT_EQ(solve("x.npy y.npy --map m.npy --plan m.npy").status, 1);
+  EXPECT_EQ(read_file(folder / "x.npy"), before);
+  const std::vector<float> values(6, 1.0f);
+  {
+    data::Hdf5Writer file("test", folder / "data.h5");
+    file.array("x", {2, 3}, values.data());
+    file.commit();
+  }
+  EXPECT_NE(solve("data.h5:/x y.npy --plan data.h5").err.find("same file"), std::string::npos);
+  expect_refusal("x.npy y.npy --potentials nowhere/f.npy", "nowhere");
+  expect_refusal("x.npy y.npy --potentials f.h5", "--potentials writes .npy", 2);
+  expect_refusal("x.npy y.npy --map m.csv", "--map writes .npy or .h5", 2);
+}
+
+}  // namespace
+}  // namespace monge::apps
