@@ -13,10 +13,6 @@ namespace {
 
 constexpr double default_tolerance = 0.1;  // L1
 
-double total(const std::vector<double>& weights) {
-  return weights.empty() ? 1 : std::accumulate(weights.begin(), weights.end(), 0.0);
-}
-
 // The law that draws points of a cloud by their weight. Borrows the cloud.
 ot::SourceLaw law_of(MatrixView<const float> x, const std::vector<double>& weights) {
   std::vector<double> up_to(weights);
@@ -58,13 +54,8 @@ ot::SourceLaw source_law(const Input<float>& input, const Request& r) {
 
 Solution solve_semidiscrete(const Input<float>& input, const Request& r, const MemoryBudget& budget) {
   const LongWork clock("");
-  ot::check(
-      ot::Problem<float>{
-          .x = r.from_law() ? input.y.view() : input.x.view(), .y = input.y.view(), .a = input.a, .b = input.b},
-      "input");
-  const double mass = total(input.b), source_mass = total(input.a);
-  require(std::abs(mass - source_mass) <= 1e-6 * std::max(mass, source_mass), "input: a sums to ", source_mass,
-          " and b to ", mass, ": equal sums are needed");
+  check_balanced(input);
+  const double mass = input.b.empty() ? 1 : std::accumulate(input.b.begin(), input.b.end(), 0.0);
   ot::SemidiscreteOptions options;
   options.cost = input.cost;
   options.epsilon = r.epsilon.value_or(0);

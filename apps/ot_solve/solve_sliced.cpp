@@ -2,6 +2,7 @@
 
 #include "monge/apps/ot_solve/long_work.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/sliced.h"
 
 namespace monge::apps {
@@ -9,8 +10,10 @@ namespace monge::apps {
 template <class T>
 Solution solve_sliced(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
+  // Each thread sorts 64 projections of both clouds at a time.
   const double points = static_cast<double>(problem.rows() + problem.cols());
-  budget.require(points * (static_cast<double>(problem.dims()) * sizeof(T) + 64) + 1e7, "sliced");
+  const double threads = resolve_threads(r.threads);
+  budget.require(threads * points * (64 * sizeof(T) + 24) + 1e7, "sliced");
 
   LongWork work("sliced", r.max_seconds);
   check_balanced(input);
