@@ -95,7 +95,7 @@ void add_solver(CLI::App& app, Request& r) {
       ->capture_default_str();
   app.add_option("--epsilon", r.epsilon,
                  "Blur of the plan, units of the cost: smaller is sharper and slower.\n"
-                 "Default: 0.01 with --relative (semidiscrete: 0)")
+                 "Default: 0.003 with --relative (semidiscrete: 0)")
       ->type_name("E")
       ->check(positive);
   app.add_flag("--relative", r.relative, "Epsilon is a share of the mean cost");

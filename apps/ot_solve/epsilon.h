@@ -6,7 +6,7 @@
 
 namespace monge::apps {
 
-constexpr double default_epsilon = 0.01;  // relative
+constexpr double default_epsilon = 0.003;  // relative: about the sharpest that float can tell
 
 // Sets epsilon and its unit, and says what it is a share of. Relative is to the mean cost; where costs have signs, so
 // that their mean measures nothing, to half the mean squared distance (negative_dot: the same plans as

@@ -118,7 +118,9 @@ std::string advice(const Solution& s) {
 std::string distance(const Request& r, const Solution& s) {
   const std::string metric = r.metric_name();
   const bool squared = metric == "squared_euclidean";
-  if (!r.cost.empty() || r.label_penalty || !is_balanced(r) || !(squared || metric == "euclidean")) return "";
+  const bool unit_mass = s.mass ? std::abs(*s.mass - 1) < 1e-6 : r.a.empty();
+  if (!r.cost.empty() || r.label_penalty || !is_balanced(r) || !unit_mass || !(squared || metric == "euclidean"))
+    return "";
   const auto root = [&](double c) { return number(squared ? std::sqrt(std::max(0.0, c)) : c); };
   const std::string name = squared ? "W2" : "W1";
   if (s.solver == "sliced") return s.cost ? "sliced " + name + " = " + root(*s.cost) : "";
