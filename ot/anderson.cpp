@@ -12,7 +12,16 @@ double Anderson::product(const std::vector<double>& r, const std::vector<double>
   return sum;
 }
 
+bool Anderson::retreat(std::vector<double>& x, double error) {
+  constexpr double astray = 1e3;
+  if (!extrapolated_ || error <= astray * least_error_) return false;
+  for (std::size_t j = 0; j < x.size(); ++j) x[j] = last_x_[j] + last_r_[j];
+  forget();
+  return true;
+}
+
 void Anderson::forget() {
+  extrapolated_ = false;
   differences_.clear();
   gram_.clear();
   last_x_.clear();
@@ -36,6 +45,7 @@ std::vector<double> Anderson::coefficients(const std::vector<double>& r) const {
 
 void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, double error) {
   if (differences_.empty() && last_x_.empty()) least_error_ = error;
+  if (retreat(x, error)) return;
   if (error > 2 * least_error_) {
     forget();
     least_error_ = error;
@@ -64,6 +74,7 @@ void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, dou
   if (memory_ > 0) last_x_ = x, last_r_ = r;
 
   const std::vector<double> gamma = differences_.empty() ? std::vector<double>() : coefficients(r);
+  extrapolated_ = !gamma.empty();
   for (std::size_t j = 0; j < x.size(); ++j) x[j] += r[j];
   for (std::size_t s = 0; s < gamma.size(); ++s) {
     for (std::size_t j = 0; j < x.size(); ++j) x[j] -= gamma[s] * (differences_[s].x[j] + differences_[s].r[j]);

@@ -35,17 +35,22 @@ double SinkhornIteration<T>::look(const std::vector<double>& G, double epsilon) 
     passes.softmin(scores, static_cast<T>(epsilon), softmins, context_);
     fitted_.assign(softmins.begin(), softmins.end());
     rows_state_ = rows_.settle(fitted_, epsilon);
-    const std::vector<T> masses(rows_state_.masses.begin(), rows_state_.masses.end());
+    // Masses of any size, in units of their largest.
+    const double most = *std::max_element(rows_state_.masses.begin(), rows_state_.masses.end());
+    const double unit = most > 0 && std::isfinite(most) ? std::ldexp(1.0, std::ilogb(most)) : 1;
+    std::vector<T> masses(rows_state_.masses.size());
+    for (std::size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<T>(rows_state_.masses[i] / unit);
     passes.histogram(scores, static_cast<T>(epsilon), VectorView<const T>(softmins), VectorView<const T>(masses),
                      col_masses_, context_);
+    for (double& mass : col_masses_) mass *= unit;
   }
 
   // A column that nothing reaches climbs as far as its logarithm can say.
-  constexpr double least = std::numeric_limits<T>::min();
+  constexpr double least = std::numeric_limits<T>::min(), tiny = std::numeric_limits<double>::min();
   std::vector<double> fitted(G);
   for (std::size_t j = 0; j < fitted.size(); ++j) {
     const double b = cols_.weights[j];
-    if (b > 0) fitted[j] += rows_state_.level + epsilon * std::log(b / std::max(col_masses_[j], least * b));
+    if (b > 0) fitted[j] += rows_state_.level + epsilon * std::log(b / std::max({col_masses_[j], least * b, tiny}));
   }
   const Side::Settled settled = cols_.settle(fitted, epsilon);
   double error = 0;

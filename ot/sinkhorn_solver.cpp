@@ -206,6 +206,9 @@ bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
   for (Index k = 1; k <= most; ++k) {
     error_ = iteration_.look(potentials_, epsilon);
     ++iterations_;
+    if ((k == most || !std::isfinite(error_)) && anderson.retreat(potentials_, error_)) {
+      error_ = iteration_.look(potentials_, epsilon);
+    }
     if (!std::isfinite(error_)) return fail(Status::numerical_failure);
     const auto stop = monitor_.stop({.iterations = iterations_,
                                      .level = level_,

@@ -175,9 +175,12 @@ class Panel {
 template <class T>
 void balance_in_two(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
                     VectorView<double> mass, const Context& context) {
-  std::vector<T> potentials(static_cast<std::size_t>(f.size)), row_weights(weights.begin(), weights.end());
+  const double unit = weight_unit(weights);
+  std::vector<T> potentials(static_cast<std::size_t>(f.size)), row_weights(potentials.size());
+  for (std::size_t i = 0; i < row_weights.size(); ++i) row_weights[i] = static_cast<T>(weights[i] / unit);
   softmin<T>(s, epsilon, potentials, context);
   histogram<T>(s, epsilon, VectorView<const T>(potentials), VectorView<const T>(row_weights), mass, context);
+  for (double& e : mass) e *= unit;
   std::copy(potentials.begin(), potentials.end(), f.begin());
 }
 
