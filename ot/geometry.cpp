@@ -26,10 +26,11 @@ Geometry<T>::Geometry(const Problem<T>& problem)
     for (Index i = 0; i < rows_; ++i) {
       for (Index j = 0; j < cols_; ++j) {
         row_largest_[i] = std::max(row_largest_[i], std::abs(static_cast<double>(given_(i, j))));
+        signs_ = signs_ || given_(i, j) < 0;
       }
       largest_ = std::max(largest_, row_largest_[i]);
     }
-    exponent_ = largest_ > 0 ? std::ilogb(largest_) : 0;
+    exponent_ = largest_ > 0 ? std::max(std::ilogb(largest_), std::numeric_limits<T>::min_exponent) : 0;
     largest_ = std::ldexp(largest_, -exponent_);
     for (double& e : row_largest_) e = std::ldexp(e, -exponent_);
   } else if (cost_ == Cost::cosine) {
@@ -38,9 +39,10 @@ Geometry<T>::Geometry(const Problem<T>& problem)
     read_points(problem);
   }
   if (!x_labels_.empty()) {
+    if (largest_ == 0 && problem.label_penalty > 0 && !dense_) exponent_ = std::ilogb(problem.label_penalty);
     label_penalty_ = std::ldexp(problem.label_penalty, -exponent_);
     largest_ += label_penalty_;
-    rounding_ += 2 * std::numeric_limits<T>::epsilon() * largest_;
+    rounding_ += 2 * std::numeric_limits<T>::epsilon() * largest_ + std::numeric_limits<T>::min();
   }
 }
 
@@ -142,7 +144,7 @@ Geometry<T> Geometry<T>::transposed() const {
   g.x_ = copy(y_), g.y_ = copy(x_);
   g.x_labels_ = y_labels_, g.y_labels_ = x_labels_;
   g.row_own_ = col_own_, g.col_own_ = row_own_;
-  g.largest_ = largest_, g.rounding_ = rounding_;
+  g.largest_ = largest_, g.rounding_ = rounding_, g.signs_ = signs_;
   if (dense_) {
     g.stored_ = Matrix<T>(cols_, rows_);
     for (Index i = 0; i < rows_; ++i) {
@@ -197,7 +199,7 @@ double Geometry<T>::col_reach(Index j) const {
 }
 
 template <class T>
-double Geometry<T>::product_cost(const std::vector<double>& p, const std::vector<double>& q) const {
+double Geometry<T>::product_bound(const std::vector<double>& p, const std::vector<double>& q) const {
   double sum = 0, total = 0;
   const bool exact = product_scale() != 0 && !dense_;
   const Index d = x_.cols();
@@ -211,7 +213,9 @@ double Geometry<T>::product_cost(const std::vector<double>& p, const std::vector
     total += q[j];
     for (Index k = 0; exact && q[j] > 0 && k < d; ++k) y[k] += q[j] * static_cast<double>(y_(j, k));
   }
-  return exact && total > 0 ? sum - product_scale() * dot(x.data(), y.data(), d) / total : sum;
+  const double roundings = static_cast<double>(rows_ + cols_ + 2 * d + 16) * 0x1p-51 * largest_;
+  if (exact && total > 0) sum -= product_scale() * dot(x.data(), y.data(), d) / total;
+  return sum + total * (rounding_ + roundings);
 }
 
 template <class T>

@@ -49,9 +49,9 @@ class Geometry {
   // sum_ij a_i b_j c_ij / (sum a sum b), units of 2^exponent.
   double mean_cost(const std::vector<double>& a, const std::vector<double>& b, const Context& context) const;
   double rounding() const { return rounding_; }
-  bool has_signs() const { return dense_ || cost_ == Cost::negative_dot; }  // costs may be negative
-  // sum_ij p_i q_j c_ij / sum q for p, q >= 0 of equal sums, or a bound above it.
-  double product_cost(const std::vector<double>& p, const std::vector<double>& q) const;
+  bool has_signs() const { return dense_ ? signs_ : cost_ == Cost::negative_dot; }  // costs may be negative
+  // A bound on sum_ij p_i q_j c_ij / sum q, for p, q >= 0 of equal sums.
+  double product_bound(const std::vector<double>& p, const std::vector<double>& q) const;
 
  private:
   struct Means;
@@ -65,7 +65,7 @@ class Geometry {
 
   Index rows_ = 0, cols_ = 0;
   Cost cost_ = Cost::squared_euclidean;
-  bool dense_ = false;
+  bool dense_ = false, signs_ = false;
   int exponent_ = 0;
   Matrix<T> x_, y_, stored_;
   MatrixView<const T> given_;

@@ -89,8 +89,7 @@ double longest(const Matrix<T>& x, int p) {
 // Of the clouds, in units of 2^(exponent of a coordinate).
 template <class T>
 struct Geometry<T>::Means {
-  std::vector<double> x, y;
-  double coordinate_error = 0;  // what taking a mean off a coordinate may have rounded
+  std::vector<double> x, y, gap;  // gap = x - y
 };
 
 template <class T>
@@ -118,20 +117,23 @@ void Geometry<T>::read_directions(const Problem<T>& problem) {
 
 template <class T>
 void Geometry<T>::read_points(const Problem<T>& problem) {
-  Means means{mean_of(problem.x), mean_of(problem.y), 0};
+  Means means{mean_of(problem.x), mean_of(problem.y), {}};
   if (product_scale() == 0) {  // only a common shift leaves these distances alone
     for (std::size_t k = 0; k < means.x.size(); ++k) means.x[k] = means.y[k] = 0.5 * (means.x[k] + means.y[k]);
   }
+  means.gap = means.x;
+  for (std::size_t k = 0; k < means.y.size(); ++k) means.gap[k] -= means.y[k];
   double largest = std::max(largest_offset(problem.x, means.x), largest_offset(problem.y, means.y));
-  const double largest_mean = std::max(largest_in(means.x), largest_in(means.y));
-  if (product_scale() != 0) largest = std::max(largest, largest_mean);
+  // Squared distances know nothing of where both clouds are.
+  if (cost_ == Cost::squared_euclidean) largest = std::max(largest, largest_in(means.gap));
+  if (cost_ == Cost::negative_dot) largest = std::max({largest, largest_in(means.x), largest_in(means.y)});
   const int e = largest > 0 ? std::max(std::ilogb(largest), -1000) : 0;
   exponent_ = product_scale() != 0 ? 2 * e : e;
   x_ = shifted(problem.x, means.x, e);
   y_ = shifted(problem.y, means.y, e);
-  for (double& m : means.x) m = std::ldexp(m, -e);
-  for (double& m : means.y) m = std::ldexp(m, -e);
-  means.coordinate_error = 0x1p-53 * (2 + std::ldexp(largest_mean, -e));
+  for (std::vector<double>* mean : {&means.x, &means.y, &means.gap}) {
+    for (double& m : *mean) m = std::ldexp(m, -e);
+  }
   split_costs(means);
   bound_errors(means);
 }
@@ -143,8 +145,7 @@ template <class T>
 void Geometry<T>::split_costs(const Means& means) {
   if (product_scale() == 0) return;
   const Index d = x_.cols();
-  std::vector<double> gap(means.x);
-  for (Index k = 0; k < d; ++k) gap[k] -= means.y[k];
+  const std::vector<double>& gap = means.gap;
   const bool squared = cost_ == Cost::squared_euclidean;
   const double constant = squared ? dot(gap.data(), gap.data(), d) : -dot(means.x.data(), means.y.data(), d);
   for_blocks(rows_, d, [&](Index, Index begin, Index end) {
@@ -161,25 +162,29 @@ void Geometry<T>::split_costs(const Means& means) {
   });
 }
 
-// First the points: each coordinate is off by a rounding to T and by that of its mean. Then the score: d products
-// added in any order, in T.
+// First the points: each coordinate, at most 2, is rounded when its mean is taken off and again to T. Then the score: d
+// products added in any order, in T, a rounding of the sum and one of what is stored. Then the parts that belong to
+// points alone, in double.
 template <class T>
 void Geometry<T>::bound_errors(const Means& means) {
   const double u = 0.5 * std::numeric_limits<T>::epsilon(), d = static_cast<double>(x_.cols());
   const int p = cost_ == Cost::l1 ? 1 : 2;
   const double x = longest(x_, p), y = longest(y_, p), reach = x + y;
-  const double moved = u * reach + 2 * (p == 1 ? d : std::sqrt(d)) * means.coordinate_error;
+  const double moved = u * reach + (p == 1 ? d : std::sqrt(d)) * 0x1p-51;
   if (product_scale() == 0) {
     largest_ = reach;
     rounding_ = (d + 6) * u * reach + moved;
   } else {
-    const double p_norm = std::sqrt(dot(means.x.data(), means.x.data(), x_.cols()));
-    const double q_norm = std::sqrt(dot(means.y.data(), means.y.data(), x_.cols()));
-    const double whole = reach + p_norm + q_norm;
+    const auto length = [](const std::vector<double>& v) {
+      return std::sqrt(dot(v.data(), v.data(), static_cast<Index>(v.size())));
+    };
+    const double means_reach = cost_ == Cost::squared_euclidean ? length(means.gap) : length(means.x) + length(means.y);
+    const double whole = reach + means_reach;
     largest_ = whole * whole;
     rounding_ = (d + 4) * u * product_scale() * x * y + 2.5 * whole * moved + (d + 16) * 0x1p-52 * largest_;
   }
-  rounding_ *= 1.01;
+  rounding_ *= d * u < 0.01 ? 1.02 : HUGE_VAL;  // that many dimensions are too many to add up in T
+  largest_ *= 1.02;
 }
 
 template void Geometry<float>::read_directions(const Problem<float>&);

@@ -45,6 +45,7 @@ Side::Settled Side::settle(const std::vector<double>& fitted, double epsilon) co
     const double f = settled(full[i], s.level, epsilon);
     s.potentials[i] = f - own[i];
     s.masses[i] = weights[i] * std::exp((f + s.level - full[i]) / epsilon);
+    if (law == Law::capped) s.masses[i] = std::min(weights[i], s.masses[i]);
   }
   return s;
 }

@@ -48,10 +48,18 @@ double regularised_value(const Weights& w, const SinkhornOptions& o, const Sinkh
          r.epsilon * (mass - w.all_a * w.all_b);
 }
 
+// The bounds of a certificate stay bounds where units take them to subnormal numbers.
 void report(const detail::SinkhornBounds& bounds, double unit, SinkhornResult& result) {
   result.cost = bounds.cost * unit;
   result.value = bounds.value * unit;
-  if (bounds.proven) result.certificate = {Certificate::Kind::proven, bounds.lower * unit, bounds.upper * unit};
+  if (!bounds.proven) return;
+  double lower = bounds.lower * unit, upper = bounds.upper * unit;
+  if (lower / unit > bounds.lower) lower = std::nextafter(lower, -HUGE_VAL);
+  if (upper / unit < bounds.upper) upper = std::nextafter(upper, HUGE_VAL);
+  if (std::isinf(lower) || std::isinf(upper)) return;
+  Certificate& c = result.certificate;
+  const bool known = c.kind == Certificate::Kind::proven;
+  c = {Certificate::Kind::proven, known ? std::max(c.lower, lower) : lower, known ? std::min(c.upper, upper) : upper};
 }
 
 // Where rounding makes up half of the interval, the same plan is looked at once more in double.

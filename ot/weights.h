@@ -1,4 +1,5 @@
 #pragma once  // private: never installed
+#include <cmath>
 #include <vector>
 
 #include "monge/ot/core/array.h"
@@ -11,10 +12,15 @@ inline std::vector<double> weights_of(VectorView<const double> w, Index size) {
   return {w.begin(), w.end()};
 }
 
+// To about two roundings, however many there are: certificates count on it.
 inline double sum_of(const std::vector<double>& w) {
-  double sum = 0;
-  for (const double e : w) sum += e;
-  return sum;
+  double sum = 0, rest = 0;
+  for (const double e : w) {
+    const double next = sum + e, back = next - sum;
+    rest += (sum - (next - back)) + (e - back);
+    sum = next;
+  }
+  return std::isfinite(rest) ? sum + rest : sum;
 }
 
 }  // namespace monge::ot::detail
