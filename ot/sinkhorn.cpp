@@ -84,6 +84,11 @@ void certify(const Problem<T>& problem, const Weights& weights, const SinkhornOp
   }
 }
 
+// Whether float knows a converged plan from another: scores are off by some 2^-24 of the costs, in units of epsilon.
+bool float_can_tell(double epsilon, double cost, double tolerance) {
+  return 0x1p-22 * cost <= 0.1 * tolerance * epsilon;
+}
+
 template <class T>
 SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, const Monitor& monitor) {
   const Weights weights(problem, options);
@@ -101,6 +106,11 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
     require(measure > 0 || !geometry.has_signs(), "sinkhorn: the mean cost is ", result.mean_cost,
             ", no measure for epsilon: give it in units of the cost");
     if (measure > 0) result.epsilon *= measure;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (!float_can_tell(result.epsilon, solver.typical_cost(), options.tolerance)) {
+      return solve(detail::in_double(problem).view, options, monitor);
+    }
   }
   std::vector<double> start(options.start.begin(), options.start.end());
   require(start.empty() || static_cast<Index>(start.size()) == problem.cols(), "sinkhorn: start has ", start.size(),
@@ -122,12 +132,6 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   }
   result.seconds = monitor.seconds();
   return result;
-}
-
-// Whether float can tell a converged plan: scores are off by some 2^-24 of the costs, in units of epsilon.
-bool needs_double(const Problem<float>& problem, const SinkhornOptions& o, double mean_cost) {
-  const double relative = o.epsilon_unit == EpsilonUnit::mean_cost ? o.epsilon : o.epsilon / mean_cost;
-  return 0x1p-22 / relative > 0.1 * o.tolerance && problem.rows() * problem.cols() > 0;
 }
 
 template <class T>
@@ -162,10 +166,7 @@ SinkhornResult sinkhorn(const Problem<float>& problem, const SinkhornOptions& op
   check(problem, "sinkhorn");
   const Monitor monitor(options);
   SinkhornResult result;
-  with_team(threads_for(problem, options), [&] {
-    result = needs_double(problem, options, 1) ? solve(detail::in_double(problem).view, options, monitor)
-                                               : solve(problem, options, monitor);
-  });
+  with_team(threads_for(problem, options), [&] { result = solve(problem, options, monitor); });
   return result;
 }
 

@@ -131,17 +131,31 @@ double SinkhornSolver<T>::in_type(double epsilon) const {
 }
 
 template <class T>
-double SinkhornSolver<T>::spread_of_costs() const {
-  constexpr Index pairs = 1024;
+std::vector<double> SinkhornSolver<T>::some_costs() const {
+  constexpr std::uint64_t pairs = 1024;
   std::vector<double> costs;
-  for (Index k = 0; k < pairs; ++k) {
-    const Rng::Block w = Rng{7}.bits(static_cast<std::uint64_t>(k));
+  for (std::uint64_t k = 0; k < pairs; ++k) {
+    const Rng::Block w = Rng{7}.bits(k);
     costs.push_back(geometry_.cost(static_cast<Index>(w.w[0] % static_cast<std::uint64_t>(geometry_.rows())),
                                    static_cast<Index>(w.w[1] % static_cast<std::uint64_t>(geometry_.cols()))));
   }
-  const double mean = sum_of(costs) / pairs;
+  return costs;
+}
+
+template <class T>
+double SinkhornSolver<T>::typical_cost() const {
+  const std::vector<double> costs = some_costs();
+  double mean = 0;
+  for (const double c : costs) mean += std::abs(c) / static_cast<double>(costs.size());
+  return mean * geometry_.unit();
+}
+
+template <class T>
+double SinkhornSolver<T>::spread_of_costs() const {
+  const std::vector<double> costs = some_costs();
+  const double count = static_cast<double>(costs.size()), mean = sum_of(costs) / count;
   double spread = 0;
-  for (const double c : costs) spread += std::abs(c - mean) / pairs;
+  for (const double c : costs) spread += std::abs(c - mean) / count;
   return spread;
 }
 

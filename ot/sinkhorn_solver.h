@@ -55,6 +55,7 @@ class SinkhornSolver {
   Status status() const { return status_; }
   double error() const { return error_; }
   Index iterations() const { return iterations_; }
+  double typical_cost() const;  // mean modulus of some costs, units of the cost
 
   // From potentials near the solution, or from nothing; epsilon in units of the cost.
   void solve(const Potentials* start, double epsilon, double tolerance);
@@ -71,7 +72,9 @@ class SinkhornSolver {
   double in_type(double epsilon) const;
   bool is_large() const { return options_.coarse_start && geometry_.rows() * geometry_.cols() > large; }
 
-  // Mean distance of a few costs from their mean: where epsilon starts to fall from.
+  // Of some pairs, units of the geometry.
+  std::vector<double> some_costs() const;
+  // Their mean distance from their mean: where epsilon starts to fall from.
   double spread_of_costs() const;
 
   Potentials start_from_sample(double epsilon);

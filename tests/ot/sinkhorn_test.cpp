@@ -296,6 +296,19 @@ TEST(SinkhornErrors, NameWhatIsWrong) {
   EXPECT_EQ(message([&] { sinkhorn(x.view(), y.view()); }), "sinkhorn: x is nan in row 2, column 1");
 }
 
+// Which type solves depends on epsilon against the costs, whatever the unit of either.
+TEST(SinkhornPrecision, DependsOnEpsilonAgainstTheCosts) {
+  for (const double scale : {1e-9, 1.0, 1e9}) {
+    const Matrix<float> x = cloud<float>(60, 3, 1, scale), y = cloud<float>(70, 3, 2, scale);
+    const double mean = sinkhorn(x.view(), y.view()).mean_cost;
+    for (const double relative : {0.05, 1e-3}) {
+      const SinkhornOptions units{.epsilon = relative * mean, .epsilon_unit = EpsilonUnit::cost, .max_iterations = 3};
+      EXPECT_EQ(sinkhorn(x.view(), y.view(), units).in_double, relative < 2e-3) << scale;
+      EXPECT_EQ(sinkhorn(x.view(), y.view(), {.epsilon = relative, .max_iterations = 3}).in_double, relative < 2e-3);
+    }
+  }
+}
+
 TEST(SinkhornStops, WhenTold) {
   const Matrix<float> x = cloud<float>(500, 3, 1), y = cloud<float>(500, 3, 2);
   int calls = 0;
