@@ -177,7 +177,7 @@ def run_peer(name, n, d, relative, seed, repeat, limit):
         spent += seconds
         errors[k] = marginal_error(x, y, epsilon, f, g)
         if errors[k] == min(errors.values()):
-            print(json.dumps({"reached": False, "effort": efforts[k], "error": errors[k], "seconds": seconds}), flush=True)
+            print(json.dumps({"reached": errors[k] <= TOLERANCE, "effort": efforts[k], "error": errors[k], "seconds": seconds}), flush=True)
         return errors[k] <= TOLERANCE
 
     # The first effort that is enough: steps of doubling, then halving in between.
