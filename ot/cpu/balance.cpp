@@ -138,9 +138,11 @@ class Panel {
       good = good && std::isfinite(base[i]);
     }
     good = good && exponentiate(source, box, base, sums);
-    if (!good) {
-      measure_from_tops(source, box, base);
-      exponentiate(source, box, base, sums);
+    // The largest of some scores will often do for a guess; that of all always does.
+    for (const Index share : {round_up(box.cols / 8, tile_cols), box.cols}) {
+      if (good) break;
+      measure_from_tops(source, {box.first_row, box.rows, 0, std::min(share, box.cols)}, base);
+      good = exponentiate(source, box, base, sums);
     }
     for (Index i = 0; i < box.rows; ++i) {
       f[box.first_row + i] = static_cast<double>(base[i]) - epsilon * std::log(sums[i]) - u(i);
