@@ -50,7 +50,8 @@ double SinkhornIteration<T>::look(const std::vector<double>& G, double epsilon) 
   std::vector<double> fitted(G);
   for (std::size_t j = 0; j < fitted.size(); ++j) {
     const double b = cols_.weights[j];
-    if (b > 0) fitted[j] += rows_state_.level + epsilon * std::log(b / std::max({col_masses_[j], least * b, tiny}));
+    if (b > 0)
+      fitted[j] += rows_state_.level + epsilon * (std::log(b) - std::log(std::max({col_masses_[j], least * b, tiny})));
   }
   const Side::Settled settled = cols_.settle(fitted, epsilon);
   double error = 0;

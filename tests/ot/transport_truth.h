@@ -30,7 +30,7 @@ Reals true_costs(const Problem<T>& p) {
       else if (p.cost == Cost::negative_dot)
         c -= dot;
       else if (p.cost == Cost::cosine)
-        c += 1 - dot / (std::sqrt(xx) * std::sqrt(yy));
+        c += std::max(0.0L, 1 - dot / (std::sqrt(xx) * std::sqrt(yy)));
       else
         c += p.cost == Cost::l1 ? absolute : std::sqrt(square);
       costs.push_back(c);
