@@ -32,7 +32,7 @@ class Bounds {
     const bool repeats = passes_for<T>(it_.context().device).repeats(geometry_.scores({}));
     adding_ = 400 * u + (n + m) * 0x1p-52;
     delta_ = std::expm1(((repeats ? 0 : geometry_.rounding()) + 3 * u * potential) / it_.epsilon()) +
-             2.1 * std::numeric_limits<T>::max_exponent * u + adding_;
+             3.0 * std::numeric_limits<T>::max_exponent * u + adding_;
     // Rows that are measured from a guess are off by 2^60 at most, shares kept are 2^30 at most.
     lost_ = std::numeric_limits<T>::min() * (rows_.law == Law::fixed ? 0x1p60 : 0x1p30);
     unseen_ = 2 * lost_ * n * most;
