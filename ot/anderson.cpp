@@ -12,21 +12,6 @@ double Anderson::product(const std::vector<double>& r, const std::vector<double>
   return sum;
 }
 
-bool Anderson::retreat(std::vector<double>& x, double error) {
-  constexpr double astray = 1e3;
-  if (!extrapolated_ || error <= astray * least_error_) return false;
-  for (std::size_t j = 0; j < x.size(); ++j) x[j] = last_x_[j] + last_r_[j];
-  forget();
-  return true;
-}
-
-void Anderson::forget() {
-  extrapolated_ = false;
-  differences_.clear();
-  gram_.clear();
-  last_x_.clear();
-}
-
 std::vector<double> Anderson::coefficients(const std::vector<double>& r) const {
   const auto k = static_cast<Eigen::Index>(differences_.size());
   Eigen::MatrixXd gram(k, k);
@@ -43,16 +28,8 @@ std::vector<double> Anderson::coefficients(const std::vector<double>& r) const {
   return {solution.data(), solution.data() + k};
 }
 
-void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, double error) {
-  if (differences_.empty() && last_x_.empty()) least_error_ = error;
-  if (retreat(x, error)) return;
-  if (error > 2 * least_error_) {
-    forget();
-    least_error_ = error;
-  }
-  least_error_ = std::min(least_error_, error);
-
-  if (memory_ > 0 && !last_x_.empty()) {
+void Anderson::remember(const std::vector<double>& x, const std::vector<double>& r) {
+  if (!last_x_.empty()) {
     Difference difference{x, r};
     for (std::size_t j = 0; j < x.size(); ++j) {
       difference.x[j] -= last_x_[j];
@@ -71,10 +48,28 @@ void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, dou
       gram_.back().push_back(g);
     }
   }
-  if (memory_ > 0) last_x_ = x, last_r_ = r;
+  last_x_ = x, last_r_ = r;
+}
+
+void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, double error) {
+  if (memory_ > 0) {
+    if (best_x_.empty() || error < least_error_) {
+      best_x_ = x, best_r_ = r, least_error_ = error;
+      retreats_ = 0;
+      if (error < 0.5 * last_mark_) last_mark_ = error, growth_ = 2;
+    } else if (plain_steps_ == 0 && !(error <= growth_ * least_error_)) {
+      differences_.clear(), gram_.clear(), last_x_.clear();
+      plain_steps_ = std::int64_t{1} << std::min(retreats_++, 40);
+      growth_ = std::min(20.0, 2 * growth_);
+      x = best_x_;
+      for (std::size_t j = 0; j < x.size(); ++j) x[j] += best_r_[j];
+      return;
+    }
+    if (plain_steps_ > 0) --plain_steps_;
+    if (plain_steps_ == 0) remember(x, r);
+  }
 
   const std::vector<double> gamma = differences_.empty() ? std::vector<double>() : coefficients(r);
-  extrapolated_ = !gamma.empty();
   for (std::size_t j = 0; j < x.size(); ++j) x[j] += r[j];
   for (std::size_t s = 0; s < gamma.size(); ++s) {
     for (std::size_t j = 0; j < x.size(); ++j) x[j] -= gamma[s] * (differences_[s].x[j] + differences_[s].r[j]);

@@ -220,10 +220,7 @@ bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
   for (Index k = 1; k <= most; ++k) {
     error_ = iteration_.look(potentials_, epsilon);
     ++iterations_;
-    if ((k == most || !std::isfinite(error_)) && anderson.retreat(potentials_, error_)) {
-      error_ = iteration_.look(potentials_, epsilon);
-    }
-    if (!std::isfinite(error_)) return fail(Status::numerical_failure);
+    if (!std::isfinite(error_) && !anderson.may_retreat()) return fail(Status::numerical_failure);
     const auto stop = monitor_.stop({.iterations = iterations_,
                                      .level = level_,
                                      .epsilon = epsilon * geometry_.unit(),
@@ -233,8 +230,14 @@ bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
       status_ = Status::converged;
       return true;
     }
-    if (stop) return fail(*stop);
-    if (k < most) anderson.advance(potentials_, iteration_.residual(), error_);
+    if (stop || k == most) {
+      if (const auto* best = anderson.better_than(error_)) {
+        potentials_ = *best;
+        look(epsilon);
+      }
+      return fail(stop.value_or(Status::iteration_limit));
+    }
+    anderson.advance(potentials_, iteration_.residual(), error_);
   }
   return fail(Status::iteration_limit);
 }
