@@ -26,23 +26,6 @@ void check_finite(const char* caller, MatrixView<const float> y) {
   }
 }
 
-std::vector<double> normalised_weights(const char* caller, VectorView<const double> b, Index n) {
-  std::vector<double> weights(static_cast<std::size_t>(n), 1.0 / static_cast<double>(n));
-  if (b.empty()) return weights;
-  require(b.size == n, caller, ": ", b.size, " weights for ", n, " atoms");
-  double largest = 0;
-  for (Index j = 0; j < n; ++j) {
-    if (!std::isfinite(b[j])) throw Error(Errc::not_finite, concat(caller, ": weight ", j, " is ", b[j]));
-    require(b[j] >= 0, caller, ": weight ", j, " is negative (", b[j], ")");
-    largest = std::max(largest, b[j]);
-  }
-  require(largest > 0, caller, ": all weights are zero");
-  double total = 0;  // of weights scaled by the largest, so that no sum overflows
-  for (Index j = 0; j < n; ++j) total += b[j] / largest;
-  for (Index j = 0; j < n; ++j) weights[static_cast<std::size_t>(j)] = b[j] / largest / total;
-  return weights;
-}
-
 std::uint64_t row_hash(MatrixView<const float> y, Index i) {
   std::uint64_t h = 0x9E3779B97F4A7C15ull;
   for (Index k = 0; k < y.cols; ++k) {
@@ -85,6 +68,23 @@ std::vector<Index> representatives(MatrixView<const float> y, const std::vector<
 }
 
 }  // namespace
+
+std::vector<double> normalised_weights(const char* caller, VectorView<const double> b, Index n) {
+  std::vector<double> weights(static_cast<std::size_t>(n), 1.0 / static_cast<double>(n));
+  if (b.empty()) return weights;
+  require(b.size == n, caller, ": ", b.size, " weights for ", n, " atoms");
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) {
+    if (!std::isfinite(b[j])) throw Error(Errc::not_finite, concat(caller, ": weight ", j, " is ", b[j]));
+    require(b[j] >= 0, caller, ": weight ", j, " is negative (", b[j], ")");
+    largest = std::max(largest, b[j]);
+  }
+  require(largest > 0, caller, ": all weights are zero");
+  double total = 0;  // of weights scaled by the largest, so that no sum overflows
+  for (Index j = 0; j < n; ++j) total += b[j] / largest;
+  for (Index j = 0; j < n; ++j) weights[static_cast<std::size_t>(j)] = b[j] / largest / total;
+  return weights;
+}
 
 double AtomSet::squared_norm(Index j) const {
   double norm = 0;

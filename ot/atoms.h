@@ -41,4 +41,8 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
 std::vector<double> to_potentials(const AtomSet& atoms, const std::vector<double>& v, Cost cost);
 std::vector<double> to_biases(const AtomSet& atoms, const std::vector<double>& g, Cost cost);
 
+// n weights that sum to one; uniform if none are given. Throws invalid_argument (count, negative, all zero),
+// not_finite.
+std::vector<double> normalised_weights(const char* caller, VectorView<const double> b, Index n);
+
 }  // namespace monge::ot

@@ -87,7 +87,11 @@ MarginalError marginal_error(const Matcher& matcher, Index atoms, Index dimensio
   on_fresh_noise(dimensions, samples, seed, source, context, [&](MatrixView<const float> x, std::uint64_t first) {
     Buffer<std::int32_t> partner(x.rows);
     matcher.match(x, rng, first, partner.view());
-    for (Index i = 0; i < x.rows; ++i) counts[static_cast<std::size_t>(partner[i])] += 1;
+    for (Index i = 0; i < x.rows; ++i) {
+      require(partner[i] >= 0 && partner[i] < atoms, "marginal_error: the matcher gave atom ", partner[i], " of ",
+              atoms);
+      counts[static_cast<std::size_t>(partner[i])] += 1;
+    }
   });
   return detail::marginal_error(counts, weights);
 }

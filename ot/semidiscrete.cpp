@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/core/error.h"
+#include "monge/ot/finite.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot {
@@ -40,7 +41,11 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
   const auto start = std::chrono::steady_clock::now();
   SemidiscreteResult result;
   SemidiscretePotentials& potentials = result.potentials;
-  if (options.pca > 0) potentials.pca = fit_pca(y, options.pca, b, options.context);
+  if (options.pca > 0) {
+    require(!y.empty(), "semidiscrete: y is empty (", y.rows, " x ", y.cols, ")");
+    require_finite(y, "semidiscrete: y");
+    potentials.pca = fit_pca(y, options.pca, normalised_weights("semidiscrete", b, y.rows), options.context);
+  }
   const AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
   // |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: the same problem with half the temperature and potentials.
   const bool squared = options.cost == Cost::squared_euclidean;

@@ -270,5 +270,18 @@ TEST(Matcher, RefusesWhatDoesNotFit) {
   expect_error(Errc::invalid_argument, "4 dimensions", [&] { matcher->match(x.view(), Rng{}, 0, partner); });
 }
 
+TEST(Semidiscrete, WeightsOfAnyScaleGiveTheSamePrincipalDirections) {
+  Matrix<float> y(300, 4);
+  fill_normal(Rng{1}, 0, {y.data(), 1200});
+  std::vector<double> b(300), more(300);
+  for (std::size_t j = 0; j < b.size(); ++j) b[j] = 1.0 + static_cast<double>(j % 3), more[j] = 8 * b[j];
+  const SemidiscreteOptions options{.pca = 2};
+  EXPECT_EQ(semidiscrete(y.view(), b, options).potentials.g, semidiscrete(y.view(), more, options).potentials.g);
+  y(13, 2) = NAN;
+  EXPECT_THROW(semidiscrete(y.view(), b, options), Error);
+  y(13, 2) = 0;
+  EXPECT_THROW(semidiscrete(y.view(), VectorView<const double>(b.data(), 10), options), Error);
+}
+
 }  // namespace
 }  // namespace monge::ot
