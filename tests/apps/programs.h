@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -58,13 +59,14 @@ inline pid_t start(const Folder& folder, const std::string& program, const std::
   return child;
 }
 
-// Waits until the program catches interrupts.
+// Waits until the program catches interrupts. The shell that becomes the program catches SIGINT for a moment, too, but
+// never SIGTERM.
 inline void await_handlers(pid_t child) {
-  for (int i = 0; i < 1000; ++i, usleep(1000)) {
+  constexpr std::uint64_t both = 1u << (SIGINT - 1) | 1u << (SIGTERM - 1);
+  for (int i = 0; i < 5000; ++i, usleep(1000)) {
     const std::string status = read_file("/proc/" + std::to_string(child) + "/status");
     const std::size_t caught = status.find("SigCgt:");
-    if (caught != std::string::npos && (std::stoull(status.substr(caught + 7), nullptr, 16) >> (SIGINT - 1) & 1))
-      return;
+    if (caught != std::string::npos && (std::stoull(status.substr(caught + 7), nullptr, 16) & both) == both) return;
   }
 }
 
