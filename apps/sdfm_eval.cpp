@@ -110,7 +110,7 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
   flow::MetricsOptions options;
   options.exact_rows = results.exact_rows;
   options.sliced.context = options.exact.context = context;
-  options.exact.progress = [](const ot::ExactProgress&) { return !apps::interrupted(); };
+  options.exact.progress = [](const ot::AssignmentProgress&) { return !apps::interrupted(); };
   const flow::HeldOut held_out(dataset.test.x.view().rows_from(0, results.samples), options);
   apps::check_interrupt();
   results.floor = held_out.floor(dataset.train.x.view(), results.samples);

@@ -7,11 +7,11 @@
 
 namespace monge::flow {
 
-W2 exact_w2(MatrixView<const float> x, MatrixView<const float> y, Index rows, const ot::ExactOptions& options) {
+W2 exact_w2(MatrixView<const float> x, MatrixView<const float> y, Index rows, const ot::AssignmentOptions& options) {
   require(rows > 0, "exact_w2: rows must be positive, not ", rows);
   require(x.rows >= rows && y.rows >= rows, "exact_w2: asked for ", rows, " rows, the sets have ", x.rows, " and ",
           y.rows);
-  const ot::ExactResult r = ot::exact(x.rows_from(0, rows), y.rows_from(0, rows), options);
+  const ot::AssignmentResult r = ot::assign(x.rows_from(0, rows), y.rows_from(0, rows), options);
   W2 w{std::sqrt(r.cost), r.status, r.certificate};
   w.certificate.lower = std::max(0.0, std::nextafter(std::sqrt(r.certificate.lower), 0.0));
   w.certificate.upper = std::nextafter(std::sqrt(r.certificate.upper), HUGE_VAL);

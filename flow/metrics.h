@@ -1,6 +1,6 @@
 #pragma once
 #include "monge/flow/sliced_w2.h"
-#include "monge/ot/exact.h"
+#include "monge/ot/assignment.h"
 
 namespace monge::flow {
 
@@ -12,12 +12,13 @@ struct W2 {
 
 // Exact W2 between the first `rows` rows of x and of y (rows x dimensions); both must have that many.
 // Throws as ot::exact.
-W2 exact_w2(MatrixView<const float> x, MatrixView<const float> y, Index rows, const ot::ExactOptions& options = {});
+W2 exact_w2(MatrixView<const float> x, MatrixView<const float> y, Index rows,
+            const ot::AssignmentOptions& options = {});
 
 struct MetricsOptions {
-  SlicedOptions sliced;     // on all rows of both sets
-  Index exact_rows = 2000;  // exact W2 between the first exact_rows rows of both sets; 0 leaves it out
-  ot::ExactOptions exact;   // its progress callback can stop the assignment
+  SlicedOptions sliced;         // on all rows of both sets
+  Index exact_rows = 2000;      // exact W2 between the first exact_rows rows of both sets; 0 leaves it out
+  ot::AssignmentOptions exact;  // its progress callback can stop the assignment
 };
 
 struct Metrics {

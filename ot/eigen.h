@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "monge/ot/assignment.h"
 #include "monge/ot/divergence.h"
-#include "monge/ot/exact.h"
 #include "monge/ot/semidiscrete.h"
 #include "monge/ot/sinkhorn.h"
 #include "monge/ot/sliced.h"
@@ -70,10 +70,11 @@ DivergenceResult divergence(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBa
 }
 
 template <class X, class Y>
-ExactResult exact(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y, const ExactOptions& options = {}) {
+AssignmentResult assign(const Eigen::MatrixBase<X>& x, const Eigen::MatrixBase<Y>& y,
+                        const AssignmentOptions& options = {}) {
   const EigenRows<X> xs(x);
   const EigenRows<Y> ys(y);
-  return exact(MatrixView<const typename X::Scalar>(xs), MatrixView<const typename Y::Scalar>(ys), options);
+  return assign(MatrixView<const typename X::Scalar>(xs), MatrixView<const typename Y::Scalar>(ys), options);
 }
 
 template <class X, class Y>

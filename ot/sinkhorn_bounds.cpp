@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "monge/ot/exact_certificate.h"
+#include "monge/ot/bounded_sum.h"
 #include "monge/ot/kl_price.h"
 #include "monge/ot/weights.h"
 

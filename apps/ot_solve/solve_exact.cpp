@@ -1,7 +1,7 @@
 #include "monge/apps/ot_solve/long_work.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/ot/assignment.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/exact.h"
 
 namespace monge::apps {
 
@@ -20,14 +20,14 @@ Solution solve_exact(const Input<T>& input, const Request& r, const MemoryBudget
   budget.require(memory_of_exact(n, m, problem.is_dense()), "exact");
 
   LongWork work("exact", r.max_seconds);
-  ot::ExactOptions options;
+  ot::AssignmentOptions options;
   options.context.threads = r.threads;
   if (r.max_seconds > 0) options.max_seconds = r.max_seconds;
-  options.progress = [&](const ot::ExactProgress& now) {
+  options.progress = [&](const ot::AssignmentProgress& now) {
     return work.update(static_cast<double>(now.assigned) / static_cast<double>(now.rows));
   };
-  ot::ExactResult result =
-      problem.is_dense() ? ot::exact_cost(problem.cost_matrix, options) : ot::exact(problem.x, problem.y, options);
+  ot::AssignmentResult result =
+      problem.is_dense() ? ot::assign(problem.cost_matrix, options) : ot::assign(problem.x, problem.y, options);
   Solution s{.solver = "exact", .dtype = dtype_name<T>(), .status = result.status, .cost = result.cost};
   s.seconds = work.seconds();
   if (result.status == ot::Status::converged) work.finish();

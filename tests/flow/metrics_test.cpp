@@ -228,7 +228,7 @@ TEST(HeldOut, CanBeStopped) {
   const Set test = gaussian(400, 6, 21), samples = gaussian(400, 6, 22);
   MetricsOptions options;
   options.exact_rows = 400;
-  options.exact.progress = [](const ot::ExactProgress&) { return false; };
+  options.exact.progress = [](const ot::AssignmentProgress&) { return false; };
   const Metrics m = HeldOut(test.view(), options).compare(samples.view());
   EXPECT_EQ(m.w2.status, ot::Status::stopped_by_caller);
   const double truth = exact_w2(samples.view(), test.view(), 400).distance;

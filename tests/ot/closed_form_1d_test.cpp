@@ -9,8 +9,8 @@
 #include <random>
 #include <string>
 
+#include "monge/ot/assignment.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/exact.h"
 
 namespace monge::ot {
 namespace {
@@ -90,12 +90,12 @@ TEST(Wasserstein1d, UniformSides) {
 TEST(Wasserstein1d, AgreesWithExact) {
   const Index n = 150;
   const auto x = normals(n, 7), y = normals(n, 8, 2, 1);
-  const double cost = exact(MatrixView<const double>(x.data(), n, 1), MatrixView<const double>(y.data(), n, 1)).cost;
+  const double cost = assign(MatrixView<const double>(x.data(), n, 1), MatrixView<const double>(y.data(), n, 1)).cost;
   EXPECT_NEAR(wasserstein_1d(x, y).cost, cost, 1e-12 * cost);
   std::vector<double> matrix(n * n);  // p = 1, where many plans are optimal
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j) matrix[i * n + j] = std::abs(x[i] - y[j]);
-  const double absolute = exact_cost(MatrixView<const double>(matrix.data(), n, n)).cost;
+  const double absolute = assign(MatrixView<const double>(matrix.data(), n, n)).cost;
   EXPECT_NEAR(wasserstein_1d(x, y, {.p = 1}).cost, absolute, 1e-12 * absolute);
 }
 

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "monge/ot/assignment.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
-#include "monge/ot/exact.h"
 
 namespace monge::ot {
 namespace {
@@ -246,7 +246,7 @@ TEST(MaxSliced, KnownAnswers) {
 
   const auto z = gaussian<float>(n, d, 20, 2);
   r = max_sliced(x.view(), z.view());
-  EXPECT_LT(r.distance, std::sqrt(exact(x.view(), z.view()).cost));
+  EXPECT_LT(r.distance, std::sqrt(assign(x.view(), z.view()).cost));
   EXPECT_GT(r.distance, sliced(x.view(), z.view()).distance);
   EXPECT_GE(max_sliced(x.view(), z.view(), {.restarts = 12}).distance, r.distance);
   EXPECT_EQ(max_sliced(x.view(), z.view(), {.iterations = 1, .restarts = 2}).status, Status::iteration_limit);

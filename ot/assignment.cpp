@@ -1,16 +1,16 @@
-#include "monge/ot/exact.h"
+#include "monge/ot/assignment.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "monge/ot/assignment_cloud.h"
+#include "monge/ot/assignment_rows.h"
+#include "monge/ot/assignment_search.h"
+#include "monge/ot/bounded_sum.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
-#include "monge/ot/exact_certificate.h"
-#include "monge/ot/exact_cloud.h"
-#include "monge/ot/exact_rows.h"
-#include "monge/ot/exact_search.h"
 #include "monge/ot/finite.h"
 
 namespace monge::ot {
@@ -21,7 +21,7 @@ using detail::BoundedSum;
 using detail::Monitor;
 
 template <class T>
-void check_device(MatrixView<const T> a, const ExactOptions& options, const char* who) {
+void check_device(MatrixView<const T> a, const AssignmentOptions& options, const char* who) {
   if (a.device.type != DeviceType::cpu || options.context.device.type != DeviceType::cpu)
     throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
 }
@@ -41,7 +41,7 @@ std::vector<double> c_transform(MatrixView<const T> cost, const std::vector<doub
 // Searches `cost`, of which x 2^exponent is what the caller asked about, as far as the monitor lets it. Leaves the sum
 // of the potentials in `dual`; false if rows are left without a column.
 template <class T>
-bool solve(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads, ExactResult& result,
+bool solve(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads, AssignmentResult& result,
            BoundedSum& dual) {
   Assignment assignment = detail::search(cost, std::move(start), monitor);
   const bool complete = detail::complete(cost, assignment);
@@ -55,15 +55,18 @@ bool solve(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor
 }
 
 // Brings the sums over the rows back to means in the caller's units, each bound outward by its roundings.
-void certify(const BoundedSum& dual, const BoundedSum& primal, int exponent, ExactResult& result) {
+void certify(const BoundedSum& dual, const BoundedSum& primal, int exponent, AssignmentResult& result) {
   const double n = static_cast<double>(result.columns.size());
   const auto outward = [&](double bound, double to) {
     return std::nextafter(std::ldexp(std::nextafter(bound / n, to), exponent), to);
   };
   result.cost = std::ldexp(primal.value() / n, exponent);
   result.certificate = {Certificate::Kind::proven, outward(dual.lower(), -HUGE_VAL), outward(primal.upper(), HUGE_VAL)};
-  for (double& f : result.f) f = std::ldexp(f, exponent);
-  for (double& g : result.g) g = std::ldexp(g, exponent);
+  for (auto* potentials : {&result.f, &result.g})
+    for (double& value : *potentials) {
+      value = std::ldexp(value, exponent);
+      require(std::isfinite(value), "assign: the potentials overflow double");
+    }
 }
 
 // The largest finite magnitude; throws at NaN, at -infinity and for rows without an allowed pair.
@@ -81,27 +84,27 @@ double largest_cost(MatrixView<const T> cost) {
     }
     for (Index j = 0; bad && j < cost.cols; ++j)
       if (!(cost(i, j) > -infinity))
-        throw Error(Errc::not_finite, concat("exact_cost: cost is ", cost(i, j), " in row ", i, ", column ", j));
-    if (!allowed) throw Error(Errc::infeasible, concat("exact_cost: all pairs of row ", i, " are forbidden"));
+        throw Error(Errc::not_finite, concat("assign: cost is ", cost(i, j), " in row ", i, ", column ", j));
+    if (!allowed) throw Error(Errc::infeasible, concat("assign: all pairs of row ", i, " are forbidden"));
   }
   return static_cast<double>(largest);
 }
 
 template <class T>
-ExactResult exact_between(MatrixView<const T> x, MatrixView<const T> y, const ExactOptions& options) {
+AssignmentResult exact_between(MatrixView<const T> x, MatrixView<const T> y, const AssignmentOptions& options) {
   const Index n = x.rows, m = y.rows, d = x.cols;
-  require(n > 0 && d > 0, "exact: x is empty (", n, " x ", d, ")");
-  require(y.cols == d, "exact: x has ", d, " columns, y has ", y.cols);
-  require(m >= n, "exact: y has fewer rows (", m, ") than x (", n, ")");
-  require(m <= std::numeric_limits<std::int32_t>::max(), "exact: y has too many rows (", m, ")");
-  check_device(x, options, "exact");
-  check_device(y, options, "exact");
-  require_finite(x, "exact: x");
-  require_finite(y, "exact: y");
+  require(n > 0 && d > 0, "assign: x is empty (", n, " x ", d, ")");
+  require(y.cols == d, "assign: x has ", d, " columns, y has ", y.cols);
+  require(m >= n, "assign: y has fewer rows (", m, ") than x (", n, ")");
+  require(m <= std::numeric_limits<std::int32_t>::max(), "assign: y has too many rows (", m, ")");
+  check_device(x, options, "assign");
+  check_device(y, options, "assign");
+  require_finite(x, "assign: x");
+  require_finite(y, "assign: y");
 
-  Monitor monitor(options);
+  Monitor monitor(options, "assign");
   const detail::CloudCost cloud = detail::cloud_cost(x, y, options.context);
-  ExactResult result;
+  AssignmentResult result;
   BoundedSum dual, primal;
   solve(cloud.cost.view(), cloud.start, monitor, options.context.threads, result, dual);
   dual.widen(cloud.error);
@@ -117,16 +120,16 @@ ExactResult exact_between(MatrixView<const T> x, MatrixView<const T> y, const Ex
     result.g[j] += cloud.column_shift[j];
   }
   certify(dual, primal, 2 * cloud.exponent, result);
-  require(std::isfinite(result.cost), "exact: the squared distances overflow double");
+  require(std::isfinite(result.cost), "assign: the squared distances overflow double");
   result.certificate.lower = std::max(0.0, result.certificate.lower);
   return result;
 }
 
 // Solves for 2^exponent cost.
 template <class T>
-ExactResult exact_dense(MatrixView<const T> cost, int exponent, const ExactOptions& options) {
-  Monitor monitor(options);
-  ExactResult result;
+AssignmentResult exact_dense(MatrixView<const T> cost, int exponent, const AssignmentOptions& options) {
+  Monitor monitor(options, "assign");
+  AssignmentResult result;
   BoundedSum dual, primal;
   if (!solve(cost, {}, monitor, options.context.threads, result, dual)) {
     certify(dual, primal, exponent, result);
@@ -144,29 +147,29 @@ ExactResult exact_dense(MatrixView<const T> cost, int exponent, const ExactOptio
 }
 
 template <class T>
-void check_cost(MatrixView<const T> cost, const ExactOptions& options) {
-  require(cost.rows > 0, "exact_cost: cost is empty (", cost.rows, " x ", cost.cols, ")");
-  require(cost.cols >= cost.rows, "exact_cost: cost has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
-  require(cost.cols <= std::numeric_limits<std::int32_t>::max(), "exact_cost: too many columns (", cost.cols, ")");
-  check_device(cost, options, "exact_cost");
+void check_cost(MatrixView<const T> cost, const AssignmentOptions& options) {
+  require(cost.rows > 0, "assign: cost is empty (", cost.rows, " x ", cost.cols, ")");
+  require(cost.cols >= cost.rows, "assign: cost has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
+  require(cost.cols <= std::numeric_limits<std::int32_t>::max(), "assign: too many columns (", cost.cols, ")");
+  check_device(cost, options, "assign");
 }
 
 }  // namespace
 
-ExactResult exact(MatrixView<const float> x, MatrixView<const float> y, const ExactOptions& options) {
+AssignmentResult assign(MatrixView<const float> x, MatrixView<const float> y, const AssignmentOptions& options) {
   return exact_between(x, y, options);
 }
-ExactResult exact(MatrixView<const double> x, MatrixView<const double> y, const ExactOptions& options) {
+AssignmentResult assign(MatrixView<const double> x, MatrixView<const double> y, const AssignmentOptions& options) {
   return exact_between(x, y, options);
 }
 
-ExactResult exact_cost(MatrixView<const float> cost, const ExactOptions& options) {
+AssignmentResult assign(MatrixView<const float> cost, const AssignmentOptions& options) {
   check_cost(cost, options);
   largest_cost(cost);
   return exact_dense(cost, 0, options);  // no float is too large or too small for double potentials
 }
 
-ExactResult exact_cost(MatrixView<const double> cost, const ExactOptions& options) {
+AssignmentResult assign(MatrixView<const double> cost, const AssignmentOptions& options) {
   check_cost(cost, options);
   const double largest = largest_cost(cost);
   const int exponent = largest > 0 ? std::ilogb(largest) : 0;

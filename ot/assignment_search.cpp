@@ -1,10 +1,10 @@
-#include "monge/ot/exact_search.h"
+#include "monge/ot/assignment_search.h"
 
 #include <algorithm>
 #include <limits>
 
+#include "monge/ot/assignment_rows.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/exact_rows.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -28,8 +28,11 @@ class Search {
     if (n_ == m_) reduce_columns();
     reduce_rows();
     open_ = v_;
-    for (Index i = 0; i < n_ && !monitor_.stop(assigned_, n_); ++i)
-      if (column_of_[i] < 0) augment(i);
+    for (Index i = 0; i < n_; ++i) {
+      if (column_of_[i] >= 0) continue;
+      if (monitor_.stop(assigned_, n_)) break;
+      augment(i);
+    }
     return {std::move(column_of_), std::move(row_of_), std::move(v_)};
   }
 
@@ -47,7 +50,7 @@ class Search {
 
   [[noreturn]] void infeasible(Index i) const {
     throw Error(Errc::infeasible,
-                concat("exact_cost: the forbidden pairs leave no complete assignment (row ", i, " is one too many)"));
+                concat("assign: the forbidden pairs leave no complete assignment (row ", i, " is one too many)"));
   }
 
   // v_j = min_i c_ij - u_i, u the row minima under the starting v; then each column goes to the row where its minimum
@@ -61,7 +64,7 @@ class Search {
     }
     for (Index j = 0; j < m_; ++j) {
       if (key_[j] == kInfinity)
-        throw Error(Errc::infeasible, concat("exact_cost: all pairs of column ", j, " are forbidden"));
+        throw Error(Errc::infeasible, concat("assign: all pairs of column ", j, " are forbidden"));
       v_[j] = key_[j];
       if (column_of_[from_[j]] < 0) assign(from_[j], j);
     }
@@ -146,6 +149,10 @@ class Search {
 };
 
 }  // namespace
+
+Monitor::Monitor(const AssignmentOptions& options, const char* who) : options_(options) {
+  require(options.max_seconds >= 0, who, ": max_seconds is ", options.max_seconds);
+}
 
 bool Monitor::stop(Index assigned, Index rows) {
   if (status_ != Status::converged) return true;

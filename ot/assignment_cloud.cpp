@@ -1,4 +1,4 @@
-#include "monge/ot/exact_cloud.h"
+#include "monge/ot/assignment_cloud.h"
 
 #include <cblas.h>
 

@@ -1,11 +1,11 @@
-#include "monge/ot/exact_rows.h"
+#include "monge/ot/assignment_rows.h"
 
 #include <algorithm>
 #include <limits>
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "monge/ot/exact_rows.cpp"
+#define HWY_TARGET_INCLUDE "monge/ot/assignment_rows.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 

@@ -1,8 +1,8 @@
 #pragma once  // private: never installed
 #include <vector>
 
+#include "monge/ot/bounded_sum.h"
 #include "monge/ot/core/array.h"
-#include "monge/ot/exact_certificate.h"
 
 namespace monge::ot::detail {
 

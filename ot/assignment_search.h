@@ -2,21 +2,21 @@
 #include <chrono>
 #include <vector>
 
-#include "monge/ot/exact.h"
+#include "monge/ot/assignment.h"
 
-// The search behind exact(): shortest augmenting paths on a dense matrix, after Jonker and Volgenant (A shortest
+// The search behind assign(): shortest augmenting paths on a dense matrix, after Jonker and Volgenant (A shortest
 // augmenting path algorithm for dense and sparse linear assignment problems, Computing 38, 1987).
 namespace monge::ot::detail {
 
 // Asks the caller and the clock whether to go on.
 class Monitor {
  public:
-  explicit Monitor(const ExactOptions& options) : options_(options) {}
+  Monitor(const AssignmentOptions& options, const char* who);
   bool stop(Index assigned, Index rows);     // calls progress; true once the run is to end
   Status status() const { return status_; }  // converged, or why it is to end
 
  private:
-  const ExactOptions& options_;
+  const AssignmentOptions& options_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   Status status_ = Status::converged;
 };

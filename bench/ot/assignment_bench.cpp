@@ -3,7 +3,7 @@
 #include <random>
 #include <vector>
 
-#include "monge/ot/exact.h"
+#include "monge/ot/assignment.h"
 
 // Exact assignment from clouds to certificate.
 namespace {
@@ -21,11 +21,11 @@ std::vector<float> gaussian(Index count, unsigned seed) {
 void exact_gaussians(benchmark::State& state) {
   const Index n = state.range(0), d = state.range(1);
   const auto x = gaussian(n * d, 1), y = gaussian(n * d, 2);
-  ot::ExactOptions options;
+  ot::AssignmentOptions options;
   options.context.threads = static_cast<int>(state.range(2));
-  ot::ExactResult result;
+  ot::AssignmentResult result;
   for (auto _ : state)
-    result = ot::exact(MatrixView<const float>(x.data(), n, d), MatrixView<const float>(y.data(), n, d), options);
+    result = ot::assign(MatrixView<const float>(x.data(), n, d), MatrixView<const float>(y.data(), n, d), options);
   const ot::Certificate& c = result.certificate;
   state.counters["cost"] = result.cost;
   state.counters["gap"] = (c.upper - c.lower) / c.upper;
