@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "monge/ot/assignment_cloud.h"
+#include "monge/ot/assignment_paths.h"
 #include "monge/ot/assignment_rows.h"
 #include "monge/ot/assignment_search.h"
 #include "monge/ot/bounded_sum.h"
+#include "monge/ot/cloud_pairs.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
@@ -38,20 +40,39 @@ std::vector<double> c_transform(MatrixView<const T> cost, const std::vector<doub
   return f;
 }
 
-// Searches `cost`, of which x 2^exponent is what the caller asked about, as far as the monitor lets it. Leaves the sum
-// of the potentials in `dual`; false if rows are left without a column.
+// Potentials, of which f is the c-transform of g, and their sum.
+void keep(const Assignment& assignment, std::vector<double> f, Status status, AssignmentResult& result,
+          BoundedSum& dual) {
+  result.status = status;
+  result.columns.assign(assignment.column_of.begin(), assignment.column_of.end());
+  result.f = std::move(f);
+  result.g = assignment.v;
+  for (const double value : result.f) dual.add(value);
+  for (const double value : result.g) dual.add(value);
+}
+
+// Searches the whole matrix, as far as the monitor lets it; false if rows are left without a column.
 template <class T>
-bool solve(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads, AssignmentResult& result,
-           BoundedSum& dual) {
+bool solve_dense(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads,
+                 AssignmentResult& result, BoundedSum& dual) {
   Assignment assignment = detail::search(cost, std::move(start), monitor);
   const bool complete = detail::complete(cost, assignment);
-  result.status = monitor.status();
-  result.columns.assign(assignment.column_of.begin(), assignment.column_of.end());
-  result.f = c_transform(cost, assignment.v, threads);
-  result.g = std::move(assignment.v);
-  for (const double f : result.f) dual.add(f);
-  for (const double g : result.g) dual.add(g);
+  keep(assignment, c_transform(cost, assignment.v, threads), monitor.status(), result, dual);
   return complete;
+}
+
+// Searches shortlists; a list's pairs and its bound on all others give the c-transform.
+void solve_lists(detail::PairCosts& costs, std::vector<double> start, Monitor& monitor, AssignmentResult& result,
+                 BoundedSum& dual) {
+  detail::Shortlists lists = costs.shortlists(std::min<Index>(16, costs.cols()), start);
+  Assignment assignment = detail::search(costs, lists, std::move(start), monitor, {});
+  detail::complete(lists, assignment);
+  std::vector<double> f(costs.rows());
+  for (Index i = 0; i < costs.rows(); ++i) {
+    f[i] = lists[i].rest;
+    for (const detail::Pair& pair : lists[i]) f[i] = std::min(f[i], pair.cost - assignment.v[pair.column]);
+  }
+  keep(assignment, std::move(f), monitor.status(), result, dual);
 }
 
 // Brings the sums over the rows back to means in the caller's units, each bound outward by its roundings.
@@ -103,10 +124,11 @@ AssignmentResult exact_between(MatrixView<const T> x, MatrixView<const T> y, con
   require_finite(y, "assign: y");
 
   Monitor monitor(options, "assign");
-  const detail::CloudCost cloud = detail::cloud_cost(x, y, options.context);
+  const detail::CentredClouds cloud = detail::centred_clouds(x, y, options.context);
   AssignmentResult result;
   BoundedSum dual, primal;
-  solve(cloud.cost.view(), cloud.start, monitor, options.context.threads, result, dual);
+  detail::CloudPairs pairs(cloud, options.context);
+  solve_lists(pairs, n == m ? pairs.start() : std::vector<double>(m, 0.0), monitor, result, dual);
   dual.widen(cloud.error);
   for (Index i = 0; i < n; ++i) {
     dual.add(cloud.row_shift[i]);
@@ -131,7 +153,7 @@ AssignmentResult exact_dense(MatrixView<const T> cost, int exponent, const Assig
   Monitor monitor(options, "assign");
   AssignmentResult result;
   BoundedSum dual, primal;
-  if (!solve(cost, {}, monitor, options.context.threads, result, dual)) {
+  if (!solve_dense(cost, {}, monitor, options.context.threads, result, dual)) {
     certify(dual, primal, exponent, result);
     result.cost = HUGE_VAL;
     result.certificate = {};

@@ -31,26 +31,22 @@ std::vector<double> mean_of(MatrixView<const T> x, double scale) {
   return mean;
 }
 
-struct Centred {
-  Matrix<double> points;
-  std::vector<double> squares;  // |x'_i|^2
-};
-
 template <class T>
-Centred centred(MatrixView<const T> x, const std::vector<double>& centre, double scale, int threads) {
-  Centred c{Matrix<double>(x.rows, x.cols), std::vector<double>(x.rows)};
-  parallel_for(threads, (x.rows + kTile - 1) / kTile, [&](Index tile, int) {
+void centre(MatrixView<const T> x, const std::vector<double>& at, double scale, int threads, Matrix<double>& points,
+            std::vector<double>& squares) {
+  points = Matrix<double>(x.rows, x.cols);
+  squares.resize(x.rows);
+  parallel_for(threads_worth(threads, x.rows * x.cols), (x.rows + kTile - 1) / kTile, [&](Index tile, int) {
     for (Index i = tile * kTile; i < std::min(x.rows, (tile + 1) * kTile); ++i) {
       double square = 0;
       for (Index k = 0; k < x.cols; ++k) {
-        const double value = scale * static_cast<double>(x(i, k)) - centre[k];
-        c.points(i, k) = value;
+        const double value = scale * static_cast<double>(x(i, k)) - at[k];
+        points(i, k) = value;
         square += value * value;
       }
-      c.squares[i] = square;
+      squares[i] = square;
     }
   });
-  return c;
 }
 
 double dot(const double* a, const std::vector<double>& b) {
@@ -68,9 +64,9 @@ double sum_of(const std::vector<double>& values) {
 }  // namespace
 
 template <class T>
-CloudCost cloud_cost(MatrixView<const T> x, MatrixView<const T> y, const Context& context) {
+CentredClouds centred_clouds(MatrixView<const T> x, MatrixView<const T> y, const Context& context) {
   const Index n = x.rows, m = y.rows, d = x.cols;
-  CloudCost c;
+  CentredClouds c;
   c.exponent = std::max(exponent_of(x), exponent_of(y));
   if (c.exponent == std::numeric_limits<int>::min()) c.exponent = 0;  // all zeros
   // Exact, and in two factors where 2^-exponent alone would overflow: subnormal clouds.
@@ -79,38 +75,40 @@ CloudCost cloud_cost(MatrixView<const T> x, MatrixView<const T> y, const Context
 
   const std::vector<double> y_centre = mean_of(y, scale);
   const std::vector<double> x_centre = n == m ? mean_of(x, scale) : y_centre;
-  const Centred a = centred(x, x_centre, scale, context.threads), b = centred(y, y_centre, scale, context.threads);
-
-  c.cost = Matrix<double>(n, m);
-  parallel_for(context.threads, (n + kTile - 1) / kTile, [&](Index tile, int) {
-    const Index first = tile * kTile, rows = std::min(kTile, n - first);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, m, d, -2.0, a.points.data() + first * d, d,
-                b.points.data(), d, 0.0, c.cost.data() + first * m, m);
-    for (Index i = first; i < first + rows; ++i)
-      for (Index j = 0; j < m; ++j) c.cost(i, j) += a.squares[i] + b.squares[j];
-  });
+  centre(x, x_centre, scale, context.threads, c.x, c.x_squares);
+  centre(y, y_centre, scale, context.threads, c.y, c.y_squares);
 
   std::vector<double> offset(d);
   for (Index k = 0; k < d; ++k) offset[k] = x_centre[k] - y_centre[k];
   const double offset_square = dot(offset.data(), offset);
   c.row_shift.resize(n);
   c.column_shift.resize(m);
-  c.start.resize(m);
-  const double x_total = sum_of(a.squares), y_total = sum_of(b.squares);
-  const double ratio = y_total > 0 ? std::sqrt(x_total / n) / std::sqrt(y_total / m) : 1.0;
-  for (Index i = 0; i < n; ++i) c.row_shift[i] = 2 * dot(a.points.data() + i * d, offset) + offset_square;
-  for (Index j = 0; j < m; ++j) {
-    c.column_shift[j] = -2 * dot(b.points.data() + j * d, offset);
-    c.start[j] = (1 - ratio) * b.squares[j];
-  }
+  for (Index i = 0; i < n; ++i) c.row_shift[i] = 2 * dot(c.x.data() + i * d, offset) + offset_square;
+  for (Index j = 0; j < m; ++j) c.column_shift[j] = -2 * dot(c.y.data() + j * d, offset);
+  const double x_total = sum_of(c.x_squares), y_total = sum_of(c.y_squares);
+  c.x_size = std::sqrt(x_total / static_cast<double>(n));
+  c.y_size = std::sqrt(y_total / static_cast<double>(m));
 
   // docs/exact.md derives it: (d + 8) u times 3 (|x'_i|^2 + |y'_j|^2 + |offset|^2) for each pair of the assignment, and
   // d + 8 underflows.
   const double unit = 3 * static_cast<double>(d + 8) * BoundedSum::u;
-  const double y_largest = *std::max_element(b.squares.begin(), b.squares.end());
+  const double y_largest = *std::max_element(c.y_squares.begin(), c.y_squares.end());
   c.error = unit * (x_total + std::min(y_total, static_cast<double>(n) * y_largest) + n * offset_square) +
             static_cast<double>(n) * (d + 8) * std::numeric_limits<double>::min();
   return c;
+}
+
+Matrix<double> cost_matrix(const CentredClouds& c, const Context& context) {
+  const Index n = c.x.rows(), m = c.y.rows(), d = c.x.cols();
+  Matrix<double> cost(n, m);
+  parallel_for(context.threads, (n + kTile - 1) / kTile, [&](Index tile, int) {
+    const Index first = tile * kTile, rows = std::min(kTile, n - first);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, m, d, -2.0, c.x.data() + first * d, d, c.y.data(), d,
+                0.0, cost.data() + first * m, m);
+    for (Index i = first; i < first + rows; ++i)
+      for (Index j = 0; j < m; ++j) cost(i, j) += c.x_squares[i] + c.y_squares[j];
+  });
+  return cost;
 }
 
 template <class T>
@@ -124,8 +122,8 @@ double squared_distance(const T* x, const T* y, Index d, int exponent) {
   return sum;
 }
 
-template CloudCost cloud_cost(MatrixView<const float>, MatrixView<const float>, const Context&);
-template CloudCost cloud_cost(MatrixView<const double>, MatrixView<const double>, const Context&);
+template CentredClouds centred_clouds(MatrixView<const float>, MatrixView<const float>, const Context&);
+template CentredClouds centred_clouds(MatrixView<const double>, MatrixView<const double>, const Context&);
 template double squared_distance(const float*, const float*, Index, int);
 template double squared_distance(const double*, const double*, Index, int);
 

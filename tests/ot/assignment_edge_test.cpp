@@ -45,7 +45,8 @@ TEST(AssignmentEdge, Scales) {
   const AssignmentResult unit = assign(gaussian<double>(n, d, 12).view(), gaussian<double>(n, d, 13).view());
   for (const int power : {-1000, -400, -100, 100, 500}) {  // powers of two: the very same problem
     const double scale = std::ldexp(1.0, power);
-    const AssignmentResult r = assign(gaussian<double>(n, d, 12, scale).view(), gaussian<double>(n, d, 13, scale).view());
+    const AssignmentResult r =
+        assign(gaussian<double>(n, d, 12, scale).view(), gaussian<double>(n, d, 13, scale).view());
     EXPECT_EQ(r.columns, unit.columns) << power;
     EXPECT_EQ(r.cost, std::ldexp(unit.cost, 2 * power));
     EXPECT_LE(r.certificate.lower, r.cost);

@@ -1,0 +1,239 @@
+#include "monge/ot/assignment_paths.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "monge/ot/core/error.h"
+
+namespace monge::ot::detail {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+class ListSearch {
+ public:
+  ListSearch(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
+             const ListSearchOptions& options)
+      : costs_(costs), lists_(lists), n_(costs.rows()), m_(costs.cols()), monitor_(monitor), options_(options),
+        v_(std::move(v)), cost_of_(n_), column_of_(n_, -1), row_of_(m_, -1), key_(m_, kInfinity), from_(m_) {}
+
+  Assignment run() {
+    bid();
+    for (Index i = 0; i < n_; ++i) {
+      if (column_of_[i] >= 0) continue;
+      if (monitor_.stop(assigned_, n_)) break;
+      augment(i);
+    }
+    return {std::move(column_of_), std::move(row_of_), std::move(v_)};
+  }
+
+ private:
+  // An open column, or (column < 0) the pairs outside the list of row -1 - column.
+  struct Node {
+    double key;
+    std::int32_t column;
+  };
+  static bool later(const Node& a, const Node& b) {
+    return a.key > b.key || (a.key == b.key && a.column < b.column);  // columns before what is outside lists
+  }
+
+  void assign(Index i, const Pair& pair) {
+    column_of_[i] = pair.column;
+    row_of_[pair.column] = i;
+    cost_of_[i] = pair.cost;
+    ++assigned_;
+  }
+
+  // Makes the list of a row anew, and longer until more than `reach` bounds what it leaves out.
+  void look_again(Index i, double reach) {
+    for (Index k = std::max<Index>(1, lists_[i].count);; k *= 2) {
+      const double rest = costs_.shortlist(i, k, v_, fresh_);
+      if (rest <= reach && static_cast<Index>(fresh_.size()) < m_) continue;
+      lists_.set(i, fresh_.data(), static_cast<Index>(fresh_.size()), rest);
+      return;
+    }
+  }
+
+  struct Best {
+    const Pair* pair;
+    double first, second;
+  };
+  Best best_of(Index i) const {
+    Best best{nullptr, kInfinity, kInfinity};
+    for (const Pair& pair : lists_[i]) {
+      const double reduced = pair.cost - v_[pair.column];
+      if (reduced < best.first) {
+        best = {&pair, reduced, best.first};
+      } else if (reduced < best.second) {
+        if (reduced == best.first && row_of_[best.pair->column] >= 0 && row_of_[pair.column] < 0) best.pair = &pair;
+        best.second = reduced;
+      }
+    }
+    best.second = std::min(best.second, lists_[i].rest);
+    return best;
+  }
+
+  // Augmenting row reduction: a free row takes its best column and lowers it until its second best is as good; the row
+  // put out goes next. In a random order, as neighbours drive each other's prices; counted, as these wars can go on
+  // (nearly) for ever.
+  void bid() {
+    std::vector<Index> free(n_);
+    std::iota(free.begin(), free.end(), Index{0});
+    std::mt19937_64 random(n_);
+    for (Index i = n_; i-- > 1;) std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
+    for (Index left = options_.bids_per_row * n_; !free.empty() && left > 0; --left) {
+      if (left % 1024 == 0 && monitor_.stop(assigned_, n_)) return;
+      const Index i = free.back();
+      free.pop_back();
+      Best best = best_of(i);
+      if (best.first > lists_[i].rest || (best.first == lists_[i].rest && best.second <= best.first)) {
+        look_again(i, lists_[i].rest);
+        best = best_of(i);
+      }
+      if (best.pair == nullptr || best.first > lists_[i].rest) continue;
+      const Index j = best.pair->column, owner = row_of_[j];
+      const double lowered = v_[j] - (best.second - best.first);
+      const bool lowers = lowered < v_[j] && best.second < kInfinity;
+      if (owner >= 0) {
+        if (!lowers) continue;
+        column_of_[owner] = -1;
+        --assigned_;
+        free.push_back(owner);
+      }
+      if (lowers) v_[j] = lowered;
+      assign(i, *best.pair);
+    }
+  }
+
+  // Dijkstra's over reduced costs from a row to the nearest free column, and the swap along the path there. A list is
+  // left once its pairs can no longer be the nearest: then the row is looked at again.
+  void augment(Index source) {
+    touched_.clear();
+    closed_.clear();
+    heap_.clear();
+    nearest_free_ = kInfinity;
+    Best best = best_of(source);
+    if (best.pair == nullptr || best.first > lists_[source].rest) {
+      look_again(source, -kInfinity);
+      best = best_of(source);
+    }
+    const double start = std::min(best.first, lists_[source].rest);
+    level_ = 0;
+    scan(source, -start);
+    Index sink = -1;
+    while (sink < 0) {
+      if (heap_.empty()) infeasible(source);
+      const Node node = heap_.front();
+      std::pop_heap(heap_.begin(), heap_.end(), later);
+      heap_.pop_back();
+      if (node.column < 0) {
+        const Index i = -1 - node.column;
+        level_ = std::max(level_, node.key);
+        const double shift = shift_of(i, source, start);
+        look_again(i, lists_[i].rest);
+        scan(i, shift);
+        continue;
+      }
+      const Index j = node.column;
+      if (node.key > key_[j]) continue;
+      level_ = std::max(level_, node.key);
+      if (row_of_[j] < 0) {
+        sink = j;
+        break;
+      }
+      closed_.push_back(j);
+      scan(row_of_[j], shift_of(row_of_[j], source, start));
+    }
+    for (const Index j : closed_) v_[j] += std::min(0.0, key_[j] - level_);
+    for (const Index j : touched_) key_[j] = kInfinity;
+    for (Index j = sink, i = -1; i != source;) {
+      const Pair pair = from_[j].pair;
+      i = from_[j].row;
+      row_of_[j] = i;
+      cost_of_[i] = pair.cost;
+      std::swap(j, column_of_[i]);
+    }
+    ++assigned_;
+  }
+
+  // What turns c_ij - v_j into the distance of column j by way of row i.
+  double shift_of(Index i, Index source, double start) const {
+    if (i == source) return -start;
+    const Index own = column_of_[i];
+    return key_[own] - (cost_of_[i] - v_[own]);
+  }
+
+  void scan(Index i, double shift) {
+    const Shortlist& list = lists_[i];
+    for (const Pair& pair : list) {
+      const Index j = pair.column;
+      const double key = std::max(level_, shift + (pair.cost - v_[j]));  // rounding must not reopen what is closed
+      if (key >= key_[j] || key >= nearest_free_) continue;
+      if (key_[j] == kInfinity) touched_.push_back(j);
+      key_[j] = key;
+      from_[j] = {pair, i};
+      if (row_of_[j] < 0) nearest_free_ = key;
+      push({key, pair.column});
+    }
+    const double outside = shift + list.rest;
+    if (outside < nearest_free_) push({outside, static_cast<std::int32_t>(-1 - i)});
+  }
+  void push(Node node) {
+    heap_.push_back(node);
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+
+  [[noreturn]] void infeasible(Index i) const {
+    throw Error(Errc::infeasible, concat(options_.who, ": the forbidden pairs leave no complete assignment (row ", i,
+                                         " is one too many)"));
+  }
+
+  struct Step {
+    Pair pair;
+    Index row;
+  };
+
+  PairCosts& costs_;
+  Shortlists& lists_;
+  Index n_, m_;
+  Monitor& monitor_;
+  const ListSearchOptions& options_;
+  Index assigned_ = 0;
+  std::vector<double> v_, cost_of_;  // of each row's own pair
+  std::vector<Index> column_of_, row_of_;
+  std::vector<double> key_;
+  std::vector<Step> from_;
+  std::vector<Index> touched_, closed_;
+  std::vector<Node> heap_;
+  std::vector<Pair> fresh_;
+  double level_ = 0, nearest_free_ = kInfinity;
+};
+
+}  // namespace
+
+Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
+                  const ListSearchOptions& options) {
+  return ListSearch(costs, lists, std::move(v), monitor, options).run();
+}
+
+void complete(const Shortlists& lists, Assignment& a) {
+  const Index n = static_cast<Index>(a.column_of.size());
+  for (Index i = 0; i < n; ++i) {
+    for (const Pair& pair : lists[i]) {
+      if (a.column_of[i] >= 0) break;
+      if (a.row_of[pair.column] >= 0) continue;
+      a.column_of[i] = pair.column;
+      a.row_of[pair.column] = i;
+    }
+  }
+  for (Index i = 0, j = 0; i < n; ++i) {
+    if (a.column_of[i] >= 0) continue;
+    while (a.row_of[j] >= 0) ++j;
+    a.column_of[i] = j;
+    a.row_of[j] = i;
+  }
+}
+
+}  // namespace monge::ot::detail

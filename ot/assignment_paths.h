@@ -1,0 +1,24 @@
+#pragma once  // private: never installed
+#include <vector>
+
+#include "monge/ot/assignment_search.h"
+#include "monge/ot/shortlists.h"
+
+// Exact assignment that looks at few pairs: bids and shortest augmenting paths on shortlists, which grow where a path
+// might leave them. Column potentials only fall, so what bounds the pairs outside a list keeps bounding them.
+namespace monge::ot::detail {
+
+struct ListSearchOptions {
+  Index bids_per_row = 32;
+  const char* who = "assign";
+};
+
+// Assigns every row unless the monitor ends the run. v: a start for the column potentials, those the lists were made
+// for; n < m: zeros. Throws Error(infeasible).
+Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
+                  const ListSearchOptions& options);
+
+// Gives each row that is left a free column, from its list if it can; costs that are all finite.
+void complete(const Shortlists& lists, Assignment& assignment);
+
+}  // namespace monge::ot::detail
