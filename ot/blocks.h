@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <vector>
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/parallel.h"
@@ -16,6 +17,24 @@ template <class Body>
 void for_blocks(Index rows, Index cols, const Body& body) {
   parallel_for(threads_worth(0, rows * cols), blocks_of(rows),
                [&](Index k, int) { body(k, k * block_rows, std::min(rows, (k + 1) * block_rows)); });
+}
+
+// sum_i w_i x_i, a point of x.cols coordinates.
+template <class T>
+std::vector<double> weighted_sum(MatrixView<const T> x, const std::vector<double>& w) {
+  std::vector<double> parts(static_cast<std::size_t>(blocks_of(x.rows) * x.cols), 0.0);
+  for_blocks(x.rows, x.cols, [&](Index block, Index begin, Index end) {
+    double* sum = parts.data() + block * x.cols;
+    for (Index i = begin; i < end; ++i) {
+      const T* row = x.row(i);
+      for (Index k = 0; k < x.cols; ++k) sum[k] += w[i] * static_cast<double>(row[k]);
+    }
+  });
+  for (Index block = 1; block < blocks_of(x.rows); ++block) {
+    for (Index k = 0; k < x.cols; ++k) parts[k] += parts[block * x.cols + k];
+  }
+  parts.resize(static_cast<std::size_t>(x.cols));
+  return parts;
 }
 
 // In double, eight sums at a time.

@@ -68,7 +68,7 @@ template <class T>
 Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
   Scores<T> s{.v = v};
   if (stored_.rows() > 0) {
-    s.stored = stored_.view();
+    s.stored = stored();
     return s;
   }
   if (dense_) {
@@ -88,7 +88,7 @@ Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
 
 template <class T>
 GatheredRows<T> Geometry<T>::gather(const std::vector<std::int32_t>& rows) const {
-  const MatrixView<const T> from = stored_.rows() > 0 ? stored_.view() : dense_ ? given_ : x_.view();
+  const MatrixView<const T> from = stored_.rows() > 0 ? stored() : dense_ ? given_ : x_.view();
   GatheredRows<T> some{Matrix<T>(static_cast<Index>(rows.size()), from.cols), {}};
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::copy_n(from.row(rows[r]), from.cols, some.points.view().row(static_cast<Index>(r)));
@@ -106,29 +106,40 @@ Scores<T> Geometry<T>::scores_of(const GatheredRows<T>& rows, VectorView<const T
 }
 
 template <class T>
-Scores<T> Geometry<T>::across(const std::vector<std::int32_t>& rows, VectorView<const T> v,
-                              GatheredRows<T>& memory) const {
-  memory = gather(rows);
+std::vector<T> Geometry<T>::softmin_across(const std::vector<std::int32_t>& rows, VectorView<const T> v, T epsilon,
+                                           const Context& context) const {
+  std::vector<T> out(static_cast<std::size_t>(cols_));
   Scores<T> s = scores(v);
-  if (s.is_stored()) {
-    Matrix<T> turned(cols_, static_cast<Index>(rows.size()));
-    for_blocks(cols_, turned.cols(), [&](Index, Index begin, Index end) {
+  std::vector<std::int32_t> labels;
+  for (std::size_t r = 0; s.is_labelled() && r < rows.size(); ++r) labels.push_back(x_labels_[rows[r]]);
+  std::swap(s.row_labels, s.col_labels);
+  if (s.is_labelled()) s.col_labels = VectorView<const std::int32_t>(labels);
+  Passes<T>& passes = passes_for<T>(context.device);
+  if (!s.is_stored()) {
+    const GatheredRows<T> some = gather(rows);
+    s.x = y_.view();
+    s.y = some.points.view();
+    passes.softmin(s, epsilon, out, context);
+    return out;
+  }
+  // The stored rows are turned, some columns at a time.
+  const MatrixView<const T> stored = s.stored;
+  const VectorView<const std::int32_t> all_labels = s.row_labels;
+  const Index most = std::min<Index>(cols_, 4096);
+  Matrix<T> turned(most, static_cast<Index>(rows.size()));
+  for (Index first = 0; first < cols_; first += most) {
+    const Index count = std::min(most, cols_ - first);
+    for_blocks(count, turned.cols(), [&](Index, Index begin, Index end) {
       for (Index r = 0; r < turned.cols(); ++r) {
-        const T* row = memory.points.view().row(r);
+        const T* row = stored.row(rows[r]) + first;
         for (Index j = begin; j < end; ++j) turned(j, r) = row[j];
       }
     });
-    memory.points = std::move(turned);
-    s.stored = memory.points.view();
-  } else {
-    s.x = y_.view();
-    s.y = memory.points.view();
+    s.stored = turned.view().rows_from(0, count);
+    if (!all_labels.empty()) s.row_labels = {all_labels.data + first, count, all_labels.device};
+    passes.softmin(s, epsilon, {out.data() + first, count}, context);
   }
-  if (s.is_labelled()) {
-    s.row_labels = y_labels_;
-    s.col_labels = VectorView<const std::int32_t>(memory.labels);
-  }
-  return s;
+  return out;
 }
 
 template <class T>
@@ -144,6 +155,7 @@ Geometry<T> Geometry<T>::transposed() const {
   g.x_ = copy(y_), g.y_ = copy(x_);
   g.x_labels_ = y_labels_, g.y_labels_ = x_labels_;
   g.row_own_ = col_own_, g.col_own_ = row_own_;
+  g.row_square_ = col_square_, g.col_square_ = row_square_;
   g.largest_ = largest_, g.rounding_ = rounding_, g.signs_ = signs_;
   if (dense_) {
     g.stored_ = Matrix<T>(cols_, rows_);
@@ -156,8 +168,9 @@ Geometry<T> Geometry<T>::transposed() const {
 
 template <class T>
 void Geometry<T>::store(const Context& context) {
-  Matrix<T> out(rows_, cols_);
-  passes_for<T>(context.device).store(scores({}), out.view(), context);
+  constexpr Index line = 64 / sizeof(T);
+  Matrix<T> out(rows_, (cols_ + line - 1) / line * line);
+  passes_for<T>(context.device).store(scores({}), {out.data(), rows_, cols_, out.cols()}, context);
   stored_ = std::move(out);
 }
 
@@ -179,10 +192,10 @@ double Geometry<T>::cost(Index i, Index j) const {
 template <class T>
 double Geometry<T>::row_reach(Index i) const {
   if (dense_) return row_largest_[i] + label_penalty_;
+  double own = std::abs(row_own_[i]) + label_penalty_, sum = 0;
+  if (product_scale() != 0) return own + 0.5 * product_scale() * row_square_[i];
   const T* x = x_.view().row(i);
   const Index d = x_.cols();
-  double own = std::abs(row_own_[i]) + label_penalty_, sum = 0;
-  if (product_scale() != 0) return own + 0.5 * product_scale() * dot(x, x, d);
   for (Index k = 0; k < d; ++k) sum += std::abs(static_cast<double>(x[k]));
   return own + (cost_ == Cost::l1 ? sum : std::sqrt(dot(x, x, d)));
 }
@@ -190,10 +203,10 @@ double Geometry<T>::row_reach(Index i) const {
 template <class T>
 double Geometry<T>::col_reach(Index j) const {
   if (dense_) return 0;
+  if (product_scale() != 0) return std::abs(col_own_[j]) + 0.5 * product_scale() * col_square_[j];
   const T* y = y_.view().row(j);
   const Index d = y_.cols();
   double sum = 0;
-  if (product_scale() != 0) return std::abs(col_own_[j]) + 0.5 * product_scale() * dot(y, y, d);
   for (Index k = 0; k < d; ++k) sum += std::abs(static_cast<double>(y[k]));
   return cost_ == Cost::l1 ? sum : std::sqrt(dot(y, y, d));
 }
@@ -203,18 +216,16 @@ double Geometry<T>::product_bound(const std::vector<double>& p, const std::vecto
   double sum = 0, total = 0;
   const bool exact = product_scale() != 0 && !dense_;
   const Index d = x_.cols();
-  std::vector<double> x(static_cast<std::size_t>(d), 0.0), y(x);
-  for (Index i = 0; i < rows_; ++i) {
-    sum += p[i] * (exact ? row_own_[i] + label_penalty_ : row_reach(i));
-    for (Index k = 0; exact && p[i] > 0 && k < d; ++k) x[k] += p[i] * static_cast<double>(x_(i, k));
-  }
+  for (Index i = 0; i < rows_; ++i) sum += p[i] * (exact ? row_own_[i] + label_penalty_ : row_reach(i));
   for (Index j = 0; j < cols_; ++j) {
     sum += q[j] * (exact ? col_own_[j] : col_reach(j));
     total += q[j];
-    for (Index k = 0; exact && q[j] > 0 && k < d; ++k) y[k] += q[j] * static_cast<double>(y_(j, k));
   }
   const double roundings = static_cast<double>(rows_ + cols_ + 2 * d + 16) * 0x1p-51 * largest_;
-  if (exact && total > 0) sum -= product_scale() * dot(x.data(), y.data(), d) / total;
+  if (exact && total > 0) {
+    const std::vector<double> x = weighted_sum(x_.view(), p), y = weighted_sum(y_.view(), q);
+    sum -= product_scale() * dot(x.data(), y.data(), d) / total;
+  }
   return sum + total * (rounding_ + roundings);
 }
 
@@ -239,22 +250,20 @@ double Geometry<T>::mean_cost(const std::vector<double>& a, const std::vector<do
     return mean;
   }
   const Index d = x_.cols();
-  std::vector<double> x(static_cast<std::size_t>(d), 0.0), y(x);
   std::map<std::int32_t, double> a_label, b_label;
   double mean = 0;
   for (Index i = 0; i < rows_; ++i) {
     mean += a[i] / all_a * row_own_[i];
-    for (Index k = 0; k < d; ++k) x[k] += a[i] / all_a * static_cast<double>(x_(i, k));
     if (!x_labels_.empty()) a_label[x_labels_[i]] += a[i] / all_a;
   }
   for (Index j = 0; j < cols_; ++j) {
     mean += b[j] / all_b * col_own_[j];
-    for (Index k = 0; k < d; ++k) y[k] += b[j] / all_b * static_cast<double>(y_(j, k));
     if (!y_labels_.empty()) b_label[y_labels_[j]] += b[j] / all_b;
   }
   double same = x_labels_.empty() ? 1 : 0;
   for (const auto& [label, share] : a_label) same += share * b_label[label];
-  return mean - product_scale() * dot(x.data(), y.data(), d) + label_penalty_ * (1 - same);
+  const std::vector<double> x = weighted_sum(x_.view(), a), y = weighted_sum(y_.view(), b);
+  return mean - product_scale() * dot(x.data(), y.data(), d) / all_a / all_b + label_penalty_ * (1 - same);
 }
 
 template class Geometry<float>;

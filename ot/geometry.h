@@ -31,8 +31,9 @@ class Geometry {
   Scores<T> scores(VectorView<const T> v) const;
   GatheredRows<T> gather(const std::vector<std::int32_t>& rows) const;
   Scores<T> scores_of(const GatheredRows<T>& rows, VectorView<const T> v) const;
-  // All columns as rows against some rows as columns, which `memory` keeps.
-  Scores<T> across(const std::vector<std::int32_t>& rows, VectorView<const T> v, GatheredRows<T>& memory) const;
+  // Softmins of all columns over some rows, to which v_r is added.
+  std::vector<T> softmin_across(const std::vector<std::int32_t>& rows, VectorView<const T> v, T epsilon,
+                                const Context& context) const;
   // With the roles of rows and columns exchanged. A dense cost is copied.
   Geometry transposed() const;
   // Keeps the n x m scores from now on.
@@ -61,18 +62,21 @@ class Geometry {
   void split_costs(const Means& means);
   void bound_errors(const Means& means);
   double product_scale() const;  // of <x_i, y_j> in s_ij; 0 if the cost is of another kind
+  MatrixView<const T> stored() const { return {stored_.data(), rows_, cols_, stored_.cols()}; }
   bool labels_differ(Index i, Index j) const { return !x_labels_.empty() && x_labels_[i] != y_labels_[j]; }
 
   Index rows_ = 0, cols_ = 0;
   Cost cost_ = Cost::squared_euclidean;
   bool dense_ = false, signs_ = false;
   int exponent_ = 0;
-  Matrix<T> x_, y_, stored_;
+  Matrix<T> x_, y_;
+  Matrix<T> stored_;  // its rows padded to whole cache lines
   MatrixView<const T> given_;
   VectorView<const std::int32_t> x_labels_, y_labels_;
   double label_penalty_ = 0;  // units of 2^exponent
   std::vector<double> row_own_, col_own_;
-  std::vector<double> row_largest_;  // of a dense cost
+  std::vector<double> row_square_, col_square_;  // |x'|^2 and |y'|^2 where costs are made of products
+  std::vector<double> row_largest_;              // of a dense cost
   double largest_ = 0, rounding_ = 0;
 };
 

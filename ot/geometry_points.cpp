@@ -68,20 +68,33 @@ double largest_in(const std::vector<double>& v) {
   return largest;
 }
 
-// The longest row, by the sum of |x_k|^p to the 1/p, p in {1, 2}.
 template <class T>
-double longest(const Matrix<T>& x, int p) {
-  const double largest = largest_of(x.rows(), x.cols(), [&](Index begin, Index end) {
+std::vector<double> squares_of(const Matrix<T>& x) {
+  std::vector<double> squares(static_cast<std::size_t>(x.rows()));
+  for_blocks(x.rows(), x.cols(), [&](Index, Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) squares[i] = dot(x.view().row(i), x.view().row(i), x.cols());
+  });
+  return squares;
+}
+
+template <class T>
+double largest_coordinate(const Matrix<T>& x) {
+  return largest_offset(x.view(), std::vector<double>(static_cast<std::size_t>(x.cols()), 0.0));
+}
+
+// The longest row by the sum of moduli.
+template <class T>
+double longest_l1(const Matrix<T>& x) {
+  return largest_of(x.rows(), x.cols(), [&](Index begin, Index end) {
     double most = 0;
     for (Index i = begin; i < end; ++i) {
       const T* row = x.view().row(i);
       double sum = 0;
-      for (Index k = 0; p == 1 && k < x.cols(); ++k) sum += std::abs(static_cast<double>(row[k]));
-      most = std::max(most, p == 1 ? sum : dot(row, row, x.cols()));
+      for (Index k = 0; k < x.cols(); ++k) sum += std::abs(static_cast<double>(row[k]));
+      most = std::max(most, sum);
     }
     return most;
   });
-  return p == 1 ? largest : std::sqrt(largest);
 }
 
 }  // namespace
@@ -110,6 +123,8 @@ void Geometry<T>::read_directions(const Problem<T>& problem) {
   };
   x_ = directions(problem.x, "x");
   y_ = directions(problem.y, "y");
+  row_square_ = squares_of(x_);
+  col_square_ = squares_of(y_);
   std::fill(row_own_.begin(), row_own_.end(), 1.0);
   largest_ = 2;
   rounding_ = (static_cast<double>(x_.cols()) + 16) * std::numeric_limits<T>::epsilon();
@@ -131,6 +146,8 @@ void Geometry<T>::read_points(const Problem<T>& problem) {
   exponent_ = product_scale() != 0 ? 2 * e : e;
   x_ = shifted(problem.x, means.x, e);
   y_ = shifted(problem.y, means.y, e);
+  row_square_ = squares_of(x_);
+  col_square_ = squares_of(y_);
   for (std::vector<double>* mean : {&means.x, &means.y, &means.gap}) {
     for (double& m : *mean) m = std::ldexp(m, -e);
   }
@@ -151,25 +168,26 @@ void Geometry<T>::split_costs(const Means& means) {
   for_blocks(rows_, d, [&](Index, Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const T* x = x_.view().row(i);
-      row_own_[i] = constant + (squared ? dot(x, x, d) + 2 * dot(x, gap.data(), d) : -dot(x, means.y.data(), d));
+      row_own_[i] = constant + (squared ? row_square_[i] + 2 * dot(x, gap.data(), d) : -dot(x, means.y.data(), d));
     }
   });
   for_blocks(cols_, d, [&](Index, Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
       const T* y = y_.view().row(j);
-      col_own_[j] = squared ? dot(y, y, d) - 2 * dot(y, gap.data(), d) : -dot(y, means.x.data(), d);
+      col_own_[j] = squared ? col_square_[j] - 2 * dot(y, gap.data(), d) : -dot(y, means.x.data(), d);
     }
   });
 }
 
 // First the points: each coordinate, at most 2, is rounded when its mean is taken off and again to T. Then the score: d
-// products added in any order, in T, a rounding of the sum and one of what is stored. Then the parts that belong to
-// points alone, in double.
+// products added in any order, in T, or products of digits (cpu/digits.h), a rounding of the sum and one of what is
+// stored. Then the parts that belong to points alone, in double.
 template <class T>
 void Geometry<T>::bound_errors(const Means& means) {
   const double u = 0.5 * std::numeric_limits<T>::epsilon(), d = static_cast<double>(x_.cols());
   const int p = cost_ == Cost::l1 ? 1 : 2;
-  const double x = longest(x_, p), y = longest(y_, p), reach = x + y;
+  const double x = p == 1 ? longest_l1(x_) : std::sqrt(largest_in(row_square_));
+  const double y = p == 1 ? longest_l1(y_) : std::sqrt(largest_in(col_square_)), reach = x + y;
   const double moved = u * reach + (p == 1 ? d : std::sqrt(d)) * 0x1p-51;
   if (product_scale() == 0) {
     largest_ = reach;
@@ -181,7 +199,13 @@ void Geometry<T>::bound_errors(const Means& means) {
     const double means_reach = cost_ == Cost::squared_euclidean ? length(means.gap) : length(means.x) + length(means.y);
     const double whole = reach + means_reach;
     largest_ = whole * whole;
-    rounding_ = (d + 4) * u * product_scale() * x * y + 2.5 * whole * moved + (d + 16) * 0x1p-52 * largest_;
+    const double widest_x = largest_coordinate(x_), widest_y = largest_coordinate(y_);
+    const double in_order = (d + 4) * x * y;
+    const double by_digits =
+        2.1 * std::sqrt(d) * (widest_x * y + x * widest_y) + 0.1 * d * widest_x * widest_y + 8 * x * y;
+    const double product = std::is_same_v<T, float> ? std::max(in_order, by_digits) : in_order;
+    rounding_ = d * std::numeric_limits<T>::min() + u * product_scale() * product + 2.5 * whole * moved +
+                (d + 16) * 0x1p-52 * largest_;
   }
   rounding_ *= d * u < 0.01 ? 1.02 : HUGE_VAL;  // that many dimensions are too many to add up in T
   largest_ *= 1.02;

@@ -17,7 +17,8 @@ class ScoreBlocks {
   ScoreBlocks(MatrixView<const float> x, MatrixView<const float> y, const Context& context)
       : x_(x), y_(y), context_(context) {
     const double row = sizeof(float) * static_cast<double>(y.rows);
-    height_ = row * static_cast<double>(x.rows) <= most_bytes ? x.rows : std::max<Index>(64, static_cast<Index>(1e8 / row));
+    height_ =
+        row * static_cast<double>(x.rows) <= most_bytes ? x.rows : std::max<Index>(64, static_cast<Index>(1e8 / row));
     scores_ = Matrix<float>(height_, y.rows);
     cpu::prefer_huge_pages(scores_.data(), sizeof(float) * static_cast<std::size_t>(height_ * y.rows));
     if (is_stored()) fill(0, x.rows);

@@ -199,15 +199,13 @@ Potentials SinkhornSolver<T>::extend(const SinkhornSolver& coarse, const std::ve
   const double unit = geometry_.unit(), scaled = in_type(epsilon);
   const double level = coarse.iteration_.row_state().level * coarse.geometry_.unit();
   const Potentials f = coarse.row_potentials();
-  std::vector<T> u(f.size()), softmins(static_cast<std::size_t>(geometry_.cols()));
+  std::vector<T> u(f.size());
   for (std::size_t r = 0; r < u.size(); ++r) {
     const double reduced = (f[r] - level) / unit - geometry_.row_own()[rows[r]];
     u[r] = static_cast<T>(reduced + scaled * std::log(coarse.weights_.a[r]));
   }
-  GatheredRows<T> memory;
-  passes_for<T>(options_.context.device)
-      .softmin(geometry_.across(rows, VectorView<const T>(u), memory), static_cast<T>(scaled), softmins,
-               options_.context);
+  const std::vector<T> softmins =
+      geometry_.softmin_across(rows, VectorView<const T>(u), static_cast<T>(scaled), options_.context);
   Potentials g = iteration_.cols().settle({softmins.begin(), softmins.end()}, scaled).potentials;
   for (std::size_t k = 0; k < g.size(); ++k) g[k] = (g[k] + geometry_.col_own()[k]) * unit;
   return g;

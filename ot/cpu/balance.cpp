@@ -200,10 +200,11 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
   Matrix<double> part_mass(parts, s.cols());
   std::fill_n(part_mass.data(), parts * s.cols(), 0.0);
   const Index workers = std::min<Index>(threads_worth(context.threads, s.rows() * s.cols()), parts);
+  const Digits none;  // a few dimensions, or stored
   std::vector<std::unique_ptr<TileSource<T>>> sources;
   std::vector<std::unique_ptr<Panel<T>>> panels;
   for (Index w = 0; w < workers; ++w) {
-    sources.push_back(std::make_unique<TileSource<T>>(s));
+    sources.push_back(std::make_unique<TileSource<T>>(s, none));
     panels.push_back(std::make_unique<Panel<T>>(s, rate));
   }
   parallel_for(static_cast<int>(workers), parts, [&](Index part, int worker) {

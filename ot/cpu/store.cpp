@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/cpu/gemm.h"
@@ -8,9 +9,24 @@
 
 namespace monge::ot::cpu {
 
+void store_digits(const Scores<float>& s, const Digits& columns, MatrixView<float> out, const Context& context) {
+  const int threads = threads_worth(context.threads, s.rows() * s.cols());
+  std::vector<Digits> rows;
+  for (int t = 0; t < threads; ++t) rows.emplace_back(Digits::Operand::left, std::min(tile_rows, s.rows()), s.x.cols);
+  parallel_for(threads, (s.rows() + tile_rows - 1) / tile_rows, [&](Index block, int worker) {
+    const Index first = block * tile_rows, count = std::min(tile_rows, s.rows() - first);
+    rows[worker].read(s.x.rows_from(first, count), 0);
+    digit_products(s.scale, rows[worker], 0, count, columns, 0, s.cols(), out.row(first), out.stride, true);
+  });
+}
+
 // Nothing but a product: in blocks as large as BLAS likes them.
 template <class T>
 void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
+  if constexpr (std::is_same_v<T, float>) {
+    const Digits columns = column_digits(s, context);
+    if (columns.rows() > 0) return store_digits(s, columns, out, context);
+  }
   const Index height = std::clamp<Index>(s.rows() / 16, 64, 1024), blocks = (s.rows() + height - 1) / height;
   parallel_for(threads_worth(context.threads, s.rows() * s.cols()), blocks, [&](Index block, int) {
     const Index first = block * height, count = std::min(height, s.rows() - first);
@@ -34,7 +50,7 @@ void store(const Scores<T>& s, MatrixView<T> out, const Context& context) {
   });
 }
 
-// Products of many dimensions come from GEMM, which may add in another order at another place of a tile.
+// Products of many dimensions may come from GEMM, which may add in another order at another place of a tile.
 template <class T>
 bool repeats(const Scores<T>& s) {
   return s.is_stored() || s.metric != Metric::dot || s.x.cols <= direct_dims;

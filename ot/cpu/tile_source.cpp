@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/tile_kernels.h"
 
@@ -12,10 +13,11 @@ constexpr Index vector_multiple = 16;
 constexpr Index block_dims = 64;  // coordinates of differences at a time: those of a tile's columns stay in the cache
 
 template <class T>
-Maker maker_of(const Scores<T>& s) {
+Maker maker_of(const Scores<T>& s, const Digits& columns) {
   if (s.is_stored()) return Maker::stored;
   if (s.metric != Metric::dot) return Maker::distances;
-  return s.x.cols <= direct_dims ? Maker::products : Maker::gemm;
+  if (s.x.cols <= direct_dims) return Maker::products;
+  return columns.rows() > 0 ? Maker::digits : Maker::gemm;
 }
 
 // The most coordinates that are transposed at a time.
@@ -27,15 +29,28 @@ Index transposed_dims(Maker maker, Index dims) {
 }  // namespace
 
 template <class T>
-TileSource<T>::TileSource(const Scores<T>& s)
+Digits column_digits(const Scores<T>& s, const Context& context) {
+  if constexpr (std::is_same_v<T, float>) {
+    constexpr Index worthwhile = 64;  // rows
+    const bool product = !s.is_stored() && s.metric == Metric::dot && s.x.cols > direct_dims;
+    if (product && s.x.cols <= most_digit_dims && s.rows() >= worthwhile && has_digit_products())
+      return read_digits(s.y, context);
+  }
+  return {};
+}
+
+template <class T>
+TileSource<T>::TileSource(const Scores<T>& s, const Digits& columns)
     : s_(s),
-      maker_(maker_of(s)),
+      columns_(columns),
+      maker_(maker_of(s, columns)),
       // Off the power of two, or all rows fall into one cache set.
       stride_(std::min(tile_cols, round_up(s.cols(), vector_multiple)) + vector_multiple),
       tile_(std::min(tile_rows, s.rows()) * stride_),
       bias_(stride_),
       transposed_(transposed_dims(maker_, s.x.cols) * transposed_stride),
-      labels_(s.is_labelled() ? stride_ : 0) {}
+      labels_(s.is_labelled() ? stride_ : 0),
+      rows_(Digits::Operand::left, maker_ == Maker::digits ? std::min(tile_rows, s.rows()) : 0, s.x.cols) {}
 
 template <class T>
 Tile<T> TileSource<T>::read(const Box& box) {
@@ -63,7 +78,9 @@ void TileSource<T>::copy_biases(const Box& box, Index padded) {
 template <class T>
 void TileSource<T>::fill(const Box& box, Index padded) {
   if (maker_ == Maker::products || maker_ == Maker::distances) return fill_from_points(box, padded);
-  if (maker_ == Maker::gemm) {
+  if (maker_ == Maker::digits) {
+    fill_from_digits(box);
+  } else if (maker_ == Maker::gemm) {
     gemm(T(1), s_.x.rows_from(box.first_row, box.rows), s_.y.rows_from(box.first_col, box.cols), tile_.data(), stride_);
   } else {
     for (Index i = 0; i < box.rows; ++i) {
@@ -72,6 +89,17 @@ void TileSource<T>::fill(const Box& box, Index padded) {
   }
   for (Index i = 0; i < box.rows && padded > box.cols; ++i) {
     std::fill(tile_.data() + i * stride_ + box.cols, tile_.data() + i * stride_ + padded, T(0));
+  }
+}
+
+template <class T>
+void TileSource<T>::fill_from_digits(const Box& box) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (rows_read_.first_row != box.first_row || rows_read_.rows != box.rows) {
+      rows_.read(s_.x.rows_from(box.first_row, box.rows), 0);
+      rows_read_ = box;
+    }
+    digit_products(1.0f, rows_, 0, box.rows, columns_, box.first_col, box.cols, tile_.data(), stride_);
   }
 }
 
@@ -114,6 +142,8 @@ void TileSource<T>::subtract_penalty(const Box& box, Index padded) {
            tile_.data(), stride_);
 }
 
+template Digits column_digits(const Scores<float>&, const Context&);
+template Digits column_digits(const Scores<double>&, const Context&);
 template class TileSource<float>;
 template class TileSource<double>;
 

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "monge/ot/core/scores.h"
+#include "monge/ot/cpu/digits.h"
 
 namespace monge::ot::cpu {
 
@@ -28,37 +29,46 @@ struct Tile : Box {
 };
 
 // What fills a tile.
-enum class Maker { stored, gemm, products, distances };
+enum class Maker { stored, gemm, digits, products, distances };
+
+// The digits of the columns' points if tiles are to be products of digits, else none; for all sources of a pass.
+template <class T>
+Digits column_digits(const Scores<T>& s, const Context& context);
 
 // An int as wide as T.
 template <class T>
 using Label = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
-// Makes tiles from points (a GEMM, direct products when d is small, or differences) or from a stored matrix. One per
-// thread.
+// Makes tiles from points (a GEMM or products of digits, direct products when d is small, or differences) or from a
+// stored matrix. One per thread.
 template <class T>
 class TileSource {
  public:
-  explicit TileSource(const Scores<T>& s);
+  // Borrows both.
+  TileSource(const Scores<T>& s, const Digits& columns);
 
   // Few rows of a stored matrix: the memory likes to be read along them, and not along many at a time.
   Index rows_per_tile() const { return s_.is_stored() ? 16 : tile_rows; }
 
-  // The tile of `box`, at most tile_rows x tile_cols; good until the next call.
+  // The tile of `box`, at most tile_rows x tile_cols, whose corner lies on multiples of 16; good until the next call.
   Tile<T> read(const Box& box);
 
  private:
   void copy_biases(const Box& box, Index padded);
   void fill(const Box& box, Index padded);
+  void fill_from_digits(const Box& box);
   void fill_from_points(const Box& box, Index padded);
   void transpose(const Box& box, Index padded, Index first, Index count);
   void subtract_penalty(const Box& box, Index padded);
 
   const Scores<T>& s_;
+  const Digits& columns_;
   Maker maker_;
   Index stride_;
   Buffer<T> tile_, bias_, transposed_;
   Buffer<Label<T>> labels_;
+  Digits rows_;
+  Box rows_read_;  // whose rows these are
 };
 
 inline Index round_up(Index count, Index multiple) { return (count + multiple - 1) / multiple * multiple; }
