@@ -19,10 +19,6 @@ class Anderson {
   void advance(std::vector<double>& x, const std::vector<double>& r, double error);
   // Whether the step that led to x was not a plain one, so that advance can take it back, however wrong it went.
   bool may_retreat() const { return memory_ > 0 && !best_x_.empty() && plain_steps_ == 0; }
-  // The point of the least error, if that is less than `error`; else nothing.
-  const std::vector<double>* better_than(double error) const {
-    return best_x_.empty() || error <= least_error_ ? nullptr : &best_x_;
-  }
 
  private:
   struct Difference {

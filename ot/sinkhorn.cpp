@@ -52,6 +52,7 @@ double regularised_value(const Weights& w, const SinkhornOptions& o, const Sinkh
 void report(const detail::SinkhornBounds& bounds, double unit, SinkhornResult& result) {
   result.cost = bounds.cost * unit;
   result.value = bounds.value * unit;
+  result.has_cost = true;
   if (!bounds.proven) return;
   double lower = bounds.lower * unit, upper = bounds.upper * unit;
   if (lower / unit > bounds.lower) lower = std::nextafter(lower, -HUGE_VAL);
@@ -62,26 +63,33 @@ void report(const detail::SinkhornBounds& bounds, double unit, SinkhornResult& r
   c = {Certificate::Kind::proven, known ? std::max(c.lower, lower) : lower, known ? std::min(c.upper, upper) : upper};
 }
 
-// Where rounding makes up half of the interval, the same plan is looked at once more in double.
+// Where rounding makes up half of the interval, the same plan is looked at once more in double. False if stopped: then
+// there is as much as is known by then.
 template <class T>
-void certify(const Problem<T>& problem, const Weights& weights, const SinkhornOptions& options,
+bool certify(const Problem<T>& problem, const Weights& weights, const SinkhornOptions& options,
              const SinkhornIteration<T>& iteration, SinkhornResult& result) {
-  const detail::SinkhornBounds bounds = detail::sinkhorn_bounds(iteration);
+  detail::SinkhornBounds bounds;
+  if (!finishes([&] { bounds = detail::sinkhorn_bounds(iteration); })) return false;
   report(bounds, iteration.geometry().unit(), result);
   if constexpr (std::is_same_v<T, float>) {
-    if (bounds.proven && bounds.slack <= 0.5 * (bounds.upper - bounds.lower)) return;
+    if (!bounds.whole || (bounds.proven && bounds.slack <= 0.5 * (bounds.upper - bounds.lower))) return bounds.whole;
     const detail::OwnedProblem<double> exact = detail::in_double(problem);
     Geometry<double> geometry(exact.view);
-    detail::store_if_worthwhile(geometry, problem.dims(), options);
+    if (!finishes([&] { detail::store_if_worthwhile(geometry, problem.dims(), options); })) return false;
     const double unit = geometry.unit();
     SinkhornIteration<double> again(
         geometry, detail::sinkhorn_side(weights.a, geometry.row_own(), options.tau_a, options.mass, unit),
         detail::sinkhorn_side(weights.b, geometry.col_own(), options.tau_b, options.mass, unit), options.context);
     std::vector<double> potentials(result.g);
     for (std::size_t j = 0; j < potentials.size(); ++j) potentials[j] = potentials[j] / unit - geometry.col_own()[j];
-    again.look(potentials, result.epsilon / unit);
-    report(detail::sinkhorn_bounds(again), unit, result);
+    if (!finishes([&] {
+          again.look(potentials, result.epsilon / unit);
+          bounds = detail::sinkhorn_bounds(again);
+        }))
+      return false;
+    report(bounds, unit, result);
   }
+  return bounds.whole;
 }
 
 // Whether float knows a converged plan from another: scores are off by some 2^-24 of the costs, in units of epsilon.
@@ -90,7 +98,7 @@ bool float_can_tell(double epsilon, double cost, double tolerance) {
 }
 
 template <class T>
-SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, const Monitor& monitor) {
+SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, Monitor& monitor) {
   const Weights weights(problem, options);
   SinkhornResult result;
   detail::SinkhornSolver<T> solver(problem, weights, options, monitor, 0);
@@ -118,19 +126,24 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   for (std::size_t j = 0; j < start.size(); ++j)
     if (!std::isfinite(start[j])) throw Error(Errc::not_finite, concat("sinkhorn: start is ", start[j], " at ", j));
 
-  solver.solve(start.empty() ? nullptr : &start, result.epsilon, options.tolerance);
-  result.status = solver.status();
+  const bool whole =
+      finishes([&] { solver.solve(start.empty() ? nullptr : &start, result.epsilon, options.tolerance); });
+  result.status = whole ? solver.status() : monitor.why();
+  if (solver.iterations() == 0) return result;  // nothing is known
+  monitor.begin_certificate();
+  const SinkhornIteration<T>& last = solver.iteration();
+  const double unit = solver.geometry().unit();
+  if (static_cast<T>(result.epsilon / unit) != last.epsilon()) result.epsilon = last.epsilon() * unit;
   result.f = solver.row_potentials();
   result.g = solver.col_potentials();
-  result.level = solver.iteration().row_state().level * solver.geometry().unit();
-  result.regularised = regularised_value(weights, options, result, sum_of(solver.iteration().row_state().masses));
+  result.level = last.row_state().level * unit;
+  result.mass = sum_of(last.row_state().masses);
+  result.regularised = regularised_value(weights, options, result, result.mass);
   result.marginal_error = solver.error();
   result.iterations = solver.iterations();
-  result.mass = sum_of(solver.iteration().row_state().masses);
   if (options.certify && result.status != Status::numerical_failure) {
-    certify(problem, weights, options, solver.iteration(), result);
+    if (!certify(problem, weights, options, last, result)) result.status = monitor.why();
   }
-  result.seconds = monitor.seconds();
   return result;
 }
 
@@ -140,34 +153,38 @@ int threads_for(const Problem<T>& p, const SinkhornOptions& o) {
 }
 
 template <class T>
+SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options) {
+  check_options(options);
+  check(problem, "sinkhorn");
+  Monitor monitor(options);
+  SinkhornOptions watched = options;
+  watched.context.stop = &monitor.in_passes();
+  SinkhornResult result;
+  with_team(threads_for(problem, options), [&] {
+    if (!finishes([&] { result = solve(problem, watched, monitor); })) result.status = monitor.why();
+  });
+  result.seconds = monitor.seconds();
+  return result;
+}
+
+template <class T>
 std::vector<SinkhornResult> solve_all(std::span<const Problem<T>> problems, const SinkhornOptions& options) {
   std::vector<SinkhornResult> results(problems.size());
   SinkhornOptions each = options;
   each.context.threads = 1;
   each.progress = {};
   parallel_for(options.context.threads, static_cast<Index>(problems.size()),
-               [&](Index k, int) { results[static_cast<std::size_t>(k)] = sinkhorn(problems[k], each); });
+               [&](Index k, int) { results[static_cast<std::size_t>(k)] = solve(problems[k], each); });
   return results;
 }
 
 }  // namespace
 
 SinkhornResult sinkhorn(const Problem<double>& problem, const SinkhornOptions& options) {
-  check_options(options);
-  check(problem, "sinkhorn");
-  const Monitor monitor(options);
-  SinkhornResult result;
-  with_team(threads_for(problem, options), [&] { result = solve(problem, options, monitor); });
-  return result;
+  return solve(problem, options);
 }
-
 SinkhornResult sinkhorn(const Problem<float>& problem, const SinkhornOptions& options) {
-  check_options(options);
-  check(problem, "sinkhorn");
-  const Monitor monitor(options);
-  SinkhornResult result;
-  with_team(threads_for(problem, options), [&] { result = solve(problem, options, monitor); });
-  return result;
+  return solve(problem, options);
 }
 
 std::vector<SinkhornResult> sinkhorn(std::span<const Problem<float>> problems, const SinkhornOptions& options) {

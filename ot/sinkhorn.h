@@ -29,7 +29,7 @@ struct SinkhornProgress {
   Index iterations = 0;
   Index level = 0;            // 0: the problem itself; k: a sample of it, 8^k times smaller on each side
   double epsilon = 0;         // in use, units of the cost
-  double marginal_error = 0;  // as in the result
+  double marginal_error = 0;  // as in the result; infinity before the first iteration
   double seconds = 0;         // since the call started
 };
 
@@ -41,23 +41,28 @@ struct SinkhornOptions {
   double tau_b = std::numeric_limits<double>::infinity();  // price of straying from b, units of the cost
   double mass = 0;              // partial transport: the mass to move, at most min(sum a, sum b); 0 = not partial
   Index max_iterations = 5000;  // on the problem itself
-  double max_seconds = 0;       // wall time, 0 = no limit
+  double max_seconds = 0;       // wall time, the certificate included; 0 = no limit. See docs/sinkhorn.md
   int memory = 8;               // differences kept by Anderson's acceleration; 0 = the plain iteration
   bool coarse_start = true;     // start from samples of the clouds when these are large; otherwise from larger epsilons
   VectorView<const double> start = {};  // m: g to start from (a warm start), instead of either
   Storage storage = Storage::automatic;
-  double storage_bytes = 2e9;                                  // the most that Storage::automatic keeps
-  bool certify = true;                                         // two more passes, for the cost and the certificate
-  Context context = {};                                        // CPU only
-  std::function<bool(const SinkhornProgress&)> progress = {};  // called at every iteration; return false to stop
+  double storage_bytes = 2e9;  // the most that Storage::automatic keeps
+  bool certify = true;         // two more passes, for the cost and the certificate
+  Context context = {};        // CPU only
+  // Called at every iteration, and ten times a second inside of long passes, with what the last iteration saw; always
+  // by the calling thread. Return false to stop: the pass that runs is then left, too.
+  std::function<bool(const SinkhornProgress&)> progress = {};
 };
 
+// A run that is stopped returns its best whole iteration: a stop loses the pass that runs, no more. Without any
+// (iterations = 0) f and g are empty.
 struct SinkhornResult {
   Status status = Status::iteration_limit;
   std::vector<double> f;      // n, units of the cost
   std::vector<double> g;      // m, units of the cost
   double level = 0;           // partial: the multiplier of the mass, which f contains; units of the cost
-  double epsilon = 0;         // units of the cost
+  double epsilon = 0;         // of the plan, units of the cost: larger than asked for if stopped on the way there
+  bool has_cost = false;      // cost and value are known: not without `certify`, nor if a stop came before they were
   double cost = 0;            // <P, C>
   double value = 0;           // what the certificate brackets at its optimum: <P, C> and the prices of tau_a, tau_b
   double regularised = 0;     // with the entropy: the dual of the regularised problem at f and g

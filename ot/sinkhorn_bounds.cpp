@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "monge/ot/bounded_sum.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/kl_price.h"
 #include "monge/ot/weights.h"
 
@@ -50,7 +51,8 @@ class Bounds {
       if (cols_.law == Law::kl) col_price += kl_price(it_.col_masses()[j], cols_.weights[j], cols_.tau).value;
     }
     out.value = out.cost + row_price + col_price;
-    out.lower = lower();
+    out.whole = finishes([&] { out.lower = lower(); });
+    if (!out.whole) out.lower = geometry_.has_signs() ? -HUGE_VAL : 0;
     const bool free = rows_.law == Law::kl || cols_.law == Law::kl;
     const double upper = !(delta_ < too_loose) ? HUGE_VAL : free ? upper_free(plan) : upper_fixed(plan);
     const double without_plan = upper_of_product();

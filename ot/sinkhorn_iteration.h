@@ -14,18 +14,31 @@ class SinkhornIteration {
  public:
   SinkhornIteration(const Geometry<T>& geometry, Side rows, Side cols, const Context& context);
 
+  // What a look at the plan of some G shows.
+  struct Look {
+    double epsilon = 0;
+    std::vector<T> v;                // G + epsilon log b, as the passes saw it
+    std::vector<double> fitted;      // F that makes rows send a: softmin
+    Side::Settled rows;              // F in force, masses of the rows
+    std::vector<double> col_masses;  // received by the columns
+    std::vector<double> residual;    // what the plain iteration adds to G
+  };
+
   // Looks at the plan that G gives; epsilon must be a T. Returns the L1 error of the column masses, the rows being as
-  // they should.
+  // they should. When the context's Stop throws, the last look stays what it was.
   double look(const std::vector<double>& G, double epsilon);
 
+  const Look& last() const { return last_; }
+  void go_back_to(const Look& look) { last_ = look; }
+
   // Of the last look:
-  const std::vector<double>& residual() const { return residual_; }      // what the plain iteration adds to G
-  const std::vector<double>& fitted() const { return fitted_; }          // F that makes rows send a: softmin
-  const Side::Settled& row_state() const { return rows_state_; }         // F in force, masses of the rows
-  const std::vector<double>& col_masses() const { return col_masses_; }  // received by the columns
-  const std::vector<T>& biases() const { return v_; }                    // G + epsilon log b as the passes saw it
-  double col_potential(Index j) const;                                   // G_j, as the passes saw it
-  double epsilon() const { return epsilon_; }
+  const std::vector<double>& residual() const { return last_.residual; }
+  const std::vector<double>& fitted() const { return last_.fitted; }
+  const Side::Settled& row_state() const { return last_.rows; }
+  const std::vector<double>& col_masses() const { return last_.col_masses; }
+  const std::vector<T>& biases() const { return last_.v; }
+  double col_potential(Index j) const;  // G_j, as the passes saw it
+  double epsilon() const { return last_.epsilon; }
 
   const Geometry<T>& geometry() const { return geometry_; }
   const Side& rows() const { return rows_; }
@@ -36,10 +49,7 @@ class SinkhornIteration {
   const Geometry<T>& geometry_;
   Side rows_, cols_;
   Context context_;
-  double epsilon_ = 0;
-  std::vector<T> v_;
-  std::vector<double> fitted_, col_masses_, residual_;
-  Side::Settled rows_state_;
+  Look last_, next_;  // the latter is being made
 };
 
 }  // namespace monge::ot::detail

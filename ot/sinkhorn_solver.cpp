@@ -50,15 +50,49 @@ void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOption
   if (wanted && !geometry.is_stored()) geometry.store(options.context);
 }
 
-std::optional<Status> SinkhornMonitor::stop(const SinkhornProgress& now) const {
-  if (options_.progress && !options_.progress(now)) return Status::stopped_by_caller;
-  if (options_.max_seconds > 0 && now.seconds >= options_.max_seconds) return Status::time_limit;
+namespace {
+
+Stop::Clock::time_point after(Stop::Clock::time_point start, double seconds) {
+  constexpr double ever = 1e9;
+  if (!(seconds < ever)) return Stop::never;
+  return start + std::chrono::duration_cast<Stop::Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+}  // namespace
+
+SinkhornMonitor::SinkhornMonitor(const SinkhornOptions& options)
+    : options_(options),
+      stop_([this] { return refused_ || ask(); },
+            after(start_, options.max_seconds > 0 ? options.max_seconds : HUGE_VAL)) {
+  last_.marginal_error = HUGE_VAL;
+}
+
+bool SinkhornMonitor::ask() {
+  last_.seconds = seconds();
+  refused_ =
+      (options_.context.stop && options_.context.stop->requested()) || (options_.progress && !options_.progress(last_));
+  return !refused_;
+}
+
+std::optional<Status> SinkhornMonitor::stop(const SinkhornProgress& now, double ahead) {
+  last_ = now;
+  if (!ask()) {
+    stop_.request();
+    return Status::stopped_by_caller;
+  }
+  if (options_.max_seconds > 0 && last_.seconds + ahead >= options_.max_seconds) return Status::time_limit;
   return std::nullopt;
+}
+
+void SinkhornMonitor::begin_certificate() {
+  constexpr double grace = 0.5;
+  const double limit = refused_ ? seconds() : options_.max_seconds > 0 ? 1.1 * options_.max_seconds : HUGE_VAL;
+  stop_.rearm(after(start_, limit + grace));
 }
 
 template <class T>
 SinkhornSolver<T>::SinkhornSolver(const Problem<T>& problem, const SinkhornWeights& weights,
-                                  const SinkhornOptions& options, const SinkhornMonitor& monitor, Index level)
+                                  const SinkhornOptions& options, SinkhornMonitor& monitor, Index level)
     : problem_(problem),
       weights_(weights),
       options_(options),
@@ -76,19 +110,18 @@ void SinkhornSolver<T>::solve(const Potentials* start, double epsilon, double to
   Potentials coarse;
   if (!start && is_large()) {
     coarse = start_from_sample(epsilon);
-    start = &coarse;
+    if (!coarse.empty()) start = &coarse;
   }
   potentials_.assign(static_cast<std::size_t>(geometry_.cols()), 0.0);
   if (start) {
     for (std::size_t j = 0; j < potentials_.size(); ++j)
       potentials_[j] = (*start)[j] / geometry_.unit() - geometry_.col_own()[j];
-    if (status_ != Status::converged) return look(target);
   } else {
     if (iteration_.cols().law != Side::Law::fixed)
       for (std::size_t j = 0; j < potentials_.size(); ++j) potentials_[j] = -geometry_.col_own()[j];
     for (double e = spread; e > 2 * target; e /= 4) {
       const double loose = std::max(tolerance, 0.02);
-      if (!iterate(static_cast<double>(static_cast<T>(e)), loose, options_.max_iterations)) return look(target);
+      if (!iterate(static_cast<double>(static_cast<T>(e)), loose, options_.max_iterations)) return;
     }
   }
   iterate(target, tolerance, options_.max_iterations);
@@ -114,7 +147,7 @@ Potentials SinkhornSolver<T>::col_potentials() const {
     else
       weightless.push_back(static_cast<std::int32_t>(j));
   }
-  if (!weightless.empty() && std::isfinite(error_)) extend_to(weightless, g);
+  if (!weightless.empty() && std::isfinite(error_)) finishes([&] { extend_to(weightless, g); });  // or they stay 0
   return g;
 }
 
@@ -170,8 +203,7 @@ Potentials SinkhornSolver<T>::start_from_sample(double epsilon) {
   options.storage = options.storage == Storage::store ? Storage::automatic : options.storage;
   SinkhornSolver coarse(sample.view, SinkhornWeights(sample.view, options), options, monitor_, level_ + 1);
   coarse.solve(nullptr, epsilon, std::max(2e-3, options_.tolerance));
-  if (coarse.status_ != Status::iteration_limit) status_ = coarse.status_;
-  return extend(coarse, i, epsilon);
+  return coarse.status_ == Status::numerical_failure ? Potentials() : extend(coarse, i, epsilon);
 }
 
 template <class T>
@@ -215,40 +247,49 @@ template <class T>
 bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
   Anderson anderson(weights_.b, options_.memory);
   const double mass = weights_.mass(options_);
+  std::vector<double> best_potentials;
+  typename SinkhornIteration<T>::Look best_look;
+  double least_error = HUGE_VAL;
+  const auto end_at_best = [&](Status status) {
+    if (!(error_ <= least_error)) {
+      potentials_ = best_potentials, error_ = least_error;
+      iteration_.go_back_to(best_look);
+    }
+    return fail(status);
+  };
   for (Index k = 1; k <= most; ++k) {
-    error_ = iteration_.look(potentials_, epsilon);
+    const double begin = monitor_.seconds();
+    if (!finishes([&] { error_ = iteration_.look(potentials_, epsilon); })) return end_at_best(monitor_.why());
     ++iterations_;
     if (!std::isfinite(error_) && !anderson.may_retreat()) return fail(Status::numerical_failure);
+    const double now = monitor_.seconds();
     const auto stop = monitor_.stop({.iterations = iterations_,
                                      .level = level_,
                                      .epsilon = epsilon * geometry_.unit(),
                                      .marginal_error = error_,
-                                     .seconds = monitor_.seconds()});
+                                     .seconds = now},
+                                    ahead(now - begin));
     if (error_ <= tolerance * mass) {
       status_ = Status::converged;
       return true;
     }
-    if (stop || k == most) {
-      if (const auto* best = anderson.better_than(error_)) {
-        potentials_ = *best;
-        look(epsilon);
-      }
-      return fail(stop.value_or(Status::iteration_limit));
-    }
+    if (stop || k == most) return end_at_best(stop.value_or(Status::iteration_limit));
+    if (error_ < least_error) best_potentials = potentials_, best_look = iteration_.last(), least_error = error_;
     anderson.advance(potentials_, iteration_.residual(), error_);
   }
   return fail(Status::iteration_limit);
 }
 
 template <class T>
-bool SinkhornSolver<T>::fail(Status status) {
-  status_ = status;
-  return status == Status::iteration_limit;
+double SinkhornSolver<T>::ahead(double seconds) const {
+  const double looks = options_.certify ? 3 : 1;
+  return looks * seconds * std::pow(ratio, 2 * level_);
 }
 
 template <class T>
-void SinkhornSolver<T>::look(double epsilon) {
-  error_ = iteration_.look(potentials_, epsilon);
+bool SinkhornSolver<T>::fail(Status status) {
+  status_ = status;
+  return status == Status::iteration_limit;
 }
 
 template SinkhornWeights::SinkhornWeights(const Problem<float>&, const SinkhornOptions&);

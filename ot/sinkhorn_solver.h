@@ -1,8 +1,8 @@
 #pragma once  // private: never installed
-#include <chrono>
 #include <optional>
 #include <vector>
 
+#include "monge/ot/core/stop.h"
 #include "monge/ot/sinkhorn.h"
 #include "monge/ot/sinkhorn_iteration.h"
 
@@ -26,17 +26,29 @@ Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, 
 template <class T>
 void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOptions& options);
 
-// Says when to stop.
+// Says when to stop: between iterations, and through a Stop inside of passes.
 class SinkhornMonitor {
  public:
-  explicit SinkhornMonitor(const SinkhornOptions& options) : options_(options) {}
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  std::optional<Status> stop(const SinkhornProgress& now) const;
+  explicit SinkhornMonitor(const SinkhornOptions& options);
+  double seconds() const { return std::chrono::duration<double>(Stop::Clock::now() - start_).count(); }
+  const Stop& in_passes() const { return stop_; }
+
+  // Whether to stop after an iteration. ahead: seconds that what has to follow will take, or another iteration is in
+  // vain.
+  std::optional<Status> stop(const SinkhornProgress& now, double ahead);
+  // Why it stopped, if it did.
+  Status why() const { return refused_ ? Status::stopped_by_caller : Status::time_limit; }
+  // What remains is the certificate; some time more is left for it.
+  void begin_certificate();
 
  private:
-  using Clock = std::chrono::steady_clock;
+  bool ask();
+
   const SinkhornOptions& options_;
-  Clock::time_point start_ = Clock::now();
+  Stop::Clock::time_point start_ = Stop::Clock::now();
+  SinkhornProgress last_;
+  bool refused_ = false;  // by the caller
+  Stop stop_;
 };
 
 // Column potentials in units of the cost, as they travel between a problem and samples of it.
@@ -46,9 +58,9 @@ using Potentials = std::vector<double>;
 template <class T>
 class SinkhornSolver {
  public:
-  // Everything but the level is borrowed.
+  // Everything but the level is borrowed. The context of the options has the monitor's Stop.
   SinkhornSolver(const Problem<T>& problem, const SinkhornWeights& weights, const SinkhornOptions& options,
-                 const SinkhornMonitor& monitor, Index level);
+                 SinkhornMonitor& monitor, Index level);
 
   const Geometry<T>& geometry() const { return geometry_; }
   const SinkhornIteration<T>& iteration() const { return iteration_; }
@@ -57,7 +69,8 @@ class SinkhornSolver {
   Index iterations() const { return iterations_; }
   double typical_cost() const;  // mean modulus of some costs, units of the cost
 
-  // From potentials near the solution, or from nothing; epsilon in units of the cost.
+  // From potentials near the solution, or from nothing; epsilon in units of the cost. Stopped, it is at its best look
+  // so far, of the epsilon that was then in use; there is none without iterations.
   void solve(const Potentials* start, double epsilon, double tolerance);
 
   // Of the last look, units of the cost.
@@ -77,6 +90,7 @@ class SinkhornSolver {
   // Their mean distance from their mean: where epsilon starts to fall from.
   double spread_of_costs() const;
 
+  // None, where the sample cannot be solved.
   Potentials start_from_sample(double epsilon);
 
   // Columns without weight take no part; their potentials are what the rows make of them.
@@ -88,13 +102,14 @@ class SinkhornSolver {
   // False if it has to stop altogether.
   bool iterate(double epsilon, double tolerance, Index most);
   bool fail(Status status);
-  // At what there is, when it has to stop early.
-  void look(double epsilon);
+  // Seconds from the end of an iteration that took `seconds` to the end of all: another one, then the certificate, on
+  // the problem itself.
+  double ahead(double seconds) const;
 
   const Problem<T>& problem_;
   const SinkhornWeights weights_;
   const SinkhornOptions& options_;
-  const SinkhornMonitor& monitor_;
+  SinkhornMonitor& monitor_;
   Index level_;
   Geometry<T> geometry_;
   SinkhornIteration<T> iteration_;

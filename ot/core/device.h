@@ -3,6 +3,8 @@
 
 namespace monge {
 
+class Stop;
+
 enum class DeviceType : std::uint8_t { cpu, cuda };
 
 // Where memory lives and work runs. Maps one to one onto DLPack's DLDevice.
@@ -15,7 +17,8 @@ struct Device {
 // Where and with how many threads a call runs.
 struct Context {
   Device device = {};
-  int threads = 0;  // CPU threads; 0 = as many as OpenMP would use. Results do not depend on it.
+  int threads = 0;             // CPU threads; 0 = as many as OpenMP would use. Results do not depend on it.
+  const Stop* stop = nullptr;  // passes look at it, and end soon with Error(stopped) (ot/core/stop.h)
 };
 
 }  // namespace monge

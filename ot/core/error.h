@@ -14,6 +14,7 @@ enum class Errc {
   out_of_memory,
   backend_unavailable,  // the device is not there, or not compiled in
   device_failure,
+  stopped,  // a Stop ended it (ot/core/stop.h)
 };
 
 // The one exception type of the library: `what()` for people (prefixed by the function's name), `code()` for programs.

@@ -87,6 +87,7 @@ class Team {
       } catch (...) {
 #pragma omp critical(monge_parallel_for)
         if (!failure_) failure_ = std::current_exception();
+        next_ = count_;
       }
     }
   }

@@ -26,7 +26,7 @@ class LoopBody {
 
 // Runs body(index, worker) for index in [0, count), worker in [0, threads). Which worker gets which index is not
 // fixed, so bodies must not let results depend on `worker`. BLAS calls made inside run on one thread each.
-// The first exception thrown by a body is rethrown here.
+// The first exception thrown by a body is rethrown here; indices that nobody has taken by then are left out.
 void parallel_for(int threads, Index count, LoopBody body);
 
 // Runs work() on this thread while up to `threads` - 1 others stand by to serve the parallel_for calls it makes, which

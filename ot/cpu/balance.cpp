@@ -204,7 +204,7 @@ void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, Ve
   std::vector<std::unique_ptr<TileSource<T>>> sources;
   std::vector<std::unique_ptr<Panel<T>>> panels;
   for (Index w = 0; w < workers; ++w) {
-    sources.push_back(std::make_unique<TileSource<T>>(s, none));
+    sources.push_back(std::make_unique<TileSource<T>>(s, none, context.stop));
     panels.push_back(std::make_unique<Panel<T>>(s, rate));
   }
   parallel_for(static_cast<int>(workers), parts, [&](Index part, int worker) {

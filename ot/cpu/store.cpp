@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/passes.h"
 #include "monge/ot/cpu/sweep.h"
@@ -14,6 +15,7 @@ void store_digits(const Scores<float>& s, const Digits& columns, MatrixView<floa
   std::vector<Digits> rows;
   for (int t = 0; t < threads; ++t) rows.emplace_back(Digits::Operand::left, std::min(tile_rows, s.rows()), s.x.cols);
   parallel_for(threads, (s.rows() + tile_rows - 1) / tile_rows, [&](Index block, int worker) {
+    if (context.stop) context.stop->look();
     const Index first = block * tile_rows, count = std::min(tile_rows, s.rows() - first);
     rows[worker].read(s.x.rows_from(first, count), 0);
     digit_products(s.scale, rows[worker], 0, count, columns, 0, s.cols(), out.row(first), out.stride, true);
@@ -29,6 +31,7 @@ void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context
   }
   const Index height = std::clamp<Index>(s.rows() / 16, 64, 1024), blocks = (s.rows() + height - 1) / height;
   parallel_for(threads_worth(context.threads, s.rows() * s.cols()), blocks, [&](Index block, int) {
+    if (context.stop) context.stop->look();
     const Index first = block * height, count = std::min(height, s.rows() - first);
     gemm(s.scale, s.x.rows_from(first, count), s.y, out.row(first), out.stride);
   });

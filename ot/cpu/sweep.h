@@ -76,7 +76,7 @@ void sweep(const Scores<T>& s, const Cut& cut, const Context& context, const Bod
   const Index workers = std::min<Index>(threads_worth(context.threads, work), cut.parts());
   const Digits columns = column_digits(s, context);
   std::vector<std::unique_ptr<TileSource<T>>> sources;
-  for (Index w = 0; w < workers; ++w) sources.push_back(std::make_unique<TileSource<T>>(s, columns));
+  for (Index w = 0; w < workers; ++w) sources.push_back(std::make_unique<TileSource<T>>(s, columns, context.stop));
   parallel_for(static_cast<int>(workers), cut.parts(), [&](Index index, int worker) {
     body(cut.part(index), *sources[static_cast<std::size_t>(worker)], worker);
   });

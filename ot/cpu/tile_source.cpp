@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/tile_kernels.h"
 
@@ -40,9 +41,10 @@ Digits column_digits(const Scores<T>& s, const Context& context) {
 }
 
 template <class T>
-TileSource<T>::TileSource(const Scores<T>& s, const Digits& columns)
+TileSource<T>::TileSource(const Scores<T>& s, const Digits& columns, const Stop* stop)
     : s_(s),
       columns_(columns),
+      stop_(stop),
       maker_(maker_of(s, columns)),
       // Off the power of two, or all rows fall into one cache set.
       stride_(std::min(tile_cols, round_up(s.cols(), vector_multiple)) + vector_multiple),
@@ -55,6 +57,7 @@ TileSource<T>::TileSource(const Scores<T>& s, const Digits& columns)
 template <class T>
 Tile<T> TileSource<T>::read(const Box& box) {
   const Index padded = round_up(box.cols, vector_multiple);
+  look_at_stop(box);
   copy_biases(box, padded);
   if (maker_ == Maker::stored && padded == box.cols && !s_.is_labelled()) {
     return {box, s_.stored.row(box.first_row) + box.first_col, s_.stored.stride, padded, s_.scale, bias_.data()};
@@ -63,6 +66,15 @@ Tile<T> TileSource<T>::read(const Box& box) {
   if (!s_.is_labelled()) return {box, tile_.data(), stride_, padded, s_.scale, bias_.data()};
   subtract_penalty(box, padded);
   return {box, tile_.data(), stride_, padded, T(1), bias_.data()};
+}
+
+// As often as there are large tiles.
+template <class T>
+void TileSource<T>::look_at_stop(const Box& box) {
+  since_look_ += box.rows * box.cols;
+  if (!stop_ || since_look_ < tile_rows * tile_cols) return;
+  since_look_ = 0;
+  stop_->look();
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "monge/ot/core/device.h"
 #include "monge/ot/core/scores.h"
 #include "monge/ot/cpu/digits.h"
 
@@ -44,8 +45,8 @@ using Label = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 template <class T>
 class TileSource {
  public:
-  // Borrows both.
-  TileSource(const Scores<T>& s, const Digits& columns);
+  // Borrows all. stop: looked at once in every so many scores, for read to throw what it says; may be null.
+  TileSource(const Scores<T>& s, const Digits& columns, const Stop* stop);
 
   // Few rows of a stored matrix: the memory likes to be read along them, and not along many at a time.
   Index rows_per_tile() const { return s_.is_stored() ? 16 : tile_rows; }
@@ -54,6 +55,7 @@ class TileSource {
   Tile<T> read(const Box& box);
 
  private:
+  void look_at_stop(const Box& box);
   void copy_biases(const Box& box, Index padded);
   void fill(const Box& box, Index padded);
   void fill_from_digits(const Box& box);
@@ -63,6 +65,8 @@ class TileSource {
 
   const Scores<T>& s_;
   const Digits& columns_;
+  const Stop* stop_;
+  Index since_look_ = 0;  // scores read since it was looked at
   Maker maker_;
   Index stride_;
   Buffer<T> tile_, bias_, transposed_;
