@@ -35,7 +35,7 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   const ot::Problem<T> problem = input.problem();
   const apps::Choice choice = apps::choose_solver(r, problem.rows(), problem.cols(), budget.left());
   apps::check_options_of(choice.solver, r);
-  apps::check_output_memory(input, r, budget);
+  apps::check_output_memory(input, r, choice.solver, budget);
   apps::check_interrupt();
   const Solution solution = run_solver(choice.solver, input, r, budget);
 
@@ -47,6 +47,10 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   if (!r.json.empty()) apps::write_output(r.json, apps::json_summary(r, shape, solution));
   if (solution.status == ot::Status::numerical_failure)
     throw Error(Errc::invalid_argument, "the numbers broke down (status numerical_failure); try --dtype double");
+  if (solution.solver == "sinkhorn" && solution.iterations == 0) {
+    if (apps::interrupted()) throw apps::Interrupted("interrupted before anything was found");
+    throw Error(Errc::invalid_argument, concat("--max-seconds ", r.max_seconds, " is over before anything was found"));
+  }
   for (const std::string& line : apps::write_outputs(input, r, solution, budget))
     if (!quiet) apps::write_output("-", "wrote        " + line + "\n");
   if (solution.status == ot::Status::stopped_by_caller)
@@ -114,7 +118,7 @@ void add_solver(CLI::App& app, Request& r) {
       ->type_name("N")
       ->check(apps::at_least<Index>(1));
   app.add_option("--max-seconds", r.max_seconds,
-                 "Stop after so long, looked at once in every pass over all pairs, then certify; 0 = no limit")
+                 "Take so long at most, certificate included; files come on top. 0 = no limit")
       ->type_name("S")
       ->check(positive)
       ->capture_default_str();

@@ -1,12 +1,15 @@
 #include "monge/apps/ot_solve/outputs.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 
+#include "monge/apps/common/interrupt.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/plan.h"
 
 namespace monge::apps {
@@ -16,11 +19,24 @@ double pairs(Index n, Index m) { return static_cast<double>(n) * static_cast<dou
 
 bool is_hdf5(const std::string& path) { return std::filesystem::path(path).extension() == ".h5"; }
 
+// Ctrl-C ends the passes that make files; one that came before leaves them a second.
+Stop stop_of_files() {
+  if (interrupted()) return Stop({}, Stop::Clock::now() + std::chrono::seconds(1));
+  return Stop([] { return !interrupted(); });
+}
+
+// What a sparse plan takes besides its entries: the points in the plan's own units, some rows of it at a time, vectors.
 template <class T>
-ot::Plan entropic_plan(const Input<T>& input, const Request& r, const Solution& s) {
-  Context context;
-  context.threads = r.threads;
-  return ot::Plan(input.problem(), *s.sinkhorn, context);
+double memory_of_sparse(const ot::Problem<T>& p) {
+  const double points = static_cast<double>(p.rows() + p.cols()) * static_cast<double>(p.dims());
+  const double block = std::max(static_cast<double>(p.cols()), std::min(pairs(p.rows(), p.cols()), 0x1p22));
+  return (2 * points + 3 * block + 20 * static_cast<double>(p.rows() + p.cols())) * sizeof(double);
+}
+constexpr double bytes_of_entry = 40;  // while its arrays grow
+
+template <class T>
+ot::Plan entropic_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
+  return ot::Plan(input.problem(), *s.sinkhorn, {.threads = r.threads, .stop = &stop});
 }
 
 // An assignment as a plan: one entry in each row that has a partner.
@@ -38,16 +54,16 @@ ot::SparsePlan assignment_plan(const Solution& s, Index cols) {
 
 // Leaves out so little that all of it is within the tolerance of the marginals.
 template <class T>
-ot::SparsePlan sparse_plan(const Input<T>& input, const Request& r, const Solution& s, const MemoryBudget& budget) {
+ot::SparsePlan sparse_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop,
+                           const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
   if (!s.sinkhorn) return assignment_plan(s, problem.cols());
-  constexpr double bytes = 40;  // of an entry, while its arrays grow
   ot::SparseOptions options;
   options.share = r.tolerance.value_or(ot::SinkhornOptions{}.tolerance) / static_cast<double>(problem.cols());
   options.share = std::min(options.share, 1e-4);
-  options.most = static_cast<std::int64_t>(std::max(0.0, budget.left() - 1e8) / bytes);
+  options.most = static_cast<std::int64_t>(std::max(0.0, budget.left() - memory_of_sparse(problem)) / bytes_of_entry);
   try {
-    return entropic_plan(input, r, s).to_sparse(options);
+    return entropic_plan(input, r, s, stop).to_sparse(options);
   } catch (const Error& error) {
     if (error.code() != Errc::out_of_memory) throw;
     throw Error(Errc::out_of_memory, concat("--plan: more than ", options.most,
@@ -57,11 +73,11 @@ ot::SparsePlan sparse_plan(const Input<T>& input, const Request& r, const Soluti
 }
 
 template <class T>
-Matrix<double> dense_plan(const Input<T>& input, const Request& r, const Solution& s) {
+Matrix<double> dense_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
   const ot::Problem<T> problem = input.problem();
   Matrix<double> plan(problem.rows(), problem.cols());
   if (s.sinkhorn) {
-    entropic_plan(input, r, s).to_dense(plan.view());
+    entropic_plan(input, r, s, stop).to_dense(plan.view());
     return plan;
   }
   std::fill_n(plan.data(), problem.rows() * problem.cols(), 0.0);
@@ -72,10 +88,10 @@ Matrix<double> dense_plan(const Input<T>& input, const Request& r, const Solutio
 }
 
 template <class T>
-Matrix<T> barycentric_map(const Input<T>& input, const Request& r, const Solution& s) {
+Matrix<T> barycentric_map(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
   Matrix<T> map(input.x.rows(), input.x.cols());
   if (s.sinkhorn) {
-    entropic_plan(input, r, s).map(map.view());
+    entropic_plan(input, r, s, stop).map(map.view());
   } else {
     for (Index i = 0; i < map.rows(); ++i)
       std::copy_n(input.y.view().row(s.columns[static_cast<std::size_t>(i)]), map.cols(), map.view().row(i));
@@ -116,21 +132,22 @@ void write_sparse(const ot::SparsePlan& plan, const Request& r, const Solution& 
 }
 
 template <class T>
-std::string write_plan(const Input<T>& input, const Request& r, const Solution& s, const MemoryBudget& budget) {
+std::string write_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop,
+                       const MemoryBudget& budget) {
   if (!is_hdf5(r.plan)) {
-    const Matrix<double> plan = dense_plan(input, r, s);
+    const Matrix<double> plan = dense_plan(input, r, s, stop);
     data::write_npy(r.plan, plan.view());
     return concat("plan, ", input.problem().rows(), " x ", input.problem().cols());
   }
-  const ot::SparsePlan plan = sparse_plan(input, r, s, budget);
+  const ot::SparsePlan plan = sparse_plan(input, r, s, stop, budget);
   write_sparse(plan, r, s);
   return concat("plan, ", plan.values.size(), " entries",
                 plan.left_out > 0 ? concat("; those left out sum to ", plan.left_out) : "");
 }
 
 template <class T>
-void write_map(const Input<T>& input, const Request& r, const Solution& s) {
-  const Matrix<T> map = barycentric_map(input, r, s);
+void write_map(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
+  const Matrix<T> map = barycentric_map(input, r, s, stop);
   if (!is_hdf5(r.map)) return data::write_npy(r.map, map.view());
   data::Hdf5Writer file("ot_solve", r.map);
   describe(file, "monge.map", r, s);
@@ -144,35 +161,48 @@ void write_potentials(const Request& r, const Solution& s) {
   data::write_npy(r.potentials, VectorView<const double>(both));
 }
 
+template <class Write>
+void unless_interrupted(const std::string& path, const Write& write) {
+  if (!finishes(write)) throw Interrupted("interrupted before " + path + " was made; it is not written");
+}
+
 }  // namespace
 
 template <class T>
-void check_output_memory(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
+void check_output_memory(const Input<T>& input, const Request& r, const std::string& solver,
+                         const MemoryBudget& budget) {
   const ot::Problem<T> p = input.problem();
-  double bytes = 0;
-  if (!r.map.empty()) bytes = pairs(p.rows(), p.dims()) * sizeof(T);
-  if (!r.plan.empty() && !is_hdf5(r.plan)) bytes = std::max(bytes, pairs(p.rows(), p.cols()) * sizeof(double));
-  budget.require(bytes, !r.plan.empty() && !is_hdf5(r.plan) ? "--plan as a dense .npy (.h5 is sparse)" : "--map");
+  if (!r.map.empty()) budget.require(pairs(p.rows(), p.dims()) * sizeof(T), "--map");
+  if (r.plan.empty()) return;
+  if (!is_hdf5(r.plan))
+    return budget.require(pairs(p.rows(), p.cols()) * sizeof(double), "--plan as a dense .npy (.h5 is sparse)");
+  // No row or column without an entry.
+  const double entries = static_cast<double>(std::max(p.rows(), p.cols()));
+  budget.require(entries * bytes_of_entry + (solver == "sinkhorn" ? memory_of_sparse(p) : 0),
+                 "--plan, were it one to one,");
 }
 
 template <class T>
 std::vector<std::string> write_outputs(const Input<T>& input, const Request& r, const Solution& s,
                                        const MemoryBudget& budget) {
+  const Stop stop = stop_of_files();
   std::vector<std::string> lines;
   if (!r.potentials.empty()) {
     write_potentials(r, s);
     lines.push_back(r.potentials + " (potentials: " + (s.f.empty() ? "g)" : "f, then g)"));
   }
   if (!r.map.empty()) {
-    write_map(input, r, s);
+    unless_interrupted(r.map, [&] { write_map(input, r, s, stop); });
     lines.push_back(r.map + " (where each x goes)");
   }
-  if (!r.plan.empty()) lines.push_back(r.plan + " (" + write_plan(input, r, s, budget) + ")");
+  if (!r.plan.empty()) {
+    unless_interrupted(r.plan, [&] { lines.push_back(r.plan + " (" + write_plan(input, r, s, stop, budget) + ")"); });
+  }
   return lines;
 }
 
-template void check_output_memory(const Input<float>&, const Request&, const MemoryBudget&);
-template void check_output_memory(const Input<double>&, const Request&, const MemoryBudget&);
+template void check_output_memory(const Input<float>&, const Request&, const std::string&, const MemoryBudget&);
+template void check_output_memory(const Input<double>&, const Request&, const std::string&, const MemoryBudget&);
 template std::vector<std::string> write_outputs(const Input<float>&, const Request&, const Solution&,
                                                 const MemoryBudget&);
 template std::vector<std::string> write_outputs(const Input<double>&, const Request&, const Solution&,

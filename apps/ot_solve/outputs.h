@@ -9,9 +9,11 @@ namespace monge::apps {
 
 // Refuses outputs that would take more memory than there is, as far as that can be known before the plan is.
 template <class T>
-void check_output_memory(const Input<T>& input, const Request& request, const MemoryBudget& budget);
+void check_output_memory(const Input<T>& input, const Request& request, const std::string& solver,
+                         const MemoryBudget& budget);
 
-// Writes the files that were asked for, each whole or not at all; returns a line about each.
+// Writes the files that were asked for, each whole or not at all; returns a line about each. Throws Interrupted, at the
+// latest a second after Ctrl-C, for what still takes passes over all pairs.
 //   potentials   .npy: f, then g
 //   map          .npy: n x d, where each x goes: the mean of its partners; .h5: /map
 //   plan         .npy: n x m; .h5: CSR in /offsets, /columns, /values, potentials in /f and /g

@@ -51,7 +51,7 @@ std::string outcome(const Solution& s) {
     case ot::Status::time_limit:
       return "NOT CONVERGED: the limit of seconds was reached";
     case ot::Status::stopped_by_caller:
-      return "NOT CONVERGED: interrupted; this is the best so far";
+      return std::string("NOT CONVERGED: interrupted") + (s.cost || !s.g.empty() ? "; this is the best so far" : "");
     case ot::Status::numerical_failure:
       return "FAILED: the numbers broke down";
   }

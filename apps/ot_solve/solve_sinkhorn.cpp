@@ -62,13 +62,15 @@ Solution solve_sinkhorn(const Input<T>& input, const Request& r, const MemoryBud
   if (result.status == ot::Status::converged) work.finish();
   s.dtype = result.in_double ? "double" : "float";
   s.status = result.status;
-  s.cost = result.cost;
-  s.value = result.value;
+  s.iterations = result.iterations;
+  if (result.iterations == 0) return s;  // stopped before anything was known
+  if (result.has_cost) s.cost = result.cost, s.value = result.value;
   s.certificate = result.certificate;
   s.marginal_error = result.marginal_error;
   s.mass = result.mass;
   s.epsilon = result.epsilon;
-  s.iterations = result.iterations;
+  const double asked = options.epsilon * (options.epsilon_unit == ot::EpsilonUnit::mean_cost ? result.mean_cost : 1);
+  if (result.epsilon > 1.5 * asked) s.epsilon_note = "on its way to the one asked for";
   s.f = result.f;
   s.g = result.g;
   s.sinkhorn = std::move(result);

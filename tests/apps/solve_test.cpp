@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <thread>
@@ -279,6 +280,51 @@ TEST_F(Solve, ThreadsAndRepetitionDoNotChangeABit) {
     EXPECT_EQ(read_file(folder / ("p" + name + ".npy")), read_file(folder / "p1.npy"));
     EXPECT_EQ(read_file(folder / ("f" + name + ".npy")), read_file(folder / "f1.npy"));
   }
+}
+
+TEST_F(Solve, LimitsHoldInsideOfLongPasses) {
+  save_cloud("x.npy", 100000, 3, 1);
+  save_cloud("y.npy", 100000, 3, 2, 1);
+  const auto seconds_since = [](auto begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  auto begin = std::chrono::steady_clock::now();
+  const auto r = result("x.npy y.npy --max-seconds 0.5", 1);
+  EXPECT_LT(seconds_since(begin), 3);
+  EXPECT_EQ(r.at("status"), "time_limit");
+  EXPECT_EQ(r.at("iterations"), 0);
+  for (const char* unknown : {"cost", "value", "lower", "upper", "certificate", "epsilon", "mass"})
+    EXPECT_TRUE(r.at(unknown).is_null()) << unknown;
+
+  const pid_t child = start(folder, "ot_solve", "x.npy y.npy --map m.npy --json r.json");
+  await_handlers(child);
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  begin = std::chrono::steady_clock::now();
+  kill(child, SIGINT);
+  const Outcome outcome = finish(folder, child);
+  EXPECT_LT(seconds_since(begin), 2);
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "m.npy"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(folder / "r.json")).at("status"), "stopped_by_caller");
+}
+
+// One iteration, and then a map that takes passes of its own.
+TEST_F(Solve, CtrlCEndsTheMakingOfFiles) {
+  save_cloud("x.npy", 100000, 3, 1);
+  save_cloud("y.npy", 6000, 3, 2, 1);
+  const pid_t child = start(folder, "ot_solve",
+                            "x.npy y.npy --solver sinkhorn --epsilon 0.1 --relative --max-iterations 1 "
+                            "--potentials f.npy --plan p.h5 --json r.json");
+  await_handlers(child);
+  while (!std::filesystem::exists(folder / "f.npy")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto begin = std::chrono::steady_clock::now();
+  kill(child, SIGINT);
+  const Outcome outcome = finish(folder, child);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_NE(outcome.err.find("interrupted before p.h5 was made; it is not written"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "p.h5"));
+  EXPECT_EQ(data::read_npy<double>(folder / "f.npy", 1e9).rows(), 106000);
 }
 
 TEST_F(Solve, CtrlCKeepsTheBestSoFar) {
