@@ -52,7 +52,8 @@ void Anderson::remember(const std::vector<double>& x, const std::vector<double>&
 }
 
 void Anderson::advance(std::vector<double>& x, const std::vector<double>& r, double error) {
-  if (memory_ > 0) {
+  const bool known = std::isfinite(error) || !best_x_.empty();  // else a plain step can only be better
+  if (memory_ > 0 && known) {
     if (best_x_.empty() || error < least_error_) {
       best_x_ = x, best_r_ = r, least_error_ = error;
       retreats_ = 0;

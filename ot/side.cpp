@@ -40,11 +40,13 @@ Side::Settled Side::settle(const std::vector<double>& fitted, double epsilon) co
   std::vector<double> full(fitted.size());
   for (std::size_t i = 0; i < full.size(); ++i) full[i] = fitted[i] + own[i];
   if (law == Law::capped) s.level = level_of(full, weights, mass, epsilon);
+  s.logs.assign(full.size(), 0.0);
   for (std::size_t i = 0; i < full.size(); ++i) {
     if (!std::isfinite(full[i])) continue;
     const double f = settled(full[i], s.level, epsilon);
     s.potentials[i] = f - own[i];
-    s.masses[i] = weights[i] * std::exp((f + s.level - full[i]) / epsilon);
+    s.logs[i] = (f + s.level - full[i]) / epsilon;
+    s.masses[i] = weights[i] > 0 ? weights[i] * std::exp(s.logs[i]) : 0;
     if (law == Law::capped) s.masses[i] = std::min(weights[i], s.masses[i]);
   }
   return s;

@@ -19,7 +19,8 @@ struct Side {
 
   struct Settled {
     std::vector<double> potentials;  // F
-    std::vector<double> masses;      // what the points then send
+    std::vector<double> masses;      // what the points then send; infinite where no double is as large
+    std::vector<double> logs;        // of masses over weights; empty where they are equal
     double level = 0;                // lambda of a capped side: the potential of the total mass
   };
   // The best potentials, when F = `fitted` would make every point send exactly its weight.

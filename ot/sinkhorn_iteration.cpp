@@ -3,8 +3,33 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace monge::ot::detail {
+namespace {
+
+// Masses of any size, also of one that no double has: times 2^power, about the largest of them.
+struct Scaled {
+  std::vector<double> masses;
+  int power = 0;
+};
+Scaled scaled(const Side::Settled& side, const std::vector<double>& weights) {
+  double most = -HUGE_VAL;
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    if (weights[i] > 0) most = std::max(most, std::log(weights[i]) + side.logs[i]);
+  constexpr double range = 1000;  // of powers that double has
+  Scaled out{std::vector<double>(weights.size(), 0.0)};
+  if (std::isfinite(most)) out.power = static_cast<int>(std::clamp(std::floor(most / std::numbers::ln2), -1e9, 1e9));
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] > 0)
+      out.masses[i] = std::abs(out.power) < range
+                          ? std::ldexp(side.masses[i], -out.power)
+                          : std::exp(std::log(weights[i]) + side.logs[i] - out.power * std::numbers::ln2);
+  }
+  return out;
+}
+
+}  // namespace
 
 template <class T>
 SinkhornIteration<T>::SinkhornIteration(const Geometry<T>& geometry, Side rows, Side cols, const Context& context)
@@ -23,6 +48,7 @@ double SinkhornIteration<T>::look(const std::vector<double>& G, double epsilon) 
     next_.v[j] = b > 0 ? static_cast<T>(G[j] + epsilon * std::log(b)) : -std::numeric_limits<T>::infinity();
   }
   Passes<T>& passes = passes_for<T>(context_.device);
+  int power = 0;  // of the unit of the masses
   const Scores<T> scores = geometry_.scores(VectorView<const T>(next_.v));
   if (rows_.law == Side::Law::fixed) {
     passes.balance(scores, static_cast<T>(epsilon), rows_.weights, next_.fitted, next_.col_masses, context_);
@@ -33,15 +59,11 @@ double SinkhornIteration<T>::look(const std::vector<double>& G, double epsilon) 
     passes.softmin(scores, static_cast<T>(epsilon), softmins, context_);
     next_.fitted.assign(softmins.begin(), softmins.end());
     next_.rows = rows_.settle(next_.fitted, epsilon);
-    // Masses of any size, in units of their largest.
-    const std::vector<double>& sent = next_.rows.masses;
-    const double most = *std::max_element(sent.begin(), sent.end());
-    const double unit = most > 0 && std::isfinite(most) ? std::ldexp(1.0, std::ilogb(most)) : 1;
-    std::vector<T> masses(sent.size());
-    for (std::size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<T>(sent[i] / unit);
+    const Scaled sent = scaled(next_.rows, rows_.weights);
+    power = sent.power;
+    const std::vector<T> masses(sent.masses.begin(), sent.masses.end());
     passes.histogram(scores, static_cast<T>(epsilon), VectorView<const T>(softmins), VectorView<const T>(masses),
                      next_.col_masses, context_);
-    for (double& mass : next_.col_masses) mass *= unit;
   }
 
   // A column that nothing reaches climbs as far as its logarithm can say.
@@ -49,16 +71,20 @@ double SinkhornIteration<T>::look(const std::vector<double>& G, double epsilon) 
   std::vector<double> fitted(G);
   for (std::size_t j = 0; j < fitted.size(); ++j) {
     const double b = cols_.weights[j];
-    if (b > 0)
-      fitted[j] +=
-          next_.rows.level + epsilon * (std::log(b) - std::log(std::max({next_.col_masses[j], least * b, tiny})));
+    if (b == 0) continue;
+    const double floor = rows_.law == Side::Law::fixed ? std::max(least * b, tiny) : least;
+    const double log_mass = std::log(std::max(next_.col_masses[j], floor)) + power * std::numbers::ln2;
+    fitted[j] += next_.rows.level + epsilon * (std::log(b) - log_mass);
+    next_.col_masses[j] = std::ldexp(next_.col_masses[j], power);
   }
   const Side::Settled settled = cols_.settle(fitted, epsilon);
   double error = 0;
   for (std::size_t j = 0; j < fitted.size(); ++j) {
     const bool counts = cols_.weights[j] > 0;
     next_.residual[j] = counts ? settled.potentials[j] - G[j] : 0;
-    if (counts) error += std::abs(settled.masses[j] - next_.col_masses[j]);
+    const double gap = std::abs(settled.masses[j] - next_.col_masses[j]);
+    if (counts) error += std::isnan(gap) ? HUGE_VAL : gap;
+    if (!std::isfinite(next_.residual[j])) error = std::numeric_limits<double>::quiet_NaN();
   }
   std::swap(last_, next_);
   return error;

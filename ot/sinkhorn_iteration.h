@@ -25,7 +25,8 @@ class SinkhornIteration {
   };
 
   // Looks at the plan that G gives; epsilon must be a T. Returns the L1 error of the column masses, the rows being as
-  // they should. When the context's Stop throws, the last look stays what it was.
+  // they should: infinite where masses are out of range, NaN where potentials are no numbers. When the context's Stop
+  // throws, the last look stays what it was.
   double look(const std::vector<double>& G, double epsilon);
 
   const Look& last() const { return last_; }

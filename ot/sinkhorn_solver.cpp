@@ -261,7 +261,7 @@ bool SinkhornSolver<T>::iterate(double epsilon, double tolerance, Index most) {
     const double begin = monitor_.seconds();
     if (!finishes([&] { error_ = iteration_.look(potentials_, epsilon); })) return end_at_best(monitor_.why());
     ++iterations_;
-    if (!std::isfinite(error_) && !anderson.may_retreat()) return fail(Status::numerical_failure);
+    if (std::isnan(error_) && !anderson.may_retreat()) return fail(Status::numerical_failure);
     const double now = monitor_.seconds();
     const auto stop = monitor_.stop({.iterations = iterations_,
                                      .level = level_,
