@@ -8,6 +8,7 @@
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/cpu/digits.h"
 #include "monge/ot/moments.h"
 
 namespace monge::ot {
@@ -103,6 +104,10 @@ std::int32_t AtomSet::member(Index j, double u) const {
     if (u < 0) break;
   }
   return members[static_cast<std::size_t>(i)];
+}
+
+void AtomSet::keep_digits(const Context& context) {
+  if (cpu::multiplies_digits(dimensions())) digits = std::make_shared<cpu::Digits>(cpu::read_digits(y.view(), context));
 }
 
 AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -8,6 +9,10 @@
 #include "monge/ot/semidiscrete.h"
 
 namespace monge::ot {
+
+namespace cpu {
+class Digits;
+}
 
 // A weighted point cloud made ready for semidiscrete solvers: exact duplicates merged (no potential can tell them
 // apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and projected when
@@ -20,12 +25,16 @@ struct AtomSet {
   std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
   std::vector<double> member_weight;  // original weight of each entry of `members`, relative to its atom's
   Index original = 0;
+  std::shared_ptr<const cpu::Digits> digits;  // of y once kept, where the CPU multiplies these
 
   Index size() const { return y.rows(); }
   Index dimensions() const { return y.cols(); }
   Index merged() const { return static_cast<Index>(members.size()) - size(); }
   double squared_norm(Index j) const;  // of distinct atom j as it was, before centring
   Index dropped() const { return original - static_cast<Index>(members.size()); }
+
+  // For many products with y; takes 3 bytes for each of its values.
+  void keep_digits(const Context& context);
 
   // The original index that a hit on distinct atom j stands for; u in [0, 1) chooses among duplicates by weight.
   std::int32_t member(Index j, double u) const;

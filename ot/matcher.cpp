@@ -14,14 +14,18 @@ namespace {
 class PassMatcher final : public Matcher {
  public:
   PassMatcher(MatrixView<const float> y, const SemidiscretePotentials& potentials, const Context& context)
-      : fitted_("pass_matcher", y, potentials, context) {}
+      : fitted_("pass_matcher", y, potentials, context) {
+    fitted_.atoms.keep_digits(context);
+  }
 
   void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
              VectorView<std::int32_t> atoms) const override {
     fitted_.check("match", noise, atoms);
     Matrix<float> projected;
-    const Scores<float> s{
-        .x = fitted_.in_score_space(noise, projected), .y = fitted_.atoms.y.view(), .v = fitted_.biases};
+    const Scores<float> s{.x = fitted_.in_score_space(noise, projected),
+                          .y = fitted_.atoms.y.view(),
+                          .v = fitted_.biases,
+                          .y_digits = fitted_.atoms.digits.get()};
     auto& passes = passes_for<float>(fitted_.context.device);
     if (fitted_.epsilon > 0) {
       passes.sample(s, static_cast<float>(fitted_.epsilon), rng.substream(0), first, atoms, fitted_.context);

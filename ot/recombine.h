@@ -6,6 +6,10 @@
 
 namespace monge::ot {
 
+namespace cpu {
+class Digits;
+}
+
 // Recombined Gaussian noise. Let x be 64 independent rows of N(0, I). For H the 64 x 64 Hadamard matrix and D random
 // signs, Q = H D / 8 is orthogonal, so Q x is again 64 independent rows of N(0, I), and its scores against the atoms
 // are Q applied to the scores of x: one GEMM row serves many noise vectors at a few additions each. Rounds on different
@@ -13,11 +17,12 @@ namespace monge::ot {
 inline constexpr Index group_rows = 64;
 
 struct Recombination {
-  MatrixView<const float> x;  // 64 G x d: G groups of independent source rows
-  MatrixView<const float> y;  // N x d, the atoms
-  VectorView<const float> v;  // N, added to every score
-  Index rounds = 0;           // R noise sets per group; 0 = one set, the rows of x as they are
-  Rng signs;                  // round r of group q takes its signs from block (first_group + q) R + r
+  MatrixView<const float> x;              // 64 G x d: G groups of independent source rows
+  MatrixView<const float> y;              // N x d, the atoms
+  VectorView<const float> v;              // N, added to every score
+  const cpu::Digits* y_digits = nullptr;  // of y, if kept
+  Index rounds = 0;                       // R noise sets per group; 0 = one set, the rows of x as they are
+  Rng signs;                              // round r of group q takes its signs from block (first_group + q) R + r
   std::uint64_t first_group = 0;
   float window = 0;  // report columns whose score is within this of the row's best
 

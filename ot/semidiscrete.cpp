@@ -46,7 +46,8 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
     require_finite(y, "semidiscrete: y");
     potentials.pca = fit_pca(y, options.pca, normalised_weights("semidiscrete", b, y.rows), options.context);
   }
-  const AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
+  AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
+  atoms.keep_digits(options.context);
   // |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: the same problem with half the temperature and potentials.
   const bool squared = options.cost == Cost::squared_euclidean;
   const detail::SemidualProblem problem{atoms, squared ? options.epsilon / 2 : options.epsilon,

@@ -78,6 +78,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     const Recombination r{.x = x.view(),
                           .y = problem.atoms.y.view(),
                           .v = v,
+                          .y_digits = problem.atoms.digits.get(),
                           .rounds = plan.rounds,
                           .signs = signs,
                           .first_group = next_row / group_rows,
@@ -124,7 +125,7 @@ BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& 
   for (Index c = 0; c < chunks; ++c) {
     draw(problem.source, noise, next_row, x.view(), context);
     next_row += static_cast<std::uint64_t>(chunk);
-    const Scores<float> s{.x = x.view(), .y = problem.atoms.y.view(), .v = v};
+    const Scores<float> s{.x = x.view(), .y = problem.atoms.y.view(), .v = v, .y_digits = problem.atoms.digits.get()};
     passes.softmin(s, static_cast<float>(plan.epsilon), f.view(), context);
     passes.histogram(s, static_cast<float>(plan.epsilon), f.view(), {}, mass, context);
     for (std::size_t j = 0; j < mass.size(); ++j) sum.add(static_cast<std::int32_t>(j), mass[j]);

@@ -114,11 +114,13 @@ Check check_semidual(const SemidualProblem& problem, const std::vector<double>& 
     const MatrixView<float> xs = x.view().rows_from(0, count);
     draw(problem.source, noise, static_cast<std::uint64_t>(first), xs, options.context);
     const VectorView<std::int32_t> plan(drawn.data() + first, count);
-    passes.hardmin({.x = xs, .y = atoms.y.view(), .v = hard}, ranked.scores.view().rows_from(first, count),
-                   ranked.columns.view().rows_from(first, count), options.context);
+    passes.hardmin({.x = xs, .y = atoms.y.view(), .v = hard, .y_digits = atoms.digits.get()},
+                   ranked.scores.view().rows_from(first, count), ranked.columns.view().rows_from(first, count),
+                   options.context);
     if (problem.epsilon > 0) {
-      passes.sample({.x = xs, .y = atoms.y.view(), .v = soft}, static_cast<float>(problem.epsilon), draws,
-                    static_cast<std::uint64_t>(first), plan, options.context);
+      passes.sample({.x = xs, .y = atoms.y.view(), .v = soft, .y_digits = atoms.digits.get()},
+                    static_cast<float>(problem.epsilon), draws, static_cast<std::uint64_t>(first), plan,
+                    options.context);
     } else {
       for (Index i = 0; i < count; ++i) plan[i] = ranked.columns(first + i, 0);
     }

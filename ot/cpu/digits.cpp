@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/cpu/tile_kernels.h"
 
 namespace monge::ot::cpu {
+
+bool multiplies_digits(Index d) { return d > direct_dims && d <= most_digit_dims && has_digit_products(); }
 
 Digits read_digits(MatrixView<const float> y, const Context& context) {
   constexpr Index share = 16 * Digits::block;

@@ -18,6 +18,9 @@ inline constexpr Index most_digit_dims = 32768;  // sums of three products of di
 // Whether this machine has such a unit (Intel's AMX) and the system lets us use it.
 bool has_digit_products();
 
+// Whether products of points of d coordinates are better made of digits.
+bool multiplies_digits(Index d);
+
 // The left or the right operand of products: the digits of some rows, in tiles as the unit reads them.
 class Digits {
  public:

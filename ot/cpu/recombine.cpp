@@ -1,13 +1,13 @@
 #include "monge/ot/recombine.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <vector>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/cpu/digits.h"
+#include "monge/ot/cpu/gemm.h"
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
@@ -237,6 +237,7 @@ void report(RowList& list, float threshold, VectorView<float> scores, VectorView
 struct Scratch {
   Buffer<float> tile{task_groups * group_rows * tile_stride};
   std::vector<RoundState> states;
+  cpu::Digits digits;  // of the rows of x
 };
 
 void scan_groups(const Recombination& r, Index first, Index count, const std::vector<float>& bias, Scratch& scratch,
@@ -254,12 +255,18 @@ void scan_groups(const Recombination& r, Index first, Index count, const std::ve
   const float scale = r.rounds > 0 ? 0.125f : 1.0f;
   const Index rows = count * group_rows;
   float* tile = scratch.tile.data();
+  const MatrixView<const float> x = r.x.rows_from(first * group_rows, rows);
+  if (r.y_digits) {
+    if (scratch.digits.rows() == 0) scratch.digits = {cpu::Digits::Operand::left, task_groups * group_rows, x.cols};
+    scratch.digits.read(x, 0);
+  }
   for (Index c = 0; c < r.y.rows; c += tile_columns) {
     const Index width = std::min(tile_columns, r.y.rows - c);
     const Index padded = (width + 15) / 16 * 16;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(rows), static_cast<int>(width),
-                static_cast<int>(r.x.cols), scale, r.x.row(first * group_rows), static_cast<int>(r.x.stride),
-                r.y.row(c), static_cast<int>(r.y.stride), 0.0f, tile, static_cast<int>(tile_stride));
+    if (r.y_digits)
+      cpu::digit_products(scale, scratch.digits, 0, rows, *r.y_digits, c, width, tile, tile_stride);
+    else
+      cpu::gemm(scale, x, r.y.rows_from(c, width), tile, tile_stride);
     for (Index i = 0; i < rows && padded > width; ++i) {
       std::fill(tile + i * tile_stride + width, tile + i * tile_stride + padded, 0.0f);
     }

@@ -26,7 +26,8 @@ void store_digits(const Scores<float>& s, const Digits& columns, MatrixView<floa
 template <class T>
 void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
   if constexpr (std::is_same_v<T, float>) {
-    const Digits columns = column_digits(s, context);
+    const Digits made = column_digits(s, context);
+    const Digits& columns = s.y_digits ? *s.y_digits : made;
     if (columns.rows() > 0) return store_digits(s, columns, out, context);
   }
   const Index height = std::clamp<Index>(s.rows() / 16, 64, 1024), blocks = (s.rows() + height - 1) / height;

@@ -74,9 +74,9 @@ template <class T, class Body>
 void sweep(const Scores<T>& s, const Cut& cut, const Context& context, const Body& body) {
   const Index work = s.rows() * s.cols() * std::max<Index>(1, s.is_stored() ? 1 : s.x.cols / 8);
   const Index workers = std::min<Index>(threads_worth(context.threads, work), cut.parts());
-  const Digits columns = column_digits(s, context);
+  const Digits made = column_digits(s, context);
   std::vector<std::unique_ptr<TileSource<T>>> sources;
-  for (Index w = 0; w < workers; ++w) sources.push_back(std::make_unique<TileSource<T>>(s, columns, context.stop));
+  for (Index w = 0; w < workers; ++w) sources.push_back(std::make_unique<TileSource<T>>(s, made, context.stop));
   parallel_for(static_cast<int>(workers), cut.parts(), [&](Index index, int worker) {
     body(cut.part(index), *sources[static_cast<std::size_t>(worker)], worker);
   });

@@ -33,19 +33,19 @@ template <class T>
 Digits column_digits(const Scores<T>& s, const Context& context) {
   if constexpr (std::is_same_v<T, float>) {
     constexpr Index worthwhile = 64;  // rows
-    const bool product = !s.is_stored() && s.metric == Metric::dot && s.x.cols > direct_dims;
-    if (product && s.x.cols <= most_digit_dims && s.rows() >= worthwhile && has_digit_products())
+    const bool product = !s.is_stored() && s.metric == Metric::dot;
+    if (product && !s.y_digits && s.rows() >= worthwhile && multiplies_digits(s.x.cols))
       return read_digits(s.y, context);
   }
   return {};
 }
 
 template <class T>
-TileSource<T>::TileSource(const Scores<T>& s, const Digits& columns, const Stop* stop)
+TileSource<T>::TileSource(const Scores<T>& s, const Digits& made, const Stop* stop)
     : s_(s),
-      columns_(columns),
+      columns_(s.y_digits ? *s.y_digits : made),
       stop_(stop),
-      maker_(maker_of(s, columns)),
+      maker_(maker_of(s, columns_)),
       // Off the power of two, or all rows fall into one cache set.
       stride_(std::min(tile_cols, round_up(s.cols(), vector_multiple)) + vector_multiple),
       tile_(std::min(tile_rows, s.rows()) * stride_),

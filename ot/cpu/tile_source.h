@@ -45,8 +45,9 @@ using Label = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 template <class T>
 class TileSource {
  public:
-  // Borrows all. stop: looked at once in every so many scores, for read to throw what it says; may be null.
-  TileSource(const Scores<T>& s, const Digits& columns, const Stop* stop);
+  // Borrows all. made: column_digits(s). stop: looked at once in every so many scores, for read to throw what it says;
+  // may be null.
+  TileSource(const Scores<T>& s, const Digits& made, const Stop* stop);
 
   // Few rows of a stored matrix: the memory likes to be read along them, and not along many at a time.
   Index rows_per_tile() const { return s_.is_stored() ? 16 : tile_rows; }
