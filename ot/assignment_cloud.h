@@ -21,6 +21,9 @@ struct CentredClouds {
 template <class T>
 CentredClouds centred_clouds(MatrixView<const T> x, MatrixView<const T> y, const Context& context);
 
+// Column potentials that fit an isotropic Gaussian pair, m values.
+std::vector<double> isotropic_start(const CentredClouds& clouds);
+
 // |x'_i - y'_j|^2, n x m, rounding within `error`.
 Matrix<double> cost_matrix(const CentredClouds& clouds, const Context& context);
 

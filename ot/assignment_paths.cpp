@@ -16,11 +16,26 @@ class ListSearch {
  public:
   ListSearch(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
              const ListSearchOptions& options)
-      : costs_(costs), lists_(lists), n_(costs.rows()), m_(costs.cols()), monitor_(monitor), options_(options),
-        v_(std::move(v)), cost_of_(n_), column_of_(n_, -1), row_of_(m_, -1), key_(m_, kInfinity), from_(m_) {}
+      : costs_(costs),
+        lists_(lists),
+        n_(costs.rows()),
+        m_(costs.cols()),
+        monitor_(monitor),
+        options_(options),
+        v_(std::move(v)),
+        cost_of_(n_),
+        column_of_(n_, -1),
+        row_of_(m_, -1),
+        key_(m_, kInfinity),
+        from_(m_) {}
 
   Assignment run() {
-    bid();
+    for (const double epsilon : options_.epsilons) {
+      release_beyond(epsilon);
+      bid(epsilon);
+    }
+    if (!options_.epsilons.empty()) release_beyond(0);
+    bid(0);
     for (Index i = 0; i < n_; ++i) {
       if (column_of_[i] >= 0) continue;
       if (monitor_.stop(assigned_, n_)) break;
@@ -75,26 +90,43 @@ class ListSearch {
     return best;
   }
 
-  // Augmenting row reduction: a free row takes its best column and lowers it until its second best is as good; the row
-  // put out goes next. In a random order, as neighbours drive each other's prices; counted, as these wars can go on
-  // (nearly) for ever.
-  void bid() {
-    std::vector<Index> free(n_);
-    std::iota(free.begin(), free.end(), Index{0});
-    std::mt19937_64 random(n_);
-    for (Index i = n_; i-- > 1;) std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
+  std::vector<Index> free_rows() const {
+    std::vector<Index> free;
+    for (Index i = 0; i < n_; ++i)
+      if (column_of_[i] < 0) free.push_back(i);
+    return free;
+  }
+
+  // Frees the rows whose own column is worse than their best by more than epsilon.
+  void release_beyond(double epsilon) {
+    for (Index i = 0; i < n_; ++i) {
+      const Index j = column_of_[i];
+      if (j < 0 || cost_of_[i] - v_[j] <= std::min(best_of(i).first, lists_[i].rest) + epsilon) continue;
+      row_of_[j] = column_of_[i] = -1;
+      --assigned_;
+    }
+  }
+
+  // A free row takes its best column and lowers it until its second best is better by epsilon; the row put out goes
+  // next. Epsilon 0 is augmenting row reduction, which leaves a taken column alone if it would not be lowered. Bids are
+  // counted, as such price wars can go on (nearly) for ever.
+  void bid(double epsilon) {
+    std::vector<Index> free = free_rows();
+    std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
+    for (Index i = static_cast<Index>(free.size()); i-- > 1;)
+      std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
     for (Index left = options_.bids_per_row * n_; !free.empty() && left > 0; --left) {
       if (left % 1024 == 0 && monitor_.stop(assigned_, n_)) return;
       const Index i = free.back();
       free.pop_back();
       Best best = best_of(i);
-      if (best.first > lists_[i].rest || (best.first == lists_[i].rest && best.second <= best.first)) {
+      if (best.first > lists_[i].rest) {
         look_again(i, lists_[i].rest);
         best = best_of(i);
       }
       if (best.pair == nullptr || best.first > lists_[i].rest) continue;
       const Index j = best.pair->column, owner = row_of_[j];
-      const double lowered = v_[j] - (best.second - best.first);
+      const double lowered = v_[j] - (best.second - best.first) - epsilon;
       const bool lowers = lowered < v_[j] && best.second < kInfinity;
       if (owner >= 0) {
         if (!lowers) continue;
@@ -218,17 +250,23 @@ Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Mo
   return ListSearch(costs, lists, std::move(v), monitor, options).run();
 }
 
-void complete(const Shortlists& lists, Assignment& a) {
-  const Index n = static_cast<Index>(a.column_of.size());
-  for (Index i = 0; i < n; ++i) {
+bool complete_listed(const Shortlists& lists, Assignment& a) {
+  bool all = true;
+  for (Index i = 0; i < static_cast<Index>(a.column_of.size()); ++i) {
     for (const Pair& pair : lists[i]) {
       if (a.column_of[i] >= 0) break;
       if (a.row_of[pair.column] >= 0) continue;
       a.column_of[i] = pair.column;
       a.row_of[pair.column] = i;
     }
+    all = all && a.column_of[i] >= 0;
   }
-  for (Index i = 0, j = 0; i < n; ++i) {
+  return all;
+}
+
+void complete(const Shortlists& lists, Assignment& a) {
+  if (complete_listed(lists, a)) return;
+  for (Index i = 0, j = 0; i < static_cast<Index>(a.column_of.size()); ++i) {
     if (a.column_of[i] >= 0) continue;
     while (a.row_of[j] >= 0) ++j;
     a.column_of[i] = j;

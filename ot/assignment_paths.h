@@ -9,7 +9,8 @@
 namespace monge::ot::detail {
 
 struct ListSearchOptions {
-  Index bids_per_row = 32;
+  std::vector<double> epsilons = {};  // phases of auction that come first, n = m only
+  Index bids_per_row = 32;            // at most, of each phase and of row reduction
   const char* who = "assign";
 };
 
@@ -18,7 +19,9 @@ struct ListSearchOptions {
 Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
                   const ListSearchOptions& options);
 
-// Gives each row that is left a free column, from its list if it can; costs that are all finite.
+// Gives rows that are left free columns of their lists; false if some row finds none.
+bool complete_listed(const Shortlists& lists, Assignment& assignment);
+// The same, and then any free column, where all pairs are allowed.
 void complete(const Shortlists& lists, Assignment& assignment);
 
 }  // namespace monge::ot::detail

@@ -97,6 +97,70 @@ double RelaxDouble(const double* c, const double* v, double shift, Index row, do
   return relax_row(c, v, shift, row, key, from, m);
 }
 
+template <class T, class D>
+Index summary_from(D d, Index j, Index m, const T* c, RowSummary& s) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto most = hn::Set(d, std::numeric_limits<double>::max());
+  auto largest = hn::Zero(d), sum = hn::Zero(d), finite = hn::Zero(d);
+  auto regular = hn::Eq(largest, largest);
+  for (; j + lanes <= m; j += lanes) {
+    const auto value = load(d, c + j);
+    const auto size = hn::Abs(value);
+    const auto good = hn::Le(size, most);
+    largest = hn::Max(largest, hn::IfThenElseZero(good, size));
+    sum = hn::Add(sum, hn::IfThenElseZero(good, value));
+    finite = hn::Add(finite, hn::IfThenElseZero(good, hn::Set(d, 1.0)));
+    regular = hn::And(regular, hn::Ge(value, hn::Neg(most)));
+  }
+  s.largest = HWY_MAX(s.largest, hn::GetLane(hn::MaxOfLanes(d, largest)));
+  s.sum += hn::GetLane(hn::SumOfLanes(d, sum));
+  s.finite += static_cast<Index>(hn::GetLane(hn::SumOfLanes(d, finite)));
+  s.regular = s.regular && hn::AllTrue(d, regular);
+  return j;
+}
+
+template <class T>
+RowSummary summary_of(const T* c, Index m) {
+  RowSummary s;
+  const Index j = summary_from(Wide(), 0, m, c, s);
+  summary_from(One(), j, m, c, s);
+  return s;
+}
+RowSummary SummaryFloat(const float* c, Index m) { return summary_of(c, m); }
+RowSummary SummaryDouble(const double* c, Index m) { return summary_of(c, m); }
+
+template <class T, class D>
+Index centred_from(D d, Index j, Index m, const T* c, const double* v, double shift, double scale, float* scores,
+                   double& squares) {
+  const hn::Rebind<float, D> df;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto by = hn::Set(d, scale), from = hn::Set(d, shift);
+  const auto least = hn::Set(d, -std::numeric_limits<double>::max());
+  auto sum = hn::Zero(d);
+  for (; j + lanes <= m; j += lanes) {
+    const auto score = hn::Mul(hn::Sub(hn::Add(from, hn::LoadU(d, v + j)), load(d, c + j)), by);
+    hn::StoreU(hn::DemoteTo(df, score), df, scores + j);
+    const auto finite = hn::IfThenElseZero(hn::Ge(score, least), score);
+    sum = hn::MulAdd(finite, finite, sum);
+  }
+  squares += hn::GetLane(hn::SumOfLanes(d, sum));
+  return j;
+}
+
+template <class T>
+double centred_row(const T* c, const double* v, double shift, double scale, float* scores, Index m) {
+  double squares = 0;
+  const Index j = centred_from(Wide(), 0, m, c, v, shift, scale, scores, squares);
+  centred_from(One(), j, m, c, v, shift, scale, scores, squares);
+  return squares;
+}
+double CentredFloat(const float* c, const double* v, double shift, double scale, float* scores, Index m) {
+  return centred_row(c, v, shift, scale, scores, m);
+}
+double CentredDouble(const double* c, const double* v, double shift, double scale, float* scores, Index m) {
+  return centred_row(c, v, shift, scale, scores, m);
+}
+
 }  // namespace monge::ot::detail::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -107,6 +171,10 @@ HWY_EXPORT(TwoSmallestFloat);
 HWY_EXPORT(TwoSmallestDouble);
 HWY_EXPORT(RelaxFloat);
 HWY_EXPORT(RelaxDouble);
+HWY_EXPORT(SummaryFloat);
+HWY_EXPORT(SummaryDouble);
+HWY_EXPORT(CentredFloat);
+HWY_EXPORT(CentredDouble);
 
 TwoSmallest two_smallest(const float* c, const double* v, Index m) {
   return HWY_DYNAMIC_DISPATCH(TwoSmallestFloat)(c, v, m);
@@ -119,6 +187,14 @@ double relax(const float* c, const double* v, double shift, Index row, double* k
 }
 double relax(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
   return HWY_DYNAMIC_DISPATCH(RelaxDouble)(c, v, shift, row, key, from, m);
+}
+RowSummary summary(const float* c, Index m) { return HWY_DYNAMIC_DISPATCH(SummaryFloat)(c, m); }
+RowSummary summary(const double* c, Index m) { return HWY_DYNAMIC_DISPATCH(SummaryDouble)(c, m); }
+double centred_scores(const float* c, const double* v, double shift, double scale, float* scores, Index m) {
+  return HWY_DYNAMIC_DISPATCH(CentredFloat)(c, v, shift, scale, scores, m);
+}
+double centred_scores(const double* c, const double* v, double shift, double scale, float* scores, Index m) {
+  return HWY_DYNAMIC_DISPATCH(CentredDouble)(c, v, shift, scale, scores, m);
 }
 
 }  // namespace monge::ot::detail

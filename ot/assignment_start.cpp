@@ -2,28 +2,53 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 namespace monge::ot::detail {
+namespace {
 
-void sinkhorn_start(ScoreBlocks& scores, const StartOptions& options, std::vector<double>& w) {
+constexpr int kMostPasses = 12;
+constexpr double kFall = 0.376;  // of epsilon, from pass to pass
+constexpr double kEnough = 2;    // epsilon at the end, in units of the spacing
+
+// By how much the best scores s_ij + w_j of a row differ from one to the next, the mean of some rows.
+double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
+  constexpr Index sample = 64;
+  const Index best = std::min<Index>(16, scores.cols - 1);
+  std::vector<float> row(scores.cols);
+  double sum = 0, rows = 0;
+  for (Index i = 0; i < scores.rows; i += (scores.rows + sample - 1) / sample) {
+    std::transform(w.begin(), w.end(), scores.row(i), row.begin(), std::plus<>());
+    std::nth_element(row.begin(), row.begin() + best, row.end(), std::greater<>());
+    const double range = *std::max_element(row.begin(), row.begin() + best + 1) - row[best];
+    if (std::isfinite(range)) sum += range, rows += 1;
+  }
+  return rows > 0 && best > 0 ? sum / (rows * static_cast<double>(best)) : 0.0;
+}
+
+}  // namespace
+
+void sinkhorn_start(ScoreBlocks& scores, double first, std::vector<double>& w) {
   const Index m = scores.cols();
   const std::vector<double> ones(m, 1.0);
   std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), mass(m), part(m);
   std::vector<float> bias(m);
-  for (int pass = 0; pass < options.passes; ++pass) {
-    const double at = options.passes > 1 ? static_cast<double>(pass) / (options.passes - 1) : 1.0;
-    const double epsilon = options.first * std::pow(options.last / options.first, at);
+  double epsilon = first;
+  for (int pass = 0; pass < kMostPasses; ++pass, epsilon *= kFall) {
     std::copy(w.begin(), w.end(), bias.begin());
     std::fill(mass.begin(), mass.end(), 0.0);
-    scores.each([&](Index first, MatrixView<const float> block) {
+    double between = 0;
+    scores.each([&](Index row, MatrixView<const float> block) {
       const Scores<float> s{.stored = block, .v = VectorView<const float>(bias)};
       passes_for<float>({}).balance(s, static_cast<float>(epsilon), {ones.data(), block.rows},
-                                    {f.data() + first, block.rows}, part, scores.context());
+                                    {f.data() + row, block.rows}, part, scores.context());
       for (Index j = 0; j < m; ++j) mass[j] += part[j];
+      if (row == 0) between = spacing(block, bias);
     });
     // A column that got nothing at all is asked for more, but not for the moon.
-    for (Index j = 0; j < m; ++j) w[j] -= options.omega * epsilon * std::log(std::max(mass[j], 1e-30));
+    for (Index j = 0; j < m; ++j) w[j] -= epsilon * std::log(std::max(mass[j], 1e-30));
+    if (epsilon <= kEnough * between) return;
   }
 }
 

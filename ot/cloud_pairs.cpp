@@ -46,14 +46,14 @@ void CloudPairs::set_bias(const std::vector<double>& v) {
 
 double CloudPairs::list(LargestScores<float>& largest, const float* scores, Index i, Index k,
                         std::vector<Pair>& pairs) const {
-  const std::uint64_t hash = static_cast<std::uint64_t>(i) * 0x9E3779B97F4A7C15u >> 33;
-  const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), k, static_cast<Index>(hash % static_cast<std::uint64_t>(cols())));
+  const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), k, spread(i, cols()));
   pairs.resize(found.size());
   for (std::size_t p = 0; p < found.size(); ++p) pairs[p] = {cost(i, found[p].column), found[p].column};
   if (static_cast<Index>(found.size()) == cols()) return std::numeric_limits<double>::infinity();
   const double square = clouds_.x_squares[i];
   const double last = static_cast<double>(found.back().score);
-  return square - last - row_margin_ * square - 4 * kUnit * std::abs(last) - 0x1p-140;
+  return square - last - row_margin_ * square - 4 * kUnit * std::abs(last) -
+         static_cast<double>(clouds_.x.cols()) * 0x1p-140;
 }
 
 Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
@@ -66,7 +66,8 @@ Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
                  [&](Index t, int worker) {
                    std::vector<Pair> pairs;
                    for (Index i = t * tile; i < std::min(block.rows, (t + 1) * tile); ++i) {
-                     const double rest = list(largest[static_cast<std::size_t>(worker)], block.row(i), first + i, k, pairs);
+                     const double rest =
+                         list(largest[static_cast<std::size_t>(worker)], block.row(i), first + i, k, pairs);
                      lists.set(first + i, pairs.data(), static_cast<Index>(pairs.size()), rest);
                    }
                  });
@@ -82,10 +83,10 @@ double CloudPairs::shortlist(Index i, Index k, const std::vector<double>& v, std
 std::vector<double> CloudPairs::start() {
   const Index m = cols();
   const double size = clouds_.x_size * clouds_.y_size;  // rms
-  std::vector<double> v(m, 0.0);
+  std::vector<double> v = isotropic_start(clouds_);
   if (!(size > 0)) return v;
-  for (Index j = 0; j < m; ++j) v[j] = -clouds_.x_size / clouds_.y_size * clouds_.y_squares[j];
-  sinkhorn_start(scores_, {.first = 0.2 * size, .last = 0.004 * size, .passes = 5, .omega = 1}, v);
+  for (Index j = 0; j < m; ++j) v[j] -= clouds_.y_squares[j];
+  sinkhorn_start(scores_, 0.2 * size, v);
   for (Index j = 0; j < m; ++j) v[j] += clouds_.y_squares[j];
   return v;
 }

@@ -24,6 +24,12 @@ struct Shortlist {
   Pair* end() const { return pairs + count; }
 };
 
+// Where the columns of row i begin for ties: rows that tie everywhere should list different ones.
+inline Index spread(Index row, Index columns) {
+  return static_cast<Index>((static_cast<std::uint64_t>(row) * 0x9E3779B97F4A7C15u >> 33) %
+                            static_cast<std::uint64_t>(columns));
+}
+
 class Shortlists {
  public:
   Shortlists() = default;

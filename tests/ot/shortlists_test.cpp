@@ -68,9 +68,7 @@ TEST(Shortlists, BoundsTheRest) {
         ASSERT_EQ(lists[i].count, 16);
         std::set<Index> listed;
         double worst = -kInfinity;
-        const auto exact = [&](Index j) {
-          return naive_distance(clouds.x.view(), i, clouds.y.view(), j);
-        };
+        const auto exact = [&](Index j) { return naive_distance(clouds.x.view(), i, clouds.y.view(), j); };
         for (const detail::Pair& pair : lists[i]) {
           listed.insert(pair.column);
           EXPECT_NEAR(pair.cost, static_cast<double>(exact(pair.column)), 1e-13 * pair.cost);

@@ -1,0 +1,319 @@
+#include "monge/ot/assignment_solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "monge/ot/assignment_cloud.h"
+#include "monge/ot/assignment_paths.h"
+#include "monge/ot/assignment_rows.h"
+#include "monge/ot/assignment_search.h"
+#include "monge/ot/bounded_sum.h"
+#include "monge/ot/cloud_pairs.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/finite.h"
+#include "monge/ot/matrix_pairs.h"
+#include "monge/ot/multilevel_start.h"
+#include "monge/ot/sparse_pairs.h"
+#include "monge/ot/tree_pairs.h"
+
+namespace monge::ot::detail {
+namespace {
+
+using Method = AssignmentMethod;
+
+// Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
+constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfMatrices = 32, kListedOfGraphs = 1;
+constexpr Index kTreeFrom = 1500;    // rows; passes over all pairs are faster below
+constexpr Index kDenseBelow = 48;    // rows of a given matrix that is searched as it is
+
+template <class T>
+void check_device(MatrixView<const T> a, const AssignmentCall& call) {
+  if (a.device.type != DeviceType::cpu || call.options.context.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable, concat(call.who, ": runs on the CPU only"));
+}
+
+// A result as it comes together: sums over the rows of what bounds the optimum from below, and of the pairs chosen.
+struct Draft {
+  AssignmentResult result;
+  BoundedSum dual, primal;
+
+  // Potentials, of which f is the c-transform of g.
+  void keep(Assignment assignment, std::vector<double> f, Status status) {
+    result.status = status;
+    result.columns.assign(assignment.column_of.begin(), assignment.column_of.end());
+    result.f = std::move(f);
+    result.g = std::move(assignment.v);
+    for (const double value : result.f) dual.add(value);
+    for (const double value : result.g) dual.add(value);
+  }
+
+  // Rows are left without a column: nothing is claimed.
+  AssignmentResult give_up(int exponent, const char* who) {
+    AssignmentResult r = finish(exponent, who);
+    r.cost = HUGE_VAL;
+    r.certificate = {};
+    return r;
+  }
+
+  // Brings the sums back to means in the caller's units, 2^exponent of those here, each bound outward by its roundings.
+  AssignmentResult finish(int exponent, const char* who) {
+    const double n = static_cast<double>(result.columns.size());
+    const auto outward = [&](double bound, double to) {
+      return std::nextafter(std::ldexp(std::nextafter(bound / n, to), exponent), to);
+    };
+    result.cost = std::ldexp(primal.value() / n, exponent);
+    result.certificate = {Certificate::Kind::proven, outward(dual.lower(), -HUGE_VAL),
+                          outward(primal.upper(), HUGE_VAL)};
+    for (auto* potentials : {&result.f, &result.g})
+      for (double& value : *potentials) {
+        value = std::ldexp(value, exponent);
+        require(std::isfinite(value), who, ": the potentials overflow double");
+      }
+    return std::move(result);
+  }
+};
+
+// The c-transform f_i = min_j cost_ij - v_j, in double over all pairs.
+template <class T>
+std::vector<double> c_transform(MatrixView<const T> cost, const std::vector<double>& v, int threads) {
+  constexpr Index tile = 64;
+  std::vector<double> f(cost.rows);
+  parallel_for(threads_worth(threads, cost.rows * cost.cols), (cost.rows + tile - 1) / tile, [&](Index t, int) {
+    for (Index i = t * tile; i < std::min(cost.rows, (t + 1) * tile); ++i)
+      f[i] = two_smallest(cost.row(i), v.data(), cost.cols).first;
+  });
+  return f;
+}
+
+// Searches the whole matrix, as far as the monitor lets it; false if rows are left without a column.
+template <class T>
+bool search_matrix(MatrixView<const T> cost, std::vector<double> start, Monitor& monitor, int threads, Draft& draft) {
+  Assignment assignment = search(cost, std::move(start), monitor);
+  const bool complete = detail::complete(cost, assignment);
+  std::vector<double> f = c_transform(cost, assignment.v, threads);
+  draft.keep(std::move(assignment), std::move(f), monitor.status());
+  return complete;
+}
+
+// Searches shortlists, whose pairs and bounds on all others give the c-transform. `epsilons(lists, start)` are the
+// phases of auction.
+template <class Epsilons, class Complete>
+bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons, const Complete& complete,
+                  Monitor& monitor, const char* who, Draft& draft) {
+  Shortlists lists = costs.shortlists(std::min(listed, costs.cols()), start);
+  const ListSearchOptions options{.epsilons = epsilons(lists, start), .who = who};
+  Assignment assignment = search(costs, lists, std::move(start), monitor, options);
+  const bool done = complete(lists, assignment);
+  std::vector<double> f(costs.rows());
+  for (Index i = 0; i < costs.rows(); ++i) {
+    f[i] = lists[i].rest;
+    for (const Pair& pair : lists[i]) f[i] = std::min(f[i], pair.cost - assignment.v[pair.column]);
+  }
+  draft.keep(std::move(assignment), std::move(f), monitor.status());
+  return done;
+}
+
+// Phases for potentials that are nearly right.
+std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index n) {
+  const double spacing = mean_spacing(lists, v, n);
+  if (!(spacing > 0)) return {};
+  return {0.5 * spacing, 0.05 * spacing};
+}
+
+Matrix<double> reordered(const Matrix<double>& x, const std::vector<std::int32_t>& order) {
+  Matrix<double> out(x.rows(), x.cols());
+  for (Index i = 0; i < x.rows(); ++i) std::copy_n(x.view().row(order[i]), x.cols(), out.view().row(i));
+  return out;
+}
+
+// Row i of the problem solved was row rows[i] of the one given; so for columns.
+void restore(const std::vector<std::int32_t>& rows, const std::vector<std::int32_t>& columns, AssignmentResult& r) {
+  const std::vector<std::int32_t> own = r.columns;
+  const std::vector<double> f = r.f, g = r.g;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    r.columns[rows[i]] = columns[own[i]];
+    r.f[rows[i]] = f[i];
+  }
+  for (std::size_t j = 0; j < columns.size(); ++j) r.g[columns[j]] = g[j];
+}
+
+// Phases where nothing is known; a cost is the unit.
+std::vector<double> coarse_epsilons(double unit, Index n) {
+  std::vector<double> epsilons;
+  for (double e = unit / 4; e > unit / (4.0 * static_cast<double>(n)) && e > 0; e /= 5) epsilons.push_back(e);
+  return epsilons;
+}
+
+}  // namespace
+
+template <class T>
+void check_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
+  const char* who = call.who;
+  require(x.rows > 0 && x.cols > 0, who, ": x is empty (", x.rows, " x ", x.cols, ")");
+  require(y.cols == x.cols, who, ": x has ", x.cols, " columns, y has ", y.cols);
+  require(y.rows >= x.rows, who, ": y has fewer rows (", y.rows, ") than x (", x.rows, ")");
+  require(y.rows <= std::numeric_limits<std::int32_t>::max(), who, ": y has too many rows (", y.rows, ")");
+  check_device(x, call);
+  check_device(y, call);
+  require_finite(x, (std::string(who) + ": x").c_str());
+  require_finite(y, (std::string(who) + ": y").c_str());
+}
+
+template <class T>
+AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
+  check_clouds(x, y, call);
+  const Index n = x.rows, m = y.rows, d = x.cols;
+  const Context& context = call.options.context;
+  Monitor monitor(call.options, call.who);
+  const CentredClouds clouds = centred_clouds(x, y, context);
+  Draft draft;
+  if (call.method == Method::hungarian) {
+    const Matrix<double> cost = cost_matrix(clouds, context);
+    search_matrix(cost.view(), isotropic_start(clouds), monitor, context.threads, draft);
+  } else {
+    const bool square = n == m, auction = call.method == Method::auction;
+    const auto epsilons = [&](const Shortlists& lists, const std::vector<double>& v) {
+      if (!square) return std::vector<double>();
+      const double unit = clouds.x_size * clouds.x_size + clouds.y_size * clouds.y_size;
+      return auction ? coarse_epsilons(unit, n) : fine_epsilons(lists, v, n);
+    };
+    const auto complete = [](const Shortlists& lists, Assignment& a) { return detail::complete(lists, a), true; };
+    const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start) {
+      search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, call.who, draft);
+    };
+    if (d <= KdTree::most_dims && n >= kTreeFrom) {
+      const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
+      const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
+      TreePairs pairs(xs.view(), ys.view(), context);
+      solve(pairs, kListedInTrees, square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
+      restore(rows, columns, draft.result);
+    } else {
+      CloudPairs pairs(clouds, context);
+      solve(pairs, kListedBetweenClouds, square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
+    }
+  }
+  draft.dual.widen(clouds.error);
+  for (Index i = 0; i < n; ++i) {
+    draft.dual.add(clouds.row_shift[i]);
+    draft.result.f[i] += clouds.row_shift[i];
+    const double distance = squared_distance(x.row(i), y.row(draft.result.columns[i]), d, clouds.exponent);
+    draft.primal.add(distance);
+    draft.primal.widen((d + 8) * (BoundedSum::u * distance + std::numeric_limits<double>::min()));
+  }
+  for (Index j = 0; j < m; ++j) {
+    draft.dual.add(clouds.column_shift[j]);
+    draft.result.g[j] += clouds.column_shift[j];
+  }
+  AssignmentResult result = draft.finish(2 * clouds.exponent, call.who);
+  require(std::isfinite(result.cost), call.who, ": the squared distances overflow double");
+  result.certificate.lower = std::max(0.0, result.certificate.lower);
+  return result;
+}
+
+namespace {
+
+// Of each row; throws at NaN, at -infinity and for rows without an allowed pair.
+template <class T>
+std::vector<RowSummary> summaries(MatrixView<const T> cost, const AssignmentCall& call) {
+  constexpr Index tile = 64;
+  std::vector<RowSummary> rows(cost.rows);
+  parallel_for(threads_worth(call.options.context.threads, cost.rows * cost.cols), (cost.rows + tile - 1) / tile,
+               [&](Index t, int) {
+                 for (Index i = t * tile; i < std::min(cost.rows, (t + 1) * tile); ++i)
+                   rows[i] = summary(cost.row(i), cost.cols);
+               });
+  for (Index i = 0; i < cost.rows; ++i) {
+    for (Index j = 0; !rows[i].regular && j < cost.cols; ++j)
+      if (!(cost(i, j) > -std::numeric_limits<T>::infinity()))
+        throw Error(Errc::not_finite, concat(call.who, ": cost is ", cost(i, j), " in row ", i, ", column ", j));
+    if (rows[i].finite == 0) throw Error(Errc::infeasible, concat(call.who, ": all pairs of row ", i, " are forbidden"));
+  }
+  return rows;
+}
+
+double largest_of(const std::vector<RowSummary>& rows) {
+  double largest = 0;
+  for (const RowSummary& row : rows) largest = std::max(largest, row.largest);
+  return largest;
+}
+
+// Solves for 2^exponent cost.
+template <class T>
+AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSummary>& rows, int exponent,
+                              const AssignmentCall& call) {
+  const Index n = cost.rows, m = cost.cols;
+  const Context& context = call.options.context;
+  Monitor monitor(call.options, call.who);
+  Draft draft;
+  bool complete;
+  if (call.method == Method::hungarian || (call.method == Method::automatic && (n < m || n < kDenseBelow))) {
+    complete = search_matrix(cost, {}, monitor, context.threads, draft);
+  } else {
+    MatrixPairs<T> pairs(cost, context);
+    const bool square = n == m, auction = call.method == Method::auction;
+    const auto epsilons = [&](const Shortlists& lists, const std::vector<double>& v) {
+      if (!square) return std::vector<double>();
+      return auction ? coarse_epsilons(largest_of(rows), n) : fine_epsilons(lists, v, n);
+    };
+    const auto finish = [&](const Shortlists&, Assignment& a) { return detail::complete(cost, a); };
+    complete = search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0), epsilons,
+                            finish, monitor, call.who, draft);
+  }
+  if (!complete) return draft.give_up(exponent, call.who);
+  for (Index i = 0; i < n; ++i) draft.primal.add(static_cast<double>(cost(i, draft.result.columns[i])));
+  if (exponent != 0) {  // what scaling may have lost to underflow
+    draft.dual.widen(static_cast<double>(n) * std::numeric_limits<double>::min());
+    draft.primal.widen(static_cast<double>(n) * std::numeric_limits<double>::min());
+  }
+  return draft.finish(exponent, call.who);
+}
+
+}  // namespace
+
+template <class T>
+AssignmentResult solve_matrix(MatrixView<const T> cost, const AssignmentCall& call) {
+  const char* who = call.who;
+  require(cost.rows > 0, who, ": cost is empty (", cost.rows, " x ", cost.cols, ")");
+  require(cost.cols >= cost.rows, who, ": cost has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
+  require(cost.cols <= std::numeric_limits<std::int32_t>::max(), who, ": too many columns (", cost.cols, ")");
+  check_device(cost, call);
+  std::vector<RowSummary> rows = summaries(cost, call);
+  const double largest = largest_of(rows);
+  const int exponent = largest > 0 ? std::ilogb(largest) : 0;
+  if (std::abs(exponent) < 900) return solve_scaled(cost, rows, 0, call);
+  Matrix<double> scaled(cost.rows, cost.cols);  // sums of the costs as given would overflow or lose bits
+  for (Index i = 0; i < cost.rows; ++i)
+    for (Index j = 0; j < cost.cols; ++j) scaled(i, j) = std::ldexp(static_cast<double>(cost(i, j)), -exponent);
+  return solve_scaled(std::as_const(scaled).view(), summaries(std::as_const(scaled).view(), call), exponent, call);
+}
+
+template <class T>
+AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& call) {
+  SparsePairs pairs = sparse_pairs(cost, call.who);
+  Monitor monitor(call.options, call.who);
+  Draft draft;
+  const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
+  const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };
+  const bool complete =
+      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish, monitor, call.who, draft);
+  if (!complete) return draft.give_up(pairs.exponent(), call.who);
+  for (Index i = 0; i < cost.rows; ++i) draft.primal.add(pairs.cost(i, draft.result.columns[i]));
+  const double lost = pairs.exponent() == 0 ? 0.0 : static_cast<double>(cost.rows) * std::numeric_limits<double>::min();
+  draft.dual.widen(lost);
+  draft.primal.widen(lost);
+  return draft.finish(pairs.exponent(), call.who);
+}
+
+template void check_clouds(MatrixView<const float>, MatrixView<const float>, const AssignmentCall&);
+template void check_clouds(MatrixView<const double>, MatrixView<const double>, const AssignmentCall&);
+template AssignmentResult solve_clouds(MatrixView<const float>, MatrixView<const float>, const AssignmentCall&);
+template AssignmentResult solve_clouds(MatrixView<const double>, MatrixView<const double>, const AssignmentCall&);
+template AssignmentResult solve_matrix(MatrixView<const float>, const AssignmentCall&);
+template AssignmentResult solve_matrix(MatrixView<const double>, const AssignmentCall&);
+template AssignmentResult solve_sparse(const SparseCost<float>&, const AssignmentCall&);
+template AssignmentResult solve_sparse(const SparseCost<double>&, const AssignmentCall&);
+
+}  // namespace monge::ot::detail

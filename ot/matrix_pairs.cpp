@@ -1,0 +1,102 @@
+#include "monge/ot/matrix_pairs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "monge/ot/assignment_start.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/score_blocks.h"
+
+namespace monge::ot::detail {
+namespace {
+
+constexpr Index kTile = 32;  // rows of a task
+
+template <class Body>
+void for_tiles(Index rows, Index cols, const Context& context, const Body& body) {
+  parallel_for(threads_worth(context.threads, rows * cols), (rows + kTile - 1) / kTile, [&](Index t, int worker) {
+    for (Index i = t * kTile; i < std::min(rows, (t + 1) * kTile); ++i) body(i, worker);
+  });
+}
+
+}  // namespace
+
+template <class T>
+double MatrixPairs<T>::list(Finder& finder, Index i, Index k, const double* v, std::vector<Pair>& pairs) const {
+  const Index m = cols();
+  const double* row;
+  if constexpr (std::is_same_v<T, double>) {
+    row = cost_.row(i);
+  } else {
+    finder.row.assign(cost_.row(i), cost_.row(i) + m);
+    row = finder.row.data();
+  }
+  const auto found = finder.largest.find(row, -1.0, v, m, std::min(k, m), spread(i, m));
+  pairs.resize(found.size());
+  for (std::size_t p = 0; p < found.size(); ++p) pairs[p] = {row[found[p].column], found[p].column};
+  if (static_cast<Index>(found.size()) < k || k >= m) return std::numeric_limits<double>::infinity();
+  return -found.back().score;
+}
+
+template <class T>
+Shortlists MatrixPairs<T>::shortlists(Index k, const std::vector<double>& v) {
+  Shortlists lists(rows(), k);
+  std::vector<Finder> finders(static_cast<std::size_t>(resolve_threads(context_.threads)));
+  std::vector<std::vector<Pair>> pairs(finders.size());
+  for_tiles(rows(), cols(), context_, [&](Index i, int worker) {
+    std::vector<Pair>& found = pairs[static_cast<std::size_t>(worker)];
+    const double rest = list(finders[static_cast<std::size_t>(worker)], i, k, v.data(), found);
+    lists.set(i, found.data(), static_cast<Index>(found.size()), rest);
+  });
+  return lists;
+}
+
+template <class T>
+double MatrixPairs<T>::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  return list(finder_, i, k, v.data(), pairs);
+}
+
+// Costs minus what is common to a row, and roughly to a column: what is left is what there is to choose.
+template <class T>
+std::vector<double> MatrixPairs<T>::start(const std::vector<RowSummary>& summaries) const {
+  const Index n = rows(), m = cols();
+  double largest = 0;
+  std::vector<double> mean(n), v(m, 0.0);
+  for (Index i = 0; i < n; ++i) {
+    largest = std::max(largest, summaries[i].largest);
+    mean[i] = summaries[i].sum / static_cast<double>(summaries[i].finite);
+  }
+  if (!(largest > 0)) return v;
+  const double scale = std::ldexp(1.0, -std::ilogb(largest));  // no cost overflows float
+  std::vector<double> asked(m, 0.0);
+  for (Index i = 0; i < n; i += std::max<Index>(1, n / 64)) {
+    for (Index j = 0; j < m; ++j) {
+      const double c = static_cast<double>(cost_(i, j));
+      if (std::isfinite(c)) v[j] += c - mean[i], asked[j] += 1;
+    }
+  }
+  for (Index j = 0; j < m; ++j) v[j] /= std::max(1.0, asked[j]);
+
+  Matrix<float> scores(n, m);
+  cpu::prefer_huge_pages(scores.data(), sizeof(float) * static_cast<std::size_t>(n * m));
+  std::vector<double> squares(n);
+  for_tiles(n, m, context_, [&](Index i, int) {
+    squares[i] = centred_scores(cost_.row(i), v.data(), mean[i], scale, scores.view().row(i), m);
+  });
+  double total = 0, count = 0;
+  for (Index i = 0; i < n; ++i) total += squares[i], count += static_cast<double>(summaries[i].finite);
+  const double size = std::sqrt(total / count);
+  if (!(size > 0)) return v;
+  ScoreBlocks blocks(std::move(scores), context_);
+  std::vector<double> w(m, 0.0);
+  sinkhorn_start(blocks, 0.8 * size, w);
+  for (Index j = 0; j < m; ++j) v[j] += w[j] / scale;
+  return v;
+}
+
+template class MatrixPairs<float>;
+template class MatrixPairs<double>;
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,28 @@
+#pragma once  // private: never installed
+#include "monge/ot/core/device.h"
+#include "monge/ot/kd_tree.h"
+#include "monge/ot/shortlists.h"
+
+namespace monge::ot::detail {
+
+// Shortlists between points of few dimensions, both in kd_order: |x_i - y_j|^2 in double.
+class TreePairs final : public PairCosts {
+ public:
+  TreePairs(MatrixView<const double> x, MatrixView<const double> y, const Context& context)
+      : x_(x), y_(y), context_(context), tree_(y) {}
+
+  Index rows() const override { return x_.rows; }
+  Index cols() const override { return y_.rows; }
+  double cost(Index i, Index j) const override;
+  Shortlists shortlists(Index k, const std::vector<double>& v) override;
+  double shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) override;
+
+ private:
+  MatrixView<const double> x_, y_;
+  Context context_;
+  KdTree tree_;
+  KdTree::Finder finder_;
+  Index looks_ = 0;
+};
+
+}  // namespace monge::ot::detail
