@@ -25,9 +25,10 @@ namespace {
 using Method = AssignmentMethod;
 
 // Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
-constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfMatrices = 32, kListedOfGraphs = 1;
-constexpr Index kTreeFrom = 1500;    // rows; passes over all pairs are faster below
-constexpr Index kDenseBelow = 48;    // rows of a given matrix that is searched as it is
+constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 32,
+                kListedOfGraphs = 1;
+constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
+constexpr Index kDenseBelow = 48;  // rows of a given matrix that is searched as it is
 
 template <class T>
 void check_device(MatrixView<const T> a, const AssignmentCall& call) {
@@ -101,8 +102,8 @@ bool search_matrix(MatrixView<const T> cost, std::vector<double> start, Monitor&
 // Searches shortlists, whose pairs and bounds on all others give the c-transform. `epsilons(lists, start)` are the
 // phases of auction.
 template <class Epsilons, class Complete>
-bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons, const Complete& complete,
-                  Monitor& monitor, const char* who, Draft& draft) {
+bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons,
+                  const Complete& complete, Monitor& monitor, const char* who, Draft& draft) {
   Shortlists lists = costs.shortlists(std::min(listed, costs.cols()), start);
   const ListSearchOptions options{.epsilons = epsilons(lists, start), .who = who};
   Assignment assignment = search(costs, lists, std::move(start), monitor, options);
@@ -188,11 +189,13 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
       const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
       TreePairs pairs(xs.view(), ys.view(), context);
-      solve(pairs, kListedInTrees, square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
+      solve(pairs, kListedInTrees,
+            square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
       restore(rows, columns, draft.result);
     } else {
-      CloudPairs pairs(clouds, context);
-      solve(pairs, kListedBetweenClouds, square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
+      CloudPairs pairs(clouds, call.options.stored_bytes, context);
+      solve(pairs, pairs.is_stored() ? kListedBetweenClouds : kListedUnstored,
+            square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
     }
   }
   draft.dual.widen(clouds.error);
@@ -229,7 +232,8 @@ std::vector<RowSummary> summaries(MatrixView<const T> cost, const AssignmentCall
     for (Index j = 0; !rows[i].regular && j < cost.cols; ++j)
       if (!(cost(i, j) > -std::numeric_limits<T>::infinity()))
         throw Error(Errc::not_finite, concat(call.who, ": cost is ", cost(i, j), " in row ", i, ", column ", j));
-    if (rows[i].finite == 0) throw Error(Errc::infeasible, concat(call.who, ": all pairs of row ", i, " are forbidden"));
+    if (rows[i].finite == 0)
+      throw Error(Errc::infeasible, concat(call.who, ": all pairs of row ", i, " are forbidden"));
   }
   return rows;
 }
@@ -259,8 +263,9 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
       return auction ? coarse_epsilons(largest_of(rows), n) : fine_epsilons(lists, v, n);
     };
     const auto finish = [&](const Shortlists&, Assignment& a) { return detail::complete(cost, a); };
-    complete = search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0), epsilons,
-                            finish, monitor, call.who, draft);
+    complete =
+        search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
+                     epsilons, finish, monitor, call.who, draft);
   }
   if (!complete) return draft.give_up(exponent, call.who);
   for (Index i = 0; i < n; ++i) draft.primal.add(static_cast<double>(cost(i, draft.result.columns[i])));
@@ -297,8 +302,8 @@ AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& c
   Draft draft;
   const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
   const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };
-  const bool complete =
-      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish, monitor, call.who, draft);
+  const bool complete = search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish,
+                                     monitor, call.who, draft);
   if (!complete) return draft.give_up(pairs.exponent(), call.who);
   for (Index i = 0; i < cost.rows; ++i) draft.primal.add(pairs.cost(i, draft.result.columns[i]));
   const double lost = pairs.exponent() == 0 ? 0.0 : static_cast<double>(cost.rows) * std::numeric_limits<double>::min();

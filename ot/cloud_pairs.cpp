@@ -10,6 +10,7 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kUnit = 0x1p-24;  // of float
+constexpr Index kReserve = 256;    // pairs of a row that are laid aside
 
 Matrix<float> rounded(const Matrix<double>& x) {
   Matrix<float> out(x.rows(), x.cols());
@@ -19,12 +20,12 @@ Matrix<float> rounded(const Matrix<double>& x) {
 
 }  // namespace
 
-CloudPairs::CloudPairs(const CentredClouds& clouds, const Context& context)
+CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const Context& context)
     : clouds_(clouds),
       context_(context),
       x_(rounded(clouds.x)),
       y_(rounded(clouds.y)),
-      scores_(std::as_const(x_).view(), std::as_const(y_).view(), context),
+      scores_(std::as_const(x_).view(), std::as_const(y_).view(), stored_bytes, context),
       bias_(clouds.y.rows()) {
   // |2 <x, y> in float - 2 <x, y>| <= 2 (d + 4) u |x| |y| <= (d + 4) u (|x|^2 t + |y|^2 / t) for any t.
   const double unit = static_cast<double>(clouds.x.cols() + 8) * kUnit;
@@ -37,27 +38,56 @@ double CloudPairs::cost(Index i, Index j) const {
   return squared_distance(clouds_.x.view().row(i), clouds_.y.view().row(j), clouds_.x.cols(), 0);
 }
 
-void CloudPairs::set_bias(const std::vector<double>& v) {
-  for (Index j = 0; j < cols(); ++j) {
-    const double square = clouds_.y_squares[j], w = v[j] - square;
-    bias_[j] = static_cast<float>(w + margin_ * square + 4 * kUnit * std::abs(w));
-  }
+float CloudPairs::bias(Index j, double v) const {
+  const double square = clouds_.y_squares[j], w = v - square;
+  return static_cast<float>(w + margin_ * square + 4 * kUnit * std::abs(w));
 }
 
-double CloudPairs::list(LargestScores<float>& largest, const float* scores, Index i, Index k,
-                        std::vector<Pair>& pairs) const {
-  const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), k, spread(i, cols()));
-  pairs.resize(found.size());
-  for (std::size_t p = 0; p < found.size(); ++p) pairs[p] = {cost(i, found[p].column), found[p].column};
-  if (static_cast<Index>(found.size()) == cols()) return std::numeric_limits<double>::infinity();
-  const double square = clouds_.x_squares[i];
-  const double last = static_cast<double>(found.back().score);
+void CloudPairs::set_biases(const std::vector<double>& v) {
+  for (Index j = 0; j < cols(); ++j) bias_[j] = bias(j, v[j]);
+}
+
+// What bounds the reduced costs of row i whose scores are no larger than `score`.
+double CloudPairs::bound(Index i, float score) const {
+  const double square = clouds_.x_squares[i], last = static_cast<double>(score);
   return square - last - row_margin_ * square - 4 * kUnit * std::abs(last) -
          static_cast<double>(clouds_.x.cols()) * 0x1p-140;
 }
 
+// The k best pairs of a row of scores; more of them are laid aside where rows are dear to make again.
+double CloudPairs::list(LargestScores<float>& largest, const float* scores, Index i, Index k,
+                        std::vector<Pair>& pairs) {
+  const Index aside = reserve_.cols();
+  const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), std::max(k, aside), spread(i, cols()));
+  const Index count = static_cast<Index>(found.size()), kept = std::min(k, count);
+  pairs.resize(static_cast<std::size_t>(kept));
+  for (Index p = 0; p < kept; ++p) pairs[p] = {cost(i, found[p].column), found[p].column};
+  if (aside > 0) {
+    for (Index p = 0; p < aside; ++p) reserve_(i, p) = {scores[found[p].column], found[p].column};
+    reserve_rest_[i] = bound(i, found[aside - 1].score);
+  }
+  return kept == cols() ? std::numeric_limits<double>::infinity() : bound(i, found[kept - 1].score);
+}
+
+double CloudPairs::list_from_reserve(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  const ScoredColumn<float>* row = reserve_.view().row(i);
+  candidates_.assign(row, row + reserve_.cols());
+  for (ScoredColumn<float>& c : candidates_) c.score += bias(c.column, v[c.column]);
+  const auto last = candidates_.begin() + (k - 1);
+  std::nth_element(candidates_.begin(), last, candidates_.end(), [](const auto& a, const auto& b) {
+    return a.score > b.score || (a.score == b.score && a.column < b.column);
+  });
+  pairs.resize(static_cast<std::size_t>(k));
+  for (Index p = 0; p < k; ++p) pairs[p] = {cost(i, candidates_[p].column), candidates_[p].column};
+  return std::min(bound(i, last->score), reserve_rest_[i]);
+}
+
 Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
-  set_bias(v);
+  set_biases(v);
+  if (!is_stored()) {
+    reserve_ = Matrix<ScoredColumn<float>>(rows(), std::min(kReserve, cols()));
+    reserve_rest_.resize(rows());
+  }
   Shortlists lists(rows(), k);
   std::vector<LargestScores<float>> largest(static_cast<std::size_t>(resolve_threads(context_.threads)));
   constexpr Index tile = 32;
@@ -76,7 +106,11 @@ Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
 }
 
 double CloudPairs::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
-  set_bias(v);
+  if (2 * k <= reserve_.cols()) {
+    const double rest = list_from_reserve(i, k, v, pairs);
+    if (rest < reserve_rest_[i]) return rest;  // else there is nothing more to learn from what was laid aside
+  }
+  set_biases(v);
   return list(largest_, scores_.is_stored() ? scores_.row(i) : scores_.make_row(i), i, std::min(k, cols()), pairs);
 }
 

@@ -131,7 +131,11 @@ class KdTree::Search {
  public:
   Search(const KdTree& tree, const double* x, Index k, const double* v, std::uint64_t seed, double most,
          std::vector<Candidate>& pile)
-      : tree_(tree), k_(static_cast<std::size_t>(k)), v_(v), seed_(seed), worst_(std::nextafter(most, kInfinity)),
+      : tree_(tree),
+        k_(static_cast<std::size_t>(k)),
+        v_(v),
+        seed_(seed),
+        worst_(std::nextafter(most, kInfinity)),
         pile_(pile) {
     for (int c = 0; c < d; ++c) x_[c] = x[c], square_ += x[c] * x[c];
     slack_ = tree.slack_ + 0x1p-46 * square_;
@@ -154,7 +158,8 @@ class KdTree::Search {
         look_at(node);
         continue;
       }
-      const Visit a{visit.node + 1, bound(tree_.nodes_[visit.node + 1])}, b{node.right, bound(tree_.nodes_[node.right])};
+      const Visit a{visit.node + 1, bound(tree_.nodes_[visit.node + 1])},
+          b{node.right, bound(tree_.nodes_[node.right])};
       seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
       const bool a_first = a.bound < b.bound || (a.bound == b.bound && (seed_ >> 63) != 0);
       const Visit &nearer = a_first ? a : b, &farther = a_first ? b : a;
@@ -171,7 +176,8 @@ class KdTree::Search {
     double sum = square_ - slack_ - node.top;
     for (int c = 0; c < d; ++c) {
       const double slope = 2 * x_[c] + node.slope[c];
-      sum -= 2 * x_[c] * node.mean[c] + std::max(slope * (node.high[c] - node.mean[c]), slope * (node.low[c] - node.mean[c]));
+      sum -= 2 * x_[c] * node.mean[c] +
+             std::max(slope * (node.high[c] - node.mean[c]), slope * (node.low[c] - node.mean[c]));
     }
     return sum;
   }
@@ -189,9 +195,8 @@ class KdTree::Search {
 
   void keep_best() {
     const auto last = pile_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-    std::nth_element(pile_.begin(), last, pile_.end(), [](const Candidate& a, const Candidate& b) {
-      return a.reduced < b.reduced;
-    });
+    std::nth_element(pile_.begin(), last, pile_.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.reduced < b.reduced; });
     pile_.resize(k_);
     worst_ = pile_.back().reduced;
   }

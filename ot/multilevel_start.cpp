@@ -10,11 +10,11 @@
 namespace monge::ot::detail {
 namespace {
 
-constexpr Index kCoarsest = 64;     // groups of the first level
-constexpr Index kFiner = 4;         // groups of the next for each
-constexpr Index kListed = 16;       // pairs of a row's list
-constexpr double kOmega = 1.7;      // over-relaxation
-constexpr int kPasses = 8;          // at one epsilon
+constexpr Index kCoarsest = 64;  // groups of the first level
+constexpr Index kFiner = 4;      // groups of the next for each
+constexpr Index kListed = 16;    // pairs of a row's list
+constexpr double kOmega = 1.7;   // over-relaxation
+constexpr int kPasses = 8;       // at one epsilon
 
 // Groups of `size` neighbours.
 struct Groups {
@@ -113,7 +113,8 @@ void list_passes(const Shortlists& lists, const std::vector<double>& a, const st
     });
     std::fill(mass.begin(), mass.end(), 0.0);
     for (Index i = 0; i < n; ++i)
-      for (Index p = 0; p < lists[i].count; ++p) mass[lists[i].pairs[p].column] += static_cast<double>(sent[i * width + p]);
+      for (Index p = 0; p < lists[i].count; ++p)
+        mass[lists[i].pairs[p].column] += static_cast<double>(sent[i * width + p]);
     // Lists know little of a column that is in few of them: one step never goes far.
     for (std::size_t j = 0; j < v.size(); ++j)
       v[j] -= omega * epsilon * std::clamp(std::log(std::max(mass[j], 1e-30) / b[j]), -3.0, 3.0);

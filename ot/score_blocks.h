@@ -1,4 +1,7 @@
 #pragma once  // private: never installed
+#include <cblas.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "monge/ot/core/backend.h"
@@ -10,11 +13,9 @@ namespace monge::ot::detail {
 // All scores s_ij in float: kept, or where they would take too much memory made again, some rows at a time.
 class ScoreBlocks {
  public:
-  static constexpr double most_bytes = 2.2e9;  // what may be kept
-
   ScoreBlocks() = default;
-  // s_ij = 2 <x_i, y_j>; borrows both.
-  ScoreBlocks(MatrixView<const float> x, MatrixView<const float> y, const Context& context)
+  // s_ij = 2 <x_i, y_j>, kept if they take no more than most_bytes; borrows both.
+  ScoreBlocks(MatrixView<const float> x, MatrixView<const float> y, double most_bytes, const Context& context)
       : x_(x), y_(y), context_(context) {
     const double row = sizeof(float) * static_cast<double>(y.rows);
     height_ =
@@ -45,7 +46,13 @@ class ScoreBlocks {
   const float* row(Index i) const { return scores_.view().row(i); }
   // One row of what is not, in block memory.
   const float* make_row(Index i) {
-    fill(i, 1);
+    constexpr Index tile = 1024;
+    const Index m = y_.rows, d = y_.cols;
+    parallel_for(threads_worth(context_.threads, m * d), (m + tile - 1) / tile, [&](Index t, int) {
+      const Index first = t * tile, count = std::min(tile, m - first);
+      cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(count), static_cast<blasint>(d), 2.0f,
+                  y_.row(first), static_cast<blasint>(y_.stride), x_.row(i), 1, 0.0f, scores_.data() + first, 1);
+    });
     return scores_.data();
   }
 

@@ -24,8 +24,8 @@ class SparsePairs final : public PairCosts {
   std::vector<Pair> pairs_;
 };
 
-// Checks a graph and leaves out what is forbidden. Throws Error: invalid_argument, not_finite, infeasible (a row without
-// pairs), backend_unavailable.
+// Checks a graph and leaves out what is forbidden. Throws Error: invalid_argument, not_finite, infeasible (a row
+// without pairs), backend_unavailable.
 template <class T>
 SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who);
 

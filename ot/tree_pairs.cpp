@@ -22,7 +22,8 @@ Shortlists TreePairs::shortlists(Index k, const std::vector<double>& v) {
     KdTree::Finder finder;
     for (Index i = t * tile; i < std::min(rows(), (t + 1) * tile); ++i) {
       // What the row before lists is near this one too.
-      double most = static_cast<Index>(pairs.size()) < k ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
+      double most = static_cast<Index>(pairs.size()) < k ? std::numeric_limits<double>::infinity()
+                                                         : -std::numeric_limits<double>::infinity();
       for (const Pair& pair : pairs) most = std::max(most, cost(i, pair.column) - v[pair.column]);
       const double rest = tree_.nearest(x_.row(i), k, v, static_cast<std::uint64_t>(i), most, finder, pairs);
       lists.set(i, pairs.data(), static_cast<Index>(pairs.size()), rest);
@@ -33,7 +34,8 @@ Shortlists TreePairs::shortlists(Index k, const std::vector<double>& v) {
 
 double TreePairs::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
   if (++looks_ % (rows() / 8 + 1) == 0) tree_.raise(v);  // what has fallen since only makes bounds less sharp
-  return tree_.nearest(x_.row(i), k, v, static_cast<std::uint64_t>(i), std::numeric_limits<double>::infinity(), finder_, pairs);
+  return tree_.nearest(x_.row(i), k, v, static_cast<std::uint64_t>(i), std::numeric_limits<double>::infinity(), finder_,
+                       pairs);
 }
 
 }  // namespace monge::ot::detail

@@ -46,9 +46,14 @@ TEST(AssignmentSolvers, AgreeBetweenClouds) {
     Index n, m, d;
     const char* kind;
   };
-  for (const Case& c : {Case{1700, 1700, 1, "gaussian"}, {1600, 1600, 2, "clusters"}, {1601, 1601, 3, "gaussian"},
-                        {1600, 1600, 2, "cauchy"}, {1550, 1800, 2, "gaussian"}, {700, 700, 10, "clusters"},
-                        {700, 700, 5, "cauchy"}, {400, 600, 30, "gaussian"}}) {
+  for (const Case& c : {Case{1700, 1700, 1, "gaussian"},
+                        {1600, 1600, 2, "clusters"},
+                        {1601, 1601, 3, "gaussian"},
+                        {1600, 1600, 2, "cauchy"},
+                        {1550, 1800, 2, "gaussian"},
+                        {700, 700, 10, "clusters"},
+                        {700, 700, 5, "cauchy"},
+                        {400, 600, 30, "gaussian"}}) {
     auto x = gaussian<float>(c.n, c.d, 1), y = gaussian<float>(c.m, c.d, 2, 0.5, 1);
     std::mt19937_64 random(3);
     std::cauchy_distribution<float> cauchy;
@@ -56,7 +61,8 @@ TEST(AssignmentSolvers, AgreeBetweenClouds) {
     if (kind == "clusters") {
       const auto centres = gaussian<float>(7, c.d, 4, 3);
       for (Index i = 0; i < c.m; ++i)
-        for (Index k = 0; k < c.d; ++k) y.values[i * c.d + k] = 0.1f * y.values[i * c.d + k] + centres.values[i % 7 * c.d + k];
+        for (Index k = 0; k < c.d; ++k)
+          y.values[i * c.d + k] = 0.1f * y.values[i * c.d + k] + centres.values[i % 7 * c.d + k];
     } else if (kind == "cauchy") {
       for (float& v : x.values) v = cauchy(random);
       for (float& v : y.values) v = cauchy(random);
@@ -71,6 +77,16 @@ TEST(AssignmentSolvers, AgreeBetweenClouds) {
     EXPECT_EQ(bids.status, Status::converged);
     EXPECT_LE(bids.certificate.upper - bids.certificate.lower, 1e-9 * best.cost);
   }
+}
+
+// What is not kept is made again: the same optimum, to the last pair.
+TEST(AssignmentSolvers, WithoutStoredScores) {
+  const auto x = gaussian<float>(6000, 20, 12), y = gaussian<float>(6000, 20, 13, 3);
+  AssignmentOptions options;
+  options.stored_bytes = 0;
+  const AssignmentResult r = assign(x.view(), y.view(), options);
+  EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-9 * r.cost);
+  EXPECT_EQ(r.columns, assign(x.view(), y.view()).columns);
 }
 
 // Points of which many coincide or lie on a lattice, where trees are used.
@@ -118,7 +134,8 @@ TEST(AssignmentSolvers, SparseGraphs) {
     for (Index i = 0; i < n; ++i) {
       for (Index j = 0; j < m; ++j) {
         if (random() % static_cast<std::uint64_t>(m) > 3) continue;
-        cost[i * m + j] = trial % 2 ? 1.0 + static_cast<double>(random() % 3) : std::ldexp(static_cast<double>(random()), -60);
+        cost[i * m + j] =
+            trial % 2 ? 1.0 + static_cast<double>(random() % 3) : std::ldexp(static_cast<double>(random()), -60);
         columns.push_back(static_cast<std::int32_t>(j));
         costs.push_back(cost[i * m + j]);
       }

@@ -60,7 +60,7 @@ TEST(Shortlists, BoundsTheRest) {
         for (double& v : y.values) v = cauchy(random);
       }
       const auto clouds = detail::centred_clouds(x.view(), y.view(), {});
-      detail::CloudPairs pairs(clouds, {});
+      detail::CloudPairs pairs(clouds, 1e9, {});
       const std::vector<double> v = pairs.start();
       const detail::Shortlists lists = pairs.shortlists(16, v);
       std::vector<detail::Pair> again;
