@@ -12,6 +12,7 @@
 #include "monge/data/hdf5_reader.h"
 #include "monge/data/input_file.h"
 #include "monge/data/npy.h"
+#include "monge/data/small_types.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
@@ -41,20 +42,26 @@ Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, I
   if (static_cast<Index>(stored.size()) != rows * cols) file.fail(name, "changed while it was read");
   Matrix<T> values(rows, cols);
   if (const Index bad = convert(stored.data(), rows * cols, values.data()); bad >= 0)
-    file.fail(name, concat("row ", bad / cols, ", column ", bad % cols, ": ", stored[static_cast<std::size_t>(bad)],
-                           " is too large for a ", 8 * sizeof(T), "-bit float"));
+    file.fail(name, concat("row ", bad / cols, ", column ", bad % cols, ": ",
+                           static_cast<double>(stored[static_cast<std::size_t>(bad)]), " is too large for a ",
+                           8 * sizeof(T), "-bit float"));
   return values;
+}
+
+// `name` loses its leading slashes. Looking takes no memory, so nothing is in the way of saying how much reading would
+// take.
+ArrayInfo look_at(const std::filesystem::path& path, std::string& name) {
+  name.erase(0, name.find_first_not_of('/'));
+  require(!name.empty(), caller, ": ", path.string(), ": the array in it is not named: FILE.h5:/path/to/array");
+  ReadLimits limits;
+  limits.memory = std::uint64_t{1} << 62;
+  return Hdf5Reader(caller, path, limits).info(name);
 }
 
 template <class T>
 Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double max_bytes) {
-  name.erase(0, name.find_first_not_of('/'));
-  require(!name.empty(), caller, ": ", path.string(), ": the array in it is not named: FILE.h5:/path/to/array");
-
-  // Looking takes no memory, so nothing is in the way of saying how much reading would take.
+  ArrayInfo info = look_at(path, name);
   ReadLimits limits;
-  limits.memory = std::uint64_t{1} << 62;
-  ArrayInfo info = Hdf5Reader(caller, path, limits).info(name);
   const std::uint64_t stored = static_cast<std::uint64_t>(info.size() * std::max(size_of(info.type), 1));
   const auto allowed = static_cast<std::uint64_t>(std::clamp(max_bytes, 0x1p26, 0x1p62));  // small chunks do no harm
   limits.memory = std::max(stored, allowed);
@@ -80,10 +87,36 @@ Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double 
       return read_as<float, T>(file, name, rows, cols, matrix);
     case ElementType::f64:
       return read_as<double, T>(file, name, rows, cols, matrix);
+    case ElementType::i8:
+      return read_as<std::int8_t, T>(file, name, rows, cols, matrix);
+    case ElementType::i16:
+      return read_as<std::int16_t, T>(file, name, rows, cols, matrix);
+    case ElementType::u16:
+      return read_as<std::uint16_t, T>(file, name, rows, cols, matrix);
+    case ElementType::u32:
+      return read_as<std::uint32_t, T>(file, name, rows, cols, matrix);
+    case ElementType::f16:
+      return read_as<Half, T>(file, name, rows, cols, matrix);
+    case ElementType::boolean:
+      return read_as<Bool, T>(file, name, rows, cols, matrix);
     case ElementType::text:
       break;
   }
   file.fail(name, "holds text, not numbers");
+}
+
+bool is_float(ElementType type) {
+  switch (type) {
+    case ElementType::f32:
+    case ElementType::f16:
+    case ElementType::boolean:
+      return true;
+    case ElementType::text:
+    case ElementType::f64:
+      return false;
+    default:
+      return size_of(type) <= 2;
+  }
 }
 
 // n, n x 1 or 1 x n.
@@ -109,6 +142,14 @@ Matrix<T> read_cloud(const std::string& where, double max_bytes) {
   throw Error(
       Errc::invalid_argument,
       concat(caller, ": ", where, ": not the name of a .npy, .csv, .tsv or .txt file, nor FILE.h5:/path/to/array"));
+}
+
+bool holds_floats(const std::string& where) {
+  if (const std::size_t colon = hdf5_colon(where); colon != where.npos) {
+    std::string name = where.substr(colon + 1);
+    return is_float(look_at(where.substr(0, colon), name).type);
+  }
+  return lower(std::filesystem::path(where).extension().string()) == ".npy" && npy_holds_floats(where);
 }
 
 std::vector<double> read_weights(const std::string& where, double max_bytes) {

@@ -33,6 +33,36 @@ Parsed parse(std::string_view text, T& value) {
   return Parsed::number;
 }
 
+// "1,5"
+bool has_decimal_comma(std::string_view field) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const std::size_t at = field.find(',');
+  if (at == field.npos || at == 0 || at + 1 == field.size() || !is_digit(field[at - 1]) || !is_digit(field[at + 1]))
+    return false;
+  std::string pointed(field);
+  pointed[at] = '.';
+  double ignored = 0;
+  return parse(std::string_view(pointed), ignored) != Parsed::not_a_number;
+}
+
+// The first number with a decimal comma, in a line that is written with them: "1,5;2,5", but also "1,5 2,5".
+std::string_view decimal_comma(std::string_view line) {
+  for (const char separator : {';', '\t', ' '}) {
+    if (line.find(separator) == line.npos) continue;
+    std::string_view found;
+    bool numbers = true;
+    double ignored = 0;
+    CsvFields fields(line, separator);
+    while (const auto field = fields.next()) {
+      if (field->empty()) continue;
+      if (found.empty() && has_decimal_comma(*field)) found = *field;
+      numbers = numbers && (has_decimal_comma(*field) || parse(*field, ignored) != Parsed::not_a_number);
+    }
+    if (numbers && !found.empty()) return found;
+  }
+  return {};
+}
+
 bool is_header(std::string_view line) {
   CsvFields fields(line, separator_of(line));
   double ignored = 0;
@@ -48,14 +78,23 @@ struct Layout {
   Index cols = 0;
 };
 
+void refuse_decimal_comma(const InputFile& file, const CsvLines& lines, const std::optional<std::string_view>& line) {
+  const std::string_view comma = line ? decimal_comma(*line) : std::string_view();
+  if (!comma.empty())
+    file.fail(Errc::bad_file, concat("line ", lines.number(), ": \"", comma.substr(0, 40),
+                                     "\" has a decimal comma; numbers are read with decimal points"));
+}
+
 // Reads the file once for its shape, so that the result is made in its final size.
 Layout survey(InputFile& file) {
   CsvLines lines(file);
   auto line = lines.next();
+  refuse_decimal_comma(file, lines, line);
   if (line && is_header(*line)) {
     if (std::any_of(line->begin(), line->end(), [](unsigned char c) { return c < ' ' && c != '\t'; }))
       file.fail(Errc::bad_file, concat("line ", lines.number(), ": not text"));
     line = lines.next();
+    refuse_decimal_comma(file, lines, line);
   }
   if (!line) file.fail(Errc::bad_file, "has no line of numbers");
   Layout layout = {separator_of(*line), lines.number()};
@@ -78,7 +117,8 @@ void read_row(const InputFile& file, Index number, std::string_view line, const 
               concat("line ", number, ", column ", col + 1, ": ",
                      field->empty()                ? "empty"
                      : parsed == Parsed::too_large ? concat(quoted, " is too large for a ", 8 * sizeof(T), "-bit float")
-                                                   : quoted + " is not a number"));
+                     : has_decimal_comma(*field) ? quoted + " has a decimal comma; numbers are read with decimal points"
+                                                 : quoted + " is not a number"));
   }
   if (col != layout.cols)
     file.fail(Errc::bad_file,

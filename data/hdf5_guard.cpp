@@ -97,7 +97,8 @@ std::string ArrayInfo::describe() const {
 std::optional<ElementType> identify(hid_t type) {
   if (H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0) return ElementType::text;
   for (const ElementType known :
-       {ElementType::u8, ElementType::i32, ElementType::i64, ElementType::u64, ElementType::f32, ElementType::f64})
+       {ElementType::u8, ElementType::i32, ElementType::i64, ElementType::u64, ElementType::f32, ElementType::f64,
+        ElementType::i8, ElementType::i16, ElementType::u16, ElementType::u32, ElementType::f16, ElementType::boolean})
     if (H5Tequal(type, file_type(known)) > 0 || H5Tequal(type, file_type(known, true)) > 0) return known;
   return std::nullopt;
 }

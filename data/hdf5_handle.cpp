@@ -3,6 +3,24 @@
 #include <cstdlib>
 
 namespace monge::data {
+namespace {
+
+// Both are h5py's, and never closed.
+hid_t half_type(hid_t order) {
+  const hid_t type = H5Tcopy(order);
+  H5Tset_fields(type, 15, 10, 5, 0, 10);
+  H5Tset_size(type, 2);
+  H5Tset_ebias(type, 15);
+  return type;
+}
+
+hid_t boolean_type() {
+  const hid_t type = H5Tenum_create(H5T_STD_I8LE);
+  for (const signed char value : {0, 1}) H5Tenum_insert(type, value ? "TRUE" : "FALSE", &value);
+  return type;
+}
+
+}  // namespace
 
 const char* to_string(ElementType type) {
   switch (type) {
@@ -20,6 +38,18 @@ const char* to_string(ElementType type) {
       return "f64";
     case ElementType::text:
       return "text";
+    case ElementType::i8:
+      return "i8";
+    case ElementType::i16:
+      return "i16";
+    case ElementType::u16:
+      return "u16";
+    case ElementType::u32:
+      return "u32";
+    case ElementType::f16:
+      return "f16";
+    case ElementType::boolean:
+      return "boolean";
   }
   return "unknown";
 }
@@ -27,8 +57,15 @@ const char* to_string(ElementType type) {
 int size_of(ElementType type) {
   switch (type) {
     case ElementType::u8:
+    case ElementType::i8:
+    case ElementType::boolean:
       return 1;
+    case ElementType::i16:
+    case ElementType::u16:
+    case ElementType::f16:
+      return 2;
     case ElementType::i32:
+    case ElementType::u32:
     case ElementType::f32:
       return 4;
     case ElementType::i64:
@@ -55,6 +92,22 @@ hid_t file_type(ElementType type, bool big) {
       return big ? H5T_IEEE_F32BE : H5T_IEEE_F32LE;
     case ElementType::f64:
       return big ? H5T_IEEE_F64BE : H5T_IEEE_F64LE;
+    case ElementType::i8:
+      return big ? H5T_STD_I8BE : H5T_STD_I8LE;
+    case ElementType::i16:
+      return big ? H5T_STD_I16BE : H5T_STD_I16LE;
+    case ElementType::u16:
+      return big ? H5T_STD_U16BE : H5T_STD_U16LE;
+    case ElementType::u32:
+      return big ? H5T_STD_U32BE : H5T_STD_U32LE;
+    case ElementType::f16: {
+      static const hid_t little = half_type(H5T_IEEE_F32LE), large = half_type(H5T_IEEE_F32BE);
+      return big ? large : little;
+    }
+    case ElementType::boolean: {
+      static const hid_t type = boolean_type();
+      return type;
+    }
     case ElementType::text:
       break;
   }
@@ -75,6 +128,17 @@ hid_t memory_type(ElementType type) {
       return H5T_NATIVE_FLOAT;
     case ElementType::f64:
       return H5T_NATIVE_DOUBLE;
+    case ElementType::i8:
+      return H5T_NATIVE_INT8;
+    case ElementType::i16:
+      return H5T_NATIVE_INT16;
+    case ElementType::u16:
+      return H5T_NATIVE_UINT16;
+    case ElementType::u32:
+      return H5T_NATIVE_UINT32;
+    case ElementType::f16:
+    case ElementType::boolean:
+      return file_type(type);
     case ElementType::text:
       break;
   }

@@ -14,6 +14,7 @@
 #include "monge/data/hdf5_chunks.h"
 #include "monge/data/hdf5_guard.h"
 #include "monge/data/hdf5_handle.h"
+#include "monge/data/small_types.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
@@ -207,7 +208,7 @@ T Hdf5Reader::attribute(const std::string& object, const std::string& name) cons
   if (count < 0 || size == 0 || static_cast<std::size_t>(count) > longest_attribute / size) refuse("is too large");
 
   const bool is_text = *element == ElementType::text;
-  const bool is_integer = !is_text && *element != ElementType::f32 && *element != ElementType::f64;
+  const bool is_integer = H5Tget_class(type) == H5T_INTEGER;
   const auto read = [&](hid_t memory, void* out) {
     if (count > 0 && H5Aread(attribute, memory, out) < 0) refuse("cannot be read (" + hdf5_reason() + ")");
   };
@@ -255,6 +256,12 @@ void Hdf5Reader::check_format(const std::string& format, std::uint64_t newest_ve
 }
 
 template std::vector<std::uint8_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::int8_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::int16_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::uint16_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::uint32_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<Half> Hdf5Reader::read(const std::string&) const;
+template std::vector<Bool> Hdf5Reader::read(const std::string&) const;
 template std::vector<std::int32_t> Hdf5Reader::read(const std::string&) const;
 template std::vector<std::int64_t> Hdf5Reader::read(const std::string&) const;
 template std::vector<std::uint64_t> Hdf5Reader::read(const std::string&) const;

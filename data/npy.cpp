@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "monge/data/convert.h"
 #include "monge/data/input_file.h"
 #include "monge/data/npy_header.h"
+#include "monge/data/small_types.h"
 
 namespace monge::data {
 namespace {
@@ -22,30 +21,11 @@ constexpr std::string_view magic = "\x93NUMPY";
 constexpr std::size_t longest_header = 1 << 16;  // bytes; NumPy refuses 10,000
 constexpr Index block = 1 << 16;                 // elements that are converted at once
 
-struct Half {  // IEEE binary16
-  std::uint16_t bits;
-  explicit operator float() const {
-    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    const float magnitude = exponent == 31  ? (fraction == 0 ? std::numeric_limits<float>::infinity()
-                                                             : std::numeric_limits<float>::quiet_NaN())
-                            : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-                                            : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-    return bits >> 15 ? -magnitude : magnitude;
-  }
-  explicit operator double() const { return static_cast<float>(*this); }
-};
-
-struct Bool {
-  std::uint8_t byte;
-  explicit operator float() const { return byte != 0; }
-  explicit operator double() const { return byte != 0; }
-};
-
 NpyHeader read_header(InputFile& file) {
   const auto bad = [&](const std::string& what) { file.fail(Errc::bad_file, what); };
   unsigned char start[12] = {};
   if (file.read(start, 10) < 10 || !std::equal(magic.begin(), magic.end(), reinterpret_cast<const char*>(start)))
-    bad("not a .npy file");
+    bad(file.size() == 0 ? "the file is empty, not a .npy file" : "not a .npy file");
   const int version = start[6];
   if (version < 1 || version > 3 || start[7] != 0)
     bad(concat("is of .npy version ", version, ".", int{start[7]}, "; 1.0, 2.0 and 3.0 are read"));
@@ -181,6 +161,12 @@ Matrix<T> read_npy(const std::filesystem::path& path, double max_bytes) {
   Matrix<T> values(rows, cols);
   reader_of<T>(header)(file, header, values);
   return values;
+}
+
+bool npy_holds_floats(const std::filesystem::path& path) {
+  InputFile file("read_npy", path);
+  const NpyHeader header = read_header(file);
+  return header.kind == 'f' ? header.element <= 4 : header.element <= 2;
 }
 
 void write_npy(const std::filesystem::path& path, MatrixView<const float> values) { write_matrix(path, values, "<f4"); }

@@ -16,6 +16,9 @@ namespace monge::data {
 template <class T>
 Matrix<T> read_npy(const std::filesystem::path& path, double max_bytes);
 
+// Whether all that its type can hold are floats: reading as float then loses nothing. Errors: as read_npy.
+bool npy_holds_floats(const std::filesystem::path& path);
+
 // Writes a .npy file of version 1, little endian, in C order, whole or not at all; vectors have one dimension.
 // Errors: Error(io), Error(backend_unavailable) for values that are not on the CPU.
 void write_npy(const std::filesystem::path& path, MatrixView<const float> values);

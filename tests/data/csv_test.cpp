@@ -111,8 +111,6 @@ TEST_F(Csv, NotNumbers) {
   refused("1,,2\n", {"line 1, column 2: empty"});
   refused("1,NA\n", {"line 1, column 2: \"NA\""});
   refused("x,y\nu,v\n1,2\n", {"line 2, column 1: \"u\""});  // one header, no more
-  refused("1,5;2,5\n", {"no line of numbers"});
-  refused("x;y\n1,5;2,5\n", {"line 2, column 1: \"1,5\""});
   refused("1\n2,3\n", {"line 2, column 1: \"2,3\""});
   refused("1,2\n3 4,5\n", {"line 2, column 1: \"3 4\""});
   for (const std::string word :
@@ -120,6 +118,22 @@ TEST_F(Csv, NotNumbers) {
     refused("0 1\n" + word + " 1\n", {"line 2, column 1: ", "is not a number"});
   refused("0\n" + std::string(1000, 'z') + "\n", {concat("\"", std::string(40, 'z'), "...\"")});
   refused("0\n\x1b[31m\n", {"\"?[31m\""});
+}
+
+TEST_F(Csv, DecimalCommas) {
+  const auto refused = [&](const std::string& content, std::vector<std::string> words) {
+    words.push_back("has a decimal comma");
+    Csv::refused(content, words);
+  };
+  refused("1,5;2,5\n3,5;4,5\n", {"line 1", "\"1,5\""});
+  refused("x;y\n1,5;2\n", {"line 2", "\"1,5\""});
+  refused("1;2\n3;-4,5e3\n", {"line 2, column 2", "\"-4,5e3\""});
+  refused("1,5\t2,5\n", {"line 1", "\"1,5\""});
+  refused("x\ty\n1,5\t2\n", {"line 2", "\"1,5\""});
+  refused("1 2,5\n", {"line 1", "\"2,5\""});
+  // Commas with blanks around them separate.
+  EXPECT_EQ(read("1, 5, 2\n3 ,4 ,5\n").cols(), 3);
+  EXPECT_EQ(read("1,5\n").cols(), 2);
 }
 
 TEST_F(Csv, TooLarge) {
