@@ -107,6 +107,7 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   if (options.epsilon_unit == EpsilonUnit::mean_cost) {
     const Geometry<T>& geometry = solver.geometry();
     result.mean_cost = geometry.mean_cost(weights.a, weights.b, options.context) * geometry.unit();
+    require(std::isfinite(result.mean_cost), "sinkhorn: the mean cost overflows: rescale the points");
     // Points in one place have costs that are nothing but rounding.
     const double measure = geometry.has_signs()
                                ? result.mean_cost

@@ -52,7 +52,14 @@ double peak_memory() { return kernel_figure("/proc/self/status", "VmHWM:", 0); }
 double resident_memory() { return kernel_figure("/proc/self/status", "VmRSS:", 0); }
 
 MemoryBudget::MemoryBudget(double megabytes) : given_(megabytes > 0), bytes_(1e6 * megabytes) {
-  if (given_) return;
+  if (given_) {
+    const double taken = resident_memory();
+    if (taken > bytes_)
+      throw Error(Errc::out_of_memory,
+                  concat("the budget (--memory-mb) of ", monge::apps::megabytes(bytes_), " is less than the ",
+                         monge::apps::megabytes(taken), " that the program itself takes"));
+    return;
+  }
   const double free = kernel_figure("/proc/meminfo", "MemAvailable:", unlimited);
   bytes_ = resident_memory() + 0.9 * std::min({free, limit_of_container(), limit_of_process()});
 }

@@ -7,15 +7,54 @@
 
 #include "monge/data/cloud.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/finite.h"
 
 namespace monge::apps {
 namespace {
 
+// Readers know a limit, not where it comes from.
+template <class Read>
+auto within_budget(Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.code() != Errc::out_of_memory) throw;
+    throw Error(error.code(), concat(error.what(), " (--memory-mb)"));
+  }
+}
+
 template <class T>
 Matrix<T> read_points(const std::string& where, const MemoryBudget& budget) {
-  Matrix<T> points = data::read_cloud<T>(where, budget.left());
+  Matrix<T> points = within_budget([&] { return data::read_cloud<T>(where, budget.left()); });
   require(points.rows() > 0 && points.cols() > 0, where, ": is empty (", points.rows(), " x ", points.cols(), ")");
+  require_finite<T>(points.view(), (where + ": the value").c_str());
   return points;
+}
+
+// `option` is "--a"; none where no file is named.
+std::vector<double> read_weights(const char* option, const std::string& where, Index points,
+                                 const MemoryBudget& budget) {
+  if (where.empty()) return {};
+  const std::vector<double> w = within_budget([&] { return data::read_weights(where, budget.left()); });
+  require(static_cast<Index>(w.size()) == points, option, " ", where, ": has ", w.size(), " weights for ", points,
+          " points");
+  double total = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    if (!std::isfinite(w[i])) throw Error(Errc::not_finite, concat(option, " ", where, ": weight ", i, " is ", w[i]));
+    require(w[i] >= 0, option, " ", where, ": weight ", i, " is negative (", w[i], ")");
+    total += w[i];
+  }
+  require(total > 0, option, " ", where, ": all weights are zero");
+  return w;
+}
+
+std::vector<std::int32_t> read_labels(const char* option, const std::string& where, Index points,
+                                      const MemoryBudget& budget) {
+  if (where.empty()) return {};
+  std::vector<std::int32_t> labels = within_budget([&] { return data::read_labels(where, budget.left()); });
+  require(static_cast<Index>(labels.size()) == points, option, " ", where, ": has ", labels.size(), " labels for ",
+          points, " points");
+  return labels;
 }
 
 template <class T>
@@ -30,10 +69,11 @@ Input<T> read_as(const Request& r, const MemoryBudget& budget) {
     require(r.from_law() || in.x.cols() == in.y.cols(), "X has ", in.x.cols(), " dimensions (", r.x, "), Y has ",
             in.y.cols(), " (", r.y, ")");
   }
-  if (!r.a.empty()) in.a = data::read_weights(r.a, budget.left());
-  if (!r.b.empty()) in.b = data::read_weights(r.b, budget.left());
-  if (!r.x_labels.empty()) in.x_labels = data::read_labels(r.x_labels, budget.left());
-  if (!r.y_labels.empty()) in.y_labels = data::read_labels(r.y_labels, budget.left());
+  const ot::Problem<T> sizes = in.problem();
+  in.a = read_weights("--a", r.a, sizes.rows(), budget);
+  in.b = read_weights("--b", r.b, sizes.cols(), budget);
+  in.x_labels = read_labels("--x-labels", r.x_labels, sizes.rows(), budget);
+  in.y_labels = read_labels("--y-labels", r.y_labels, sizes.cols(), budget);
   in.label_penalty = r.label_penalty.value_or(0);
   return in;
 }
@@ -50,8 +90,16 @@ Matrix<float> narrowed(const Matrix<double>& m, const MemoryBudget& budget) {
   return out;
 }
 
-AnyInput read_either(const Request& request, const MemoryBudget& budget) {
-  if (request.dtype == "float") return read_as<float>(request, budget);
+// Whether floats lose nothing, by the types of the files alone.
+bool holds_floats(const Request& r) {
+  if (!r.cost.empty()) return data::holds_floats(r.cost);
+  return (r.from_law() || data::holds_floats(r.x)) && data::holds_floats(r.y);
+}
+
+}  // namespace
+
+AnyInput read_input(const Request& request, const MemoryBudget& budget) {
+  if (request.dtype ? *request.dtype == "float" : holds_floats(request)) return read_as<float>(request, budget);
   Input<double> in = read_as<double>(request, budget);
   if (request.dtype || !fits_float(in.x) || !fits_float(in.y) || !fits_float(in.cost_matrix)) return in;
   Input<float> narrow;
@@ -68,18 +116,9 @@ AnyInput read_either(const Request& request, const MemoryBudget& budget) {
   return narrow;
 }
 
-// Readers know a limit, not where it comes from.
-template <class Read>
-auto within_budget(Read read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    if (error.code() != Errc::out_of_memory) throw;
-    throw Error(error.code(), concat(error.what(), " (--memory-mb)"));
-  }
+Input<float> read_float_input(const Request& request, const MemoryBudget& budget) {
+  return read_as<float>(request, budget);
 }
-
-}  // namespace
 
 template <class T>
 ot::Problem<T> Input<T>::problem() const {
@@ -95,22 +134,12 @@ ot::Problem<T> Input<T>::problem() const {
           .label_penalty = label_penalty};
 }
 
-AnyInput read_input(const Request& request, const MemoryBudget& budget) {
-  return within_budget([&] { return read_either(request, budget); });
-}
-
-Input<float> read_float_input(const Request& request, const MemoryBudget& budget) {
-  return within_budget([&] { return read_as<float>(request, budget); });
-}
-
 template <class T>
-void check_balanced(const Input<T>& input) {
-  ot::Problem<T> problem = input.problem();
-  if (input.x.rows() == 0) problem.x = problem.y;  // a law of mass one
-  ot::check(problem, "input");
+void check_balanced(const Input<T>& input, const char* advice) {
   const auto total = [](const std::vector<double>& w) { return w.empty() ? 1 : std::reduce(w.begin(), w.end()); };
   const double a = total(input.a), b = total(input.b);
-  require(std::abs(a - b) <= 1e-6 * std::max(a, b), "input: a sums to ", a, " and b to ", b, ": equal sums are needed");
+  require(std::abs(a - b) <= 1e-6 * std::max(a, b), "a sums to ", a, " and b to ", b, ": equal sums are needed",
+          advice);
 }
 
 ot::Cost parse_metric(const std::string& name) {
@@ -121,8 +150,8 @@ ot::Cost parse_metric(const std::string& name) {
   throw Error(Errc::invalid_argument, concat("unknown metric '", name, "'"));
 }
 
-template void check_balanced(const Input<float>&);
-template void check_balanced(const Input<double>&);
+template void check_balanced(const Input<float>&, const char*);
+template void check_balanced(const Input<double>&, const char*);
 template struct Input<float>;
 template struct Input<double>;
 

@@ -23,14 +23,15 @@ struct Input {
 using AnyInput = std::variant<Input<float>, Input<double>>;
 
 // Reads all files, in the type asked for; if none was, in float where that holds every number exactly, else in double.
-// Throws as read_cloud, and Error(invalid_argument) for clouds without points.
+// Throws as read_cloud; Error(invalid_argument) for clouds without points and files that do not fit each other,
+// Error(not_finite); all name the file.
 AnyInput read_input(const Request& request, const MemoryBudget& budget);
 // In float, whatever it costs in precision.
 Input<float> read_float_input(const Request& request, const MemoryBudget& budget);
 
-// Throws Error: as ot::check, and invalid_argument if the sums of the weights differ by more than 1e-6, relative.
+// Throws Error(invalid_argument) if the sums of the weights differ by more than 1e-6, relative.
 template <class T>
-void check_balanced(const Input<T>& input);
+void check_balanced(const Input<T>& input, const char* advice = "");
 
 ot::Cost parse_metric(const std::string& name);
 

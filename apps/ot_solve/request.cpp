@@ -80,6 +80,7 @@ std::string listed(const std::vector<std::string>& names) {
 }  // namespace
 
 void check_request(const Request& request) {
+  usage(request.y != "normal" && request.y != "uniform", "Y is a cloud; only X may be the law \"", request.y, "\"");
   check_inputs(request);
   check_outputs(request);
 }

@@ -36,8 +36,8 @@ Solution solve_sinkhorn(const Input<T>& input, const Request& r, const MemoryBud
   const double working = working_memory(problem);
   budget.require(working, "sinkhorn");
 
+  if (!r.tau_a && !r.tau_b && !r.mass) check_balanced(input, "; --tau-a, --tau-b and --mass take others");
   LongWork work("sinkhorn", r.max_seconds);
-  ot::check(problem, "input");
   ot::SinkhornOptions options;
   Solution s{.solver = "sinkhorn", .epsilon_note = set_epsilon(input, r, options)};
   options.tolerance = r.tolerance.value_or(options.tolerance);

@@ -2,6 +2,7 @@
 
 #include "monge/apps/ot_solve/long_work.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/sliced.h"
 
@@ -33,6 +34,7 @@ Solution solve_sliced(const Input<T>& input, const Request& r, const MemoryBudge
   if (result.directions == 0) return s;
   // In units of the metric, as the costs of the other solvers are.
   s.cost = s.value = std::pow(result.distance, options.p);
+  require(std::isfinite(*s.cost), "sliced: the cost overflows: rescale the points");
   s.standard_error = options.p * std::pow(result.distance, options.p - 1) * result.standard_error;
   s.iterations = result.directions;
   return s;

@@ -26,16 +26,33 @@ TEST_F(SolveRefusals, Clouds) {
   std::vector<float> bad(60, 1.0f);
   bad[7] = std::numeric_limits<float>::quiet_NaN();
   save("nan.npy", 20, bad);
-  expect_refusal("nan.npy y.npy", "x is nan in row 2, column 1");  // sinkhorn
+  const std::string which = "nan.npy: the value is nan in row 2, column 1";
+  expect_refusal("nan.npy y.npy", which);  // sinkhorn
+  expect_refusal("y.npy nan.npy", which);
   for (const std::string solver : {"sliced", "semidiscrete"})
-    EXPECT_NE(solve("nan.npy y.npy --solver " + solver).err.find("x is nan in row 2, column 1"), std::string::npos);
+    EXPECT_NE(solve("nan.npy y.npy --solver " + solver).err.find(which), std::string::npos);
   save("square.npy", 20, std::vector<float>(60, 0.0f));
-  expect_refusal("nan.npy square.npy", "x is nan in row 2, column 1");  // exact
+  expect_refusal("nan.npy square.npy", which);  // exact
   data::write_npy(folder / "empty.npy", MatrixView<const float>(bad.data(), 0, 3));
   expect_refusal("empty.npy y.npy", "empty.npy: is empty (0 x 3)");
   std::ofstream(folder / "ragged.csv") << "1,2,3\n4,5\n";
   expect_refusal("ragged.csv y.npy", "line 2");
   expect_refusal("x.npy", "needs two clouds", 2);
+  expect_refusal("x.npy normal", "Y is a cloud; only X may be the law \"normal\"", 2);
+  std::ofstream(folder / "comma.csv") << "1,5;2,5;1\n";
+  expect_refusal("comma.csv y.npy", "comma.csv: line 1: \"1,5\" has a decimal comma");
+  std::ofstream(folder / "none.npy") << "";
+  expect_refusal("none.npy y.npy", "none.npy: the file is empty");
+  const std::string whole = read_file(folder / "x.npy");
+  std::ofstream(folder / "cut.npy") << whole.substr(0, whole.size() - 7);
+  expect_refusal("cut.npy y.npy", "cut.npy: declares 240 bytes of values, but has 233: truncated");
+  std::string records = whole;
+  records.replace(records.find("'<f4'"), 5, "[('a', '<f4')]").erase(128 - 9, 9);
+  std::ofstream(folder / "records.npy") << records;
+  expect_refusal("records.npy y.npy", "records.npy: has structured elements");
+  save("huge.npy", 20, std::vector<double>(60, 1e200));
+  expect_refusal("huge.npy y.npy --solver sinkhorn", "sinkhorn: the mean cost overflows");
+  EXPECT_NE(solve("huge.npy y.npy --solver sliced").err.find("sliced: the cost overflows"), std::string::npos);
 }
 
 TEST_F(SolveRefusals, Hdf5) {
@@ -56,24 +73,24 @@ TEST_F(SolveRefusals, Weights) {
   std::vector<double> w(20, 0.05);
   w[3] = -0.1;
   save("negative.npy", 20, w);
-  expect_refusal("x.npy y.npy --a negative.npy", "a is negative (-0.1) at 3");
+  expect_refusal("x.npy y.npy --a negative.npy", "--a negative.npy: weight 3 is negative (-0.1)");
   w[3] = std::nan("");
   save("nan.npy", 20, w);
-  expect_refusal("x.npy y.npy --a nan.npy", "a is nan at 3");
+  expect_refusal("x.npy y.npy --a nan.npy", "--a nan.npy: weight 3 is nan");
   save("two.npy", 20, std::vector<double>(20, 0.1));
-  expect_refusal("x.npy y.npy --a two.npy", "a sums to 2 and b to 1");
+  expect_refusal("x.npy y.npy --a two.npy", "a sums to 2 and b to 1: equal sums are needed; --tau-a, --tau-b");
   for (const std::string solver : {"sliced", "semidiscrete"}) {
     const Outcome outcome = solve("x.npy y.npy --a two.npy --solver " + solver);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_NE(outcome.err.find("a sums to 2 and b to 1"), std::string::npos) << outcome.err;
   }
-  expect_refusal("x.npy y.npy --b a.npy", "b has 20 weights for 15 points");
+  expect_refusal("x.npy y.npy --b a.npy", "--b a.npy: has 20 weights for 15 points");
   expect_refusal("x.npy y.npy --a x.npy", "x.npy");  // a matrix
 }
 
 TEST_F(SolveRefusals, Costs) {
   save("C.npy", 2, std::vector<double>{1, 2, std::nan(""), 4});
-  expect_refusal("--cost C.npy", "nan in row 1, column 0");
+  expect_refusal("--cost C.npy", "C.npy: the value is nan in row 1, column 0");
   expect_refusal("--cost C.npy --solver sinkhorn", "nan in row 1, column 0");
   expect_refusal("x.npy y.npy --cost C.npy", "--cost stands for both clouds", 2);
   expect_refusal("--cost C.npy --metric l1", "--metric", 2);
@@ -98,12 +115,17 @@ TEST_F(SolveRefusals, OptionsThatMeanNothing) {
 }
 
 TEST_F(SolveRefusals, Memory) {
-  expect_refusal("x.npy y.npy --memory-mb 5", "--memory-mb");
+  expect_refusal("x.npy y.npy --memory-mb 5", "the budget (--memory-mb) of 5 MB is less than");
   save_cloud("wide.npy", 4000, 3, 1);
   EXPECT_NE(solve("wide.npy wide.npy --solver exact --memory-mb 100").err.find("exact would take about 139 MB"),
             std::string::npos);
   expect_refusal("wide.npy x.npy --memory-mb 15", "--memory-mb");
   expect_refusal("wide.npy wide.npy --solver sinkhorn --memory-mb 100", "--plan as a dense .npy (.h5 is sparse)");
+  // The least that a sparse plan could take is refused before anything is solved.
+  const Outcome hopeless = solve("wide.npy wide.npy --solver sinkhorn --memory-mb 30 --plan p.h5 --json r.json");
+  EXPECT_EQ(hopeless.status, 1);
+  EXPECT_NE(hopeless.err.find("--plan, were it one to one, would take about"), std::string::npos) << hopeless.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "r.json"));
   // A sparse plan whose size nobody knows before the plan is there: the result is told, the file is not written.
   const Outcome outcome = solve("wide.npy wide.npy --epsilon 10 --memory-mb 150 --plan p.h5 --json r.json");
   EXPECT_EQ(outcome.status, 1) << outcome.err;

@@ -242,6 +242,17 @@ TEST_F(Solve, AnAssignmentIsAPlanToo) {
   EXPECT_NEAR(dual, r.at("cost"), 1e-9);
 }
 
+// float32 files are never doubles on the way.
+TEST_F(Solve, FloatFilesTakeTheMemoryOfFloats) {
+  save_cloud("x.npy", 300, 20000, 1);
+  save_cloud("y.npy", 300, 20000, 2);
+  const std::string sliced = "x.npy y.npy --solver sliced --max-iterations 64 --threads 1";
+  const auto r = result(sliced), told = result(sliced + " --dtype float");
+  EXPECT_EQ(r.at("dtype"), "float");
+  EXPECT_EQ(r.at("cost"), told.at("cost"));
+  EXPECT_LT(r.at("peak_mb").get<double>(), told.at("peak_mb").get<double>() + 10);  // of 48 that both clouds take
+}
+
 TEST_F(Solve, ReadsHdf5AndSaysWhatItDid) {
   const auto x = save_cloud("x.npy", 10, 2, 1);
   {
