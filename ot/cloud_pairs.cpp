@@ -27,8 +27,10 @@ CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const C
       y_(rounded(clouds.y)),
       scores_(std::as_const(x_).view(), std::as_const(y_).view(), stored_bytes, context),
       bias_(clouds.y.rows()) {
-  // |2 <x, y> in float - 2 <x, y>| <= 2 (d + 4) u |x| |y| <= (d + 4) u (|x|^2 t + |y|^2 / t) for any t.
-  const double unit = static_cast<double>(clouds.x.cols() + 8) * kUnit;
+  // |2 <x, y> in float - 2 <x, y>| <= 2 p u |x| |y| <= p u (|x|^2 t + |y|^2 / t) for any t; p: of points rounded to
+  // float, 4, and of sums in any order, d, or products of digits (docs/passes.md).
+  const double d = static_cast<double>(clouds.x.cols());
+  const double unit = (4 + std::max(d, 4.2 * std::sqrt(d) + 0.1 * d + 8)) * kUnit * (1 + 0x1p-8);
   const double t = clouds.x_size > 0 && clouds.y_size > 0 ? clouds.y_size / clouds.x_size : 1.0;
   margin_ = unit / t;
   row_margin_ = unit * t;

@@ -6,6 +6,7 @@
 
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/cpu/digits.h"
 #include "monge/ot/cpu/huge_pages.h"
 
 namespace monge::ot::detail {
@@ -22,6 +23,7 @@ class ScoreBlocks {
         row * static_cast<double>(x.rows) <= most_bytes ? x.rows : std::max<Index>(64, static_cast<Index>(1e8 / row));
     scores_ = Matrix<float>(height_, y.rows);
     cpu::prefer_huge_pages(scores_.data(), sizeof(float) * static_cast<std::size_t>(height_ * y.rows));
+    if (cpu::multiplies_digits(y.cols)) digits_ = cpu::read_digits(y, context);
     if (is_stored()) fill(0, x.rows);
   }
   // As given.
@@ -58,13 +60,15 @@ class ScoreBlocks {
 
  private:
   void fill(Index first, Index count) {
-    const Scores<float> s{.x = x_.rows_from(first, count), .y = y_, .scale = 2};
+    const Scores<float> s{
+        .x = x_.rows_from(first, count), .y = y_, .scale = 2, .y_digits = digits_.rows() > 0 ? &digits_ : nullptr};
     passes_for<float>({}).store(s, scores_.view().rows_from(0, count), context_);
   }
 
   MatrixView<const float> x_, y_;
   Context context_;
   Matrix<float> scores_;
+  cpu::Digits digits_;  // of y, where products are made of them
   Index height_ = 0;
 };
 
