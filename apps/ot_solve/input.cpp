@@ -45,6 +45,7 @@ std::vector<double> read_weights(const char* option, const std::string& where, I
     total += w[i];
   }
   require(total > 0, option, " ", where, ": all weights are zero");
+  require(std::isfinite(total), option, " ", where, ": the sum of the weights overflows");
   return w;
 }
 

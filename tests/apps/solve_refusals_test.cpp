@@ -77,6 +77,10 @@ TEST_F(SolveRefusals, Weights) {
   w[3] = std::nan("");
   save("nan.npy", 20, w);
   expect_refusal("x.npy y.npy --a nan.npy", "--a nan.npy: weight 3 is nan");
+  save("none.npy", 20, std::vector<double>(20, 0.0));
+  expect_refusal("x.npy y.npy --a none.npy", "--a none.npy: all weights are zero");
+  save("most.npy", 20, std::vector<double>(20, 1e308));
+  expect_refusal("x.npy y.npy --a most.npy", "--a most.npy: the sum of the weights overflows");
   save("two.npy", 20, std::vector<double>(20, 0.1));
   expect_refusal("x.npy y.npy --a two.npy", "a sums to 2 and b to 1: equal sums are needed; --tau-a, --tau-b");
   for (const std::string solver : {"sliced", "semidiscrete"}) {
