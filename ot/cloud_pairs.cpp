@@ -31,7 +31,8 @@ CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const C
   // float, 4, and of sums in any order, d, or products of digits (docs/passes.md).
   const double d = static_cast<double>(clouds.x.cols());
   const double unit = (4 + std::max(d, 4.2 * std::sqrt(d) + 0.1 * d + 8)) * kUnit * (1 + 0x1p-8);
-  const double t = clouds.x_size > 0 && clouds.y_size > 0 ? clouds.y_size / clouds.x_size : 1.0;
+  const double t =
+      clouds.x_size > 0 && clouds.y_size > 0 ? std::clamp(clouds.y_size / clouds.x_size, 0x1p-10, 0x1p10) : 1.0;
   margin_ = unit / t;
   row_margin_ = unit * t;
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "monge/apps/ot_solve/long_work.h"
 #include "monge/apps/ot_solve/solvers.h"
 #include "monge/ot/assignment.h"
@@ -5,10 +7,10 @@
 
 namespace monge::apps {
 
-// Costs between points are kept, as doubles; a dense cost is used where it lies.
+// A float for each pair, between points only as long as these are few; lists of some pairs of each row.
 double memory_of_exact(Index rows, Index cols, bool dense) {
-  const double n = static_cast<double>(rows), m = static_cast<double>(cols);
-  return (dense ? 0 : n * m * sizeof(double)) + 100 * (n + m) + 1e7;
+  const double n = static_cast<double>(rows), m = static_cast<double>(cols), floats = n * m * sizeof(float);
+  return (dense ? floats : std::min(floats, ot::AssignmentOptions{}.stored_bytes)) + 4000 * (n + m) + 1e7;
 }
 
 template <class T>
