@@ -10,7 +10,7 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kUnit = 0x1p-24;  // of float
-constexpr Index kReserve = 256;    // pairs of a row that are laid aside
+constexpr Index kReserve = 1024;   // pairs of a row that are laid aside
 
 Matrix<float> rounded(const Matrix<double>& x) {
   Matrix<float> out(x.rows(), x.cols());

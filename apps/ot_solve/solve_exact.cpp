@@ -10,7 +10,7 @@ namespace monge::apps {
 // A float for each pair, between points only as long as these are few; lists of some pairs of each row.
 double memory_of_exact(Index rows, Index cols, bool dense) {
   const double n = static_cast<double>(rows), m = static_cast<double>(cols), floats = n * m * sizeof(float);
-  return (dense ? floats : std::min(floats, ot::AssignmentOptions{}.stored_bytes)) + 4000 * (n + m) + 1e7;
+  return (dense ? floats : std::min(floats, ot::AssignmentOptions{}.stored_bytes)) + 1e4 * n + 2e3 * m + 1e7;
 }
 
 template <class T>
