@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "monge/ot/core/error.h"
+#include "monge/ot/finite.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot {
@@ -12,6 +13,10 @@ AtomSet fitted_set(const char* caller, MatrixView<const float> y, const Semidisc
                    const Context& context) {
   require(static_cast<Index>(potentials.g.size()) == y.rows, caller, ": ", potentials.g.size(), " potentials for ",
           y.rows, " atoms");
+  require(potentials.cost == Cost::negative_dot || potentials.cost == Cost::squared_euclidean, caller,
+          ": potentials of the cost ", to_string(potentials.cost), ", which no inner product gives");
+  require(std::isfinite(potentials.epsilon) && potentials.epsilon >= 0, caller, ": epsilon is ", potentials.epsilon,
+          ", expected 0 or more");
   require(!potentials.pca || potentials.pca->basis.cols() == y.cols, caller, ": the atoms have ", y.cols,
           " dimensions, the potentials were fitted in ", potentials.pca ? potentials.pca->basis.cols() : 0);
   return make_atoms(caller, y, potentials.b, potentials.pca, context);
@@ -37,6 +42,7 @@ FittedAtoms::FittedAtoms(const char* caller, MatrixView<const float> y, const Se
 void FittedAtoms::check(const char* caller, MatrixView<const float> noise, VectorView<std::int32_t> out) const {
   require(noise.cols == dimensions, caller, ": the noise has ", noise.cols, " dimensions, the atoms ", dimensions);
   require(noise.rows == out.size, caller, ": ", noise.rows, " noise rows, room for ", out.size, " answers");
+  require_finite(noise, concat(caller, ": noise").c_str());
 }
 
 MatrixView<const float> FittedAtoms::in_score_space(MatrixView<const float> noise, Matrix<float>& storage) const {

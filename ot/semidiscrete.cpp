@@ -17,11 +17,17 @@ void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
   require(std::isfinite(o.epsilon) && o.epsilon >= 0, "semidiscrete: epsilon is ", o.epsilon, ", expected 0 or more");
   require(o.tolerance > 0 && o.tolerance <= 1, "semidiscrete: tolerance is ", o.tolerance, ", expected (0, 1]");
   require(o.pca >= 0 && o.pca <= y.cols, "semidiscrete: pca is ", o.pca, ", expected 0 to ", y.cols);
-  require(o.max_samples_per_atom >= 0 && o.max_seconds >= 0 && o.check_samples >= 0,
-          "semidiscrete: limits must not be negative");
+  for (const auto& [limit, name] : {std::pair{o.max_samples_per_atom, "max_samples_per_atom"},
+                                    {o.max_seconds, "max_seconds"},
+                                    {o.check_samples, "check_samples"}})
+    require(limit >= 0, "semidiscrete: ", name, " is ", limit, ", expected 0 or more");
   require(y.device.type == DeviceType::cpu && o.context.device.type == DeviceType::cpu,
           "semidiscrete: only the CPU room has this solver");
 }
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); }
 
 // A source in d dimensions as the projected problem sees it. The standard normal stays itself.
 SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca) {
@@ -38,7 +44,7 @@ SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pc
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
                                 const SemidiscreteOptions& options, const SourceLaw& source) {
   check_options(y, options);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   SemidiscreteResult result;
   SemidiscretePotentials& potentials = result.potentials;
   if (options.pca > 0) {
@@ -53,12 +59,23 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
   const detail::SemidualProblem problem{atoms, squared ? options.epsilon / 2 : options.epsilon,
                                         projected_source(source, potentials.pca)};
 
-  const detail::Fit fit = detail::fit_semidual(problem, options);
-  const auto fitted = std::chrono::steady_clock::now();
+  // The fit is over when fresh noise says so, unless the caller wants too little of that for it to say much.
+  detail::check_rows(atoms.size(), options);
+  std::optional<detail::Check> check;
+  int attempts = 0;
+  const auto look = [&](const std::vector<double>& v) {
+    const auto from = Clock::now();
+    check = detail::check_semidual(problem, v, options, attempts++);
+    result.check_seconds += seconds_since(from);
+  };
+  const detail::Fit fit = detail::fit_semidual(problem, options, [&](const std::vector<double>& v) {
+    look(v);
+    return check->stopped || options.check_samples > 0 || check->marginal.upper <= options.tolerance;
+  });
   result.status = fit.status;
   result.samples_per_atom = fit.samples;
   result.gemm_rows_per_atom = fit.gemm_rows;
-  result.seconds = std::chrono::duration<double>(fitted - start).count();
+  result.seconds = seconds_since(start) - result.check_seconds;
   result.merged = atoms.merged();
   result.dropped = atoms.dropped();
   potentials.cost = options.cost;
@@ -67,15 +84,16 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
   potentials.g = to_potentials(atoms, fit.v, options.cost);
   if (fit.status == Status::stopped_by_caller || fit.status == Status::numerical_failure) return result;
 
-  const detail::Check check = detail::check_semidual(problem, fit.v, options);
-  result.check_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - fitted).count();
-  if (check.stopped) {
+  if (fit.status != Status::converged) look(fit.v);
+  if (check->stopped) {
     result.status = Status::stopped_by_caller;
     return result;
   }
-  result.marginal = check.marginal;
-  result.cost = check.cost;
-  result.certificate = {Certificate::Kind::confidence, check.lower, check.upper};
+  if (result.status == Status::converged && !(check->marginal.upper <= options.tolerance))
+    result.status = Status::iteration_limit;
+  result.marginal = check->marginal;
+  result.cost = check->cost;
+  result.certificate = {Certificate::Kind::confidence, check->lower, check->upper};
   return result;
 }
 

@@ -19,7 +19,7 @@ namespace monge::ot {
 
 struct SemidiscreteStep {
   double samples_per_atom = 0;  // noise vectors evaluated so far, per atom
-  double chi2 = 0;              // of the marginal of the current potentials, estimated on this batch; noisy
+  double chi2 = 0;              // of the marginal, estimated on this batch, softened when epsilon = 0; noisy
   double seconds = 0;           // since the start
   bool checking = false;        // the final check is under way; `progress` is its share done
   double progress = 0;          // of the way to the expected end, in [0, 1]
@@ -28,15 +28,18 @@ struct SemidiscreteStep {
 struct SemidiscreteOptions {
   Cost cost = Cost::negative_dot;  // or squared_euclidean
   double epsilon = 0;              // entropic regularisation, in units of the cost; 0 = unregularised
-  double tolerance = 0.05;         // on the chi-square of the marginal, upper end of its 95% interval
+  double tolerance = 0.05;         // on the chi-square of the marginal: converged = the upper end of its 95% interval
+                                   // on fresh noise is below
   double max_samples_per_atom =
       0;                     // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
   double max_seconds = 0;    // for the fit, 0 = no limit; the check comes on top
   Index pca = 0;             // fit in the space of so many principal directions; 0 = all dimensions
-  double check_samples = 0;  // fresh noise vectors of the final check; 0 = enough for +-12% of the tolerance
+  double check_samples = 0;  // fresh noise vectors of the final check, 1024 at least and at most 1e12; 0 = enough for
+                             // +-12% of the tolerance, and again if the fit has to go on
   std::uint64_t seed = 0;
   Context context = {};
-  std::function<bool(const SemidiscreteStep&)> on_step = {};  // called after every batch; return false to stop
+  // Called after every batch and ten times a second within long ones; return false to stop.
+  std::function<bool(const SemidiscreteStep&)> on_step = {};
 };
 
 // All that matching needs, besides the atoms themselves.
@@ -58,8 +61,8 @@ struct MarginalError {
 
 struct SemidiscreteResult {
   SemidiscretePotentials potentials;
-  Status status = Status::iteration_limit;
-  MarginalError marginal;       // on plain fresh noise
+  Status status = Status::iteration_limit;  // converged: marginal.upper <= tolerance
+  MarginalError marginal;                   // on plain fresh noise
   Certificate certificate;      // of the unregularised cost (in the projected space when PCA is used), kind confidence
   double cost = 0;              // E c(x, T(x)) of the plan the potentials give, units of the cost
   double samples_per_atom = 0;  // noise vectors evaluated by the fit, its own checks included

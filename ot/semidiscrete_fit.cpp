@@ -5,6 +5,9 @@
 #include <cmath>
 #include <optional>
 
+#include "monge/ot/blocks.h"
+#include "monge/ot/core/stop.h"
+#include "monge/ot/cpu/gemm.h"
 #include "monge/ot/moments.h"
 #include "monge/ot/recombine.h"
 
@@ -42,24 +45,20 @@ ScoreScale score_scale(const SemidualProblem& problem, const Rng& rng, const Con
     draw(problem.source, rng, 0, x.view(), context);
     moments = cloud_moments(x.view(), {}, context);
   }
-  for (Index j = 0; j < n; ++j) {
-    const float* y = atoms.y.view().row(j);
-    double mean = 0, variance = 0;
-    for (Index k = 0; k < d; ++k) {
-      const double yk = y[k];
-      if (!problem.source) {
-        variance += yk * yk;
-        continue;
-      }
-      mean += yk * moments.mean[static_cast<std::size_t>(k)];
-      const double* row = moments.covariance.data() + k * d;
-      double dot = 0;
-      for (Index l = 0; l < d; ++l) dot += row[l] * static_cast<double>(y[l]);
-      variance += yk * dot;
+  const std::vector<float> covariance(moments.covariance.begin(), moments.covariance.end());
+  constexpr Index block = 256;
+  parallel_for(context.threads, (n + block - 1) / block, [&](Index k, int) {
+    const Index first = k * block, count = std::min(block, n - first);
+    const MatrixView<const float> y = atoms.y.view().rows_from(first, count);
+    Matrix<float> spread(count, d);  // y, or times the covariance
+    if (problem.source) cpu::gemm(1.0f, y, {covariance.data(), d, d}, spread.data(), d);
+    for (Index i = 0; i < count; ++i) {
+      const auto j = static_cast<std::size_t>(first + i);
+      if (problem.source) scale.mean[j] = dot(y.row(i), moments.mean.data(), d);
+      const double variance = dot(y.row(i), problem.source ? spread.view().row(i) : y.row(i), d);
+      scale.deviation[j] = std::sqrt(std::max(0.0, variance));
     }
-    scale.mean[static_cast<std::size_t>(j)] = mean;
-    scale.deviation[static_cast<std::size_t>(j)] = std::sqrt(std::max(0.0, variance));
-  }
+  });
   return scale;
 }
 
@@ -279,61 +278,92 @@ class Assigner {
 
 }  // namespace
 
-Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options) {
+Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& given,
+                 const std::function<bool(const std::vector<double>&)>& accept) {
   const auto start = Clock::now();
   const auto n = static_cast<double>(problem.atoms.size());
-  const double tolerance = options.tolerance;
+  const double tolerance = given.tolerance;
   Fit fit;
   if (problem.atoms.size() == 1) {
     fit.v = {0.0};
     fit.status = Status::converged;
+    accept(fit.v);
     return fit;
   }
-  const ScoreScale scale = score_scale(problem, Rng{options.seed}.substream(3), options.context);
-  double expected_end = 2 / tolerance, next_check = std::max(6.0, 1.4 / tolerance);
+
+  // The caller is asked after every batch, and within long ones.
+  SemidiscreteStep step;
+  double checking = 0;  // seconds of final checks, no part of the fit
+  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count() - checking; };
+  const auto go_on = [&] {
+    step.seconds = seconds();
+    if (given.context.stop && given.context.stop->requested()) return false;
+    return !given.on_step || given.on_step(step);
+  };
+  const auto deadline = [&] {
+    const double left = given.max_seconds - seconds();
+    return given.max_seconds > 0 && left < 1e9
+               ? Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(left))
+               : Stop::never;
+  };
+  Stop stop(go_on, deadline());
+  SemidiscreteOptions options = given;
+  options.context.stop = &stop;
+
+  double expected_end = 2 / tolerance, next_check = std::max(6.0, 1.4 / tolerance), strictness = 1;
+  const ScoreScale scale = score_scale(problem, Rng{options.seed}.substream(3), given.context);
   Ascent ascent(problem, scale, expected_end);
   Assigner assigner(problem, options, ascent.mean_step(), fit);  // the gap of Gaussian scores, until it is measured
   Decay decay;
   const double budget =
       options.max_samples_per_atom > 0 ? options.max_samples_per_atom : std::max(400.0, 20 / tolerance) + 1e6 / n;
+  const auto average = [&] {
+    std::vector<double> v = ascent.average();
+    recentre(v, problem.atoms.b);
+    return v;
+  };
+  // Whether the average will do: by what all looks at it have said so far, then by fresh noise.
+  const auto good = [&] {
+    const double latest = assigner.check(ascent.average());
+    decay.add(latest, ascent.samples());
+    const double chi2 = std::min(latest + 0.1 * tolerance, decay.at(ascent.samples()));
+    const double goal = strictness * (0.92 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count));
+    if (chi2 <= goal && latest <= strictness * 0.9 * tolerance) {
+      const auto from = Clock::now();
+      const bool accepted = accept(average());
+      checking += std::chrono::duration<double>(Clock::now() - from).count();
+      stop.rearm(deadline());
+      if (accepted) return true;
+      strictness *= 0.85;
+    }
+    expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.12, 2.0);
+    next_check = std::min(expected_end, 1.5 * ascent.samples());
+    return false;
+  };
 
-  if (problem.atoms.dimensions() <= 16 && problem.epsilon == 0) {
-    std::vector<double> other = quadratic_start(problem, scale);
-    if (assigner.batch(other, 0).chi2 < assigner.batch(ascent.current(), 0).chi2) ascent.start_from(std::move(other));
-  }
-  for (;;) {
-    const BatchMass batch = assigner.batch(ascent.current(), ascent.samples());
-    ascent.update(batch, assigner.gap());
-
-    fit.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const bool go_on =
-        !options.on_step || options.on_step({.samples_per_atom = fit.samples,
-                                             .chi2 = batch.chi2,
-                                             .seconds = fit.seconds,
-                                             .progress = std::min(1.0, ascent.samples() / expected_end)});
-    const auto stop = [&]() -> std::optional<Status> {
-      if (!go_on) return Status::stopped_by_caller;
+  const auto ascend = [&] {
+    if (problem.atoms.dimensions() <= 16 && problem.epsilon == 0) {
+      std::vector<double> other = quadratic_start(problem, scale);
+      if (assigner.batch(other, 0).chi2 < assigner.batch(ascent.current(), 0).chi2) ascent.start_from(std::move(other));
+    }
+    for (;;) {
+      const BatchMass batch = assigner.batch(ascent.current(), ascent.samples());
+      ascent.update(batch, assigner.gap());
+      step.samples_per_atom = fit.samples;
+      step.chi2 = batch.chi2;
+      step.progress = std::min(1.0, ascent.samples() / expected_end);
       if (!std::isfinite(batch.chi2)) return Status::numerical_failure;
-      if (options.max_seconds > 0 && fit.seconds >= options.max_seconds) return Status::time_limit;
+      if (!go_on()) return Status::stopped_by_caller;
+      if (options.max_seconds > 0 && seconds() >= options.max_seconds) return Status::time_limit;
       if (ascent.samples() >= budget) return Status::iteration_limit;
-      if (ascent.samples() < next_check) return std::nullopt;
-
-      const double latest = assigner.check(ascent.average());
-      decay.add(latest, ascent.samples());
-      const double chi2 = std::min(latest + 0.1 * tolerance, decay.at(ascent.samples()));
-      const double goal = 0.92 * tolerance - 2 * 0.1 * tolerance / std::sqrt(decay.count);
-      if (chi2 <= goal && latest <= 0.9 * tolerance) return Status::converged;
-      expected_end = ascent.samples() * std::clamp(chi2 / goal, 1.12, 2.0);
-      next_check = std::min(expected_end, 1.5 * ascent.samples());
-      return std::nullopt;
-    }();
-    if (!stop) continue;
-    fit.status = *stop;
-    break;
-  }
-  fit.v = ascent.average();
-  recentre(fit.v, problem.atoms.b);
-  fit.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      if (ascent.samples() >= next_check && good()) return Status::converged;
+    }
+  };
+  const bool finished = finishes([&] { fit.status = ascend(); });
+  if (!finished)
+    fit.status =
+        options.max_seconds > 0 && seconds() >= options.max_seconds ? Status::time_limit : Status::stopped_by_caller;
+  fit.v = average();
   return fit;
 }
 

@@ -39,10 +39,12 @@ BatchMass assign_batch(const SemidualProblem& problem, const std::vector<float>&
 struct Fit {
   std::vector<double> v;  // per distinct atom
   Status status = Status::iteration_limit;
-  double samples = 0, gemm_rows = 0, seconds = 0;
+  double samples = 0, gemm_rows = 0;
 };
 
-Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options);
+// accept: whether the potentials that the fit takes for good are; if not, it goes on.
+Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options,
+                 const std::function<bool(const std::vector<double>&)>& accept);
 
 // The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
 std::vector<float> score_biases(const SemidualProblem& problem, const std::vector<double>& v);
@@ -54,14 +56,22 @@ struct Check {
   bool stopped = false;
 };
 
-// Fresh plain noise: chi-square of the marginal, dual value, and the cost of a plan rounded to the weights.
-Check check_semidual(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options);
+// Fresh plain noise: chi-square of the marginal, dual value, and the cost of a plan rounded to the weights. Each
+// attempt has noise of its own.
+Check check_semidual(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options,
+                     int attempt);
+
+// How many noise vectors that takes; throws invalid_argument if it is more than there are.
+inline constexpr double most_check_samples = 1e12;
+Index check_rows(Index atoms, const SemidiscreteOptions& options);
 
 // Fresh noise vectors after which an unbiased chi-square near `chi2` over n atoms has this standard error: its variance
 // is about 2 n / B^2 + 4 chi2 / B.
 double samples_for_error(double n, double chi2, double error);
 
-// Chi-square from one-hot counts, with its interval from the variance of the U-statistic.
+inline constexpr double z95 = 1.959963984540054;  // each side leaves out 2.5% of a normal law
+
+// Chi-square from one-hot counts, with its 95% interval; n > 2 samples in all.
 MarginalError marginal_error(const std::vector<double>& counts, const std::vector<double>& b);
 
 }  // namespace monge::ot::detail

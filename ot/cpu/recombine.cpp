@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/cpu/digits.h"
 #include "monge/ot/cpu/gemm.h"
 
@@ -293,6 +294,7 @@ void recombined_candidates(const Recombination& r, MatrixView<float> scores, Mat
   const Index groups = r.groups(), tasks = (groups + task_groups - 1) / task_groups;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(context.threads)));
   parallel_for(context.threads, tasks, [&](Index task, int worker) {
+    if (context.stop) context.stop->look();
     const Index first = task * task_groups;
     scan_groups(r, first, std::min(task_groups, groups - first), bias, scratch[static_cast<std::size_t>(worker)],
                 scores, columns);
