@@ -25,7 +25,7 @@ namespace {
 using Method = AssignmentMethod;
 
 // Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
-constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 32,
+constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 48,
                 kListedOfGraphs = 1;
 constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
 constexpr Index kDenseBelow = 48;  // rows of a given matrix that is searched as it is
@@ -244,6 +244,22 @@ double largest_of(const std::vector<RowSummary>& rows) {
   return largest;
 }
 
+// Whether the best pairs of most rows tie: small integers, say. Then lists never end, and closing all columns at one
+// distance together is faster.
+template <class T>
+bool mostly_ties(MatrixView<const T> cost) {
+  constexpr Index sample = 32;
+  const Index best = std::min<Index>(32, cost.cols);
+  Index rows = 0, tied = 0;
+  for (Index i = 0; i < cost.rows; i += (cost.rows + sample - 1) / sample, ++rows) {
+    std::vector<T> row(cost.row(i), cost.row(i) + cost.cols);
+    std::partial_sort(row.begin(), row.begin() + best, row.end());
+    const Index different = std::unique(row.begin(), row.begin() + best) - row.begin();
+    tied += 4 * different < best;
+  }
+  return 2 * tied > rows;
+}
+
 // Solves for 2^exponent cost.
 template <class T>
 AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSummary>& rows, int exponent,
@@ -253,7 +269,8 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
   Monitor monitor(call.options, call.who);
   Draft draft;
   bool complete;
-  if (call.method == Method::hungarian || (call.method == Method::automatic && (n < m || n < kDenseBelow))) {
+  const bool dense = n < m || n < kDenseBelow || mostly_ties(cost);
+  if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
     complete = search_matrix(cost, {}, monitor, context.threads, draft);
   } else {
     MatrixPairs<T> pairs(cost, context);

@@ -8,9 +8,7 @@
 namespace monge::ot::detail {
 namespace {
 
-constexpr int kMostPasses = 12;
-constexpr double kFall = 0.376;  // of epsilon, from pass to pass
-constexpr double kEnough = 2;    // epsilon at the end, in units of the spacing
+constexpr int kMostPasses = 30;
 
 // By how much the best scores s_ij + w_j of a row differ from one to the next, the mean of some rows.
 double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
@@ -29,13 +27,13 @@ double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
 
 }  // namespace
 
-void sinkhorn_start(ScoreBlocks& scores, double first, std::vector<double>& w) {
+void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
   const Index m = scores.cols();
   const std::vector<double> ones(m, 1.0);
   std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), mass(m), part(m);
   std::vector<float> bias(m);
-  double epsilon = first;
-  for (int pass = 0; pass < kMostPasses; ++pass, epsilon *= kFall) {
+  double epsilon = schedule.first;
+  for (int pass = 0; pass < kMostPasses; ++pass, epsilon *= schedule.fall) {
     std::copy(w.begin(), w.end(), bias.begin());
     std::fill(mass.begin(), mass.end(), 0.0);
     double between = 0;
@@ -47,8 +45,8 @@ void sinkhorn_start(ScoreBlocks& scores, double first, std::vector<double>& w) {
       if (row == 0) between = spacing(block, bias);
     });
     // A column that got nothing at all is asked for more, but not for the moon.
-    for (Index j = 0; j < m; ++j) w[j] -= epsilon * std::log(std::max(mass[j], 1e-30));
-    if (epsilon <= kEnough * between) return;
+    for (Index j = 0; j < m; ++j) w[j] -= schedule.omega * epsilon * std::log(std::max(mass[j], 1e-30));
+    if (epsilon <= schedule.last * between) return;
   }
 }
 

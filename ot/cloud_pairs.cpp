@@ -123,7 +123,7 @@ std::vector<double> CloudPairs::start() {
   std::vector<double> v = isotropic_start(clouds_);
   if (!(size > 0)) return v;
   for (Index j = 0; j < m; ++j) v[j] -= clouds_.y_squares[j];
-  sinkhorn_start(scores_, 0.2 * size, v);
+  sinkhorn_start(scores_, {.first = 0.2 * size}, v);
   for (Index j = 0; j < m; ++j) v[j] += clouds_.y_squares[j];
   return v;
 }

@@ -91,7 +91,8 @@ std::vector<double> MatrixPairs<T>::start(const std::vector<RowSummary>& summari
   if (!(size > 0)) return v;
   ScoreBlocks blocks(std::move(scores), context_);
   std::vector<double> w(m, 0.0);
-  sinkhorn_start(blocks, 0.8 * size, w);
+  // Nothing is known of the dimension: a schedule that is good enough in any.
+  sinkhorn_start(blocks, {.first = 0.8 * size, .last = 4, .fall = 0.65, .omega = 1.7}, w);
   for (Index j = 0; j < m; ++j) v[j] += w[j] / scale;
   return v;
 }
