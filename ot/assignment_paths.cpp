@@ -38,7 +38,7 @@ class ListSearch {
     bid(0);
     for (Index i = 0; i < n_; ++i) {
       if (column_of_[i] >= 0) continue;
-      if (monitor_.stop(assigned_, n_)) break;
+      if (monitor_.stop(assigned_)) break;
       augment(i);
     }
     return {std::move(column_of_), std::move(row_of_), std::move(v_)};
@@ -116,7 +116,7 @@ class ListSearch {
     for (Index i = static_cast<Index>(free.size()); i-- > 1;)
       std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
     for (Index left = options_.bids_per_row * n_; !free.empty() && left > 0; --left) {
-      if (left % 1024 == 0 && monitor_.stop(assigned_, n_)) return;
+      if (left % 1024 == 0 && monitor_.stop(assigned_)) return;
       const Index i = free.back();
       free.pop_back();
       Best best = best_of(i);

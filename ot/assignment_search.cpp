@@ -30,7 +30,7 @@ class Search {
     open_ = v_;
     for (Index i = 0; i < n_; ++i) {
       if (column_of_[i] >= 0) continue;
-      if (monitor_.stop(assigned_, n_)) break;
+      if (monitor_.stop(assigned_)) break;
       augment(i);
     }
     return {std::move(column_of_), std::move(row_of_), std::move(v_)};
@@ -79,7 +79,7 @@ class Search {
       if (column_of_[i] < 0) free.push_back(i);
     Index bids = kBidsPerRow * n_;
     while (!free.empty() && bids-- > 0) {
-      if (bids % 64 == 0 && monitor_.stop(assigned_, n_)) return;
+      if (bids % 64 == 0 && monitor_.stop(assigned_)) return;
       const Index i = free.back();
       free.pop_back();
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
@@ -150,16 +150,23 @@ class Search {
 
 }  // namespace
 
-Monitor::Monitor(const AssignmentOptions& options, const char* who) : options_(options) {
+Monitor::Monitor(const AssignmentOptions& options, Index rows, const char* who)
+    : options_(options),
+      rows_(rows),
+      in_passes_([this] { return !stop(0); }, options.max_seconds < 1e9
+                                                  ? start_ + std::chrono::duration_cast<Stop::Clock::duration>(
+                                                                 std::chrono::duration<double>(options.max_seconds))
+                                                  : Stop::never) {
   require(options.max_seconds >= 0, who, ": max_seconds is ", options.max_seconds);
 }
 
-bool Monitor::stop(Index assigned, Index rows) {
+bool Monitor::stop(Index assigned) {
   if (status_ != Status::converged) return true;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  if (options_.progress && !options_.progress({assigned, rows, seconds})) {
+  const double seconds = std::chrono::duration<double>(Stop::Clock::now() - start_).count();
+  const bool told = options_.context.stop && options_.context.stop->requested();
+  if (told || (options_.progress && !options_.progress({assigned, rows_, seconds}))) {
     status_ = Status::stopped_by_caller;
-  } else if (seconds > options_.max_seconds) {
+  } else if (seconds >= options_.max_seconds) {
     status_ = Status::time_limit;
   }
   return status_ != Status::converged;

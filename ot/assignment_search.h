@@ -1,24 +1,30 @@
 #pragma once  // private: never installed
-#include <chrono>
 #include <vector>
 
 #include "monge/ot/assignment.h"
+#include "monge/ot/core/stop.h"
 
 // The search behind assign(): shortest augmenting paths on a dense matrix, after Jonker and Volgenant (A shortest
 // augmenting path algorithm for dense and sparse linear assignment problems, Computing 38, 1987).
 namespace monge::ot::detail {
 
-// Asks the caller and the clock whether to go on.
+// Asks the caller and the clock whether to go on: between steps of a search, and through a Stop inside of passes.
 class Monitor {
  public:
-  Monitor(const AssignmentOptions& options, const char* who);
-  bool stop(Index assigned, Index rows);     // calls progress; true once the run is to end
-  Status status() const { return status_; }  // converged, or why it is to end
+  Monitor(const AssignmentOptions& options, Index rows, const char* who);
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  bool stop(Index assigned);                            // calls progress; true once the run is to end
+  Status status() const { return status_; }             // converged, or why it is to end
+  const Stop& in_passes() const { return in_passes_; }  // asks like stop(0)
 
  private:
   const AssignmentOptions& options_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Index rows_;
+  Stop::Clock::time_point start_ = Stop::Clock::now();
   Status status_ = Status::converged;
+  Stop in_passes_;
 };
 
 // A partial assignment and the column potentials v it is tight for: an assigned row's column attains min_j c_ij - v_j.

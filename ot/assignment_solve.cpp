@@ -117,6 +117,24 @@ bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, con
   return done;
 }
 
+// Runs `work`; true if it was stopped inside of a pass.
+template <class Work>
+bool stopped(const Work& work, Monitor& monitor) {
+  try {
+    work();
+    return false;
+  } catch (const Error& e) {
+    if (e.code() != Errc::stopped || !monitor.stop(0)) throw;
+    return true;
+  }
+}
+
+Assignment first_columns(Index n, Index m) {
+  Assignment a{std::vector<Index>(n), std::vector<Index>(m, -1), std::vector<double>(m, 0.0)};
+  for (Index i = 0; i < n; ++i) a.column_of[i] = a.row_of[i] = i;
+  return a;
+}
+
 // Phases for potentials that are nearly right.
 std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index n) {
   const double spacing = mean_spacing(lists, v, n);
@@ -167,8 +185,9 @@ template <class T>
 AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
   check_clouds(x, y, call);
   const Index n = x.rows, m = y.rows, d = x.cols;
-  const Context& context = call.options.context;
-  Monitor monitor(call.options, call.who);
+  Monitor monitor(call.options, n, call.who);
+  Context context = call.options.context;
+  context.stop = &monitor.in_passes();
   const CentredClouds clouds = centred_clouds(x, y, context);
   Draft draft;
   if (call.method == Method::hungarian) {
@@ -185,17 +204,23 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
     const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start) {
       search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, call.who, draft);
     };
-    if (d <= KdTree::most_dims && n >= kTreeFrom) {
-      const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
-      const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
-      TreePairs pairs(xs.view(), ys.view(), context);
-      solve(pairs, kListedInTrees,
-            square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
-      restore(rows, columns, draft.result);
-    } else {
-      CloudPairs pairs(clouds, call.options.stored_bytes, context);
-      solve(pairs, pairs.is_stored() ? kListedBetweenClouds : kListedUnstored,
-            square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
+    const auto solve_by_size = [&] {
+      if (d <= KdTree::most_dims && n >= kTreeFrom) {
+        const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
+        const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
+        TreePairs pairs(xs.view(), ys.view(), context);
+        solve(pairs, kListedInTrees,
+              square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
+        restore(rows, columns, draft.result);
+      } else {
+        CloudPairs pairs(clouds, call.options.stored_bytes, context);
+        solve(pairs, pairs.is_stored() ? kListedBetweenClouds : kListedUnstored,
+              square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
+      }
+    };
+    // Before there were any lists, all that is known is that costs are not negative.
+    if (stopped(solve_by_size, monitor)) {
+      draft.keep(first_columns(n, m), std::vector<double>(n, 0.0), monitor.status());
     }
   }
   draft.dual.widen(clouds.error);
@@ -265,10 +290,11 @@ template <class T>
 AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSummary>& rows, int exponent,
                               const AssignmentCall& call) {
   const Index n = cost.rows, m = cost.cols;
-  const Context& context = call.options.context;
-  Monitor monitor(call.options, call.who);
+  Monitor monitor(call.options, n, call.who);
+  Context context = call.options.context;
+  context.stop = &monitor.in_passes();
   Draft draft;
-  bool complete;
+  bool complete = false;
   const bool dense = n < m || n < kDenseBelow || mostly_ties(cost);
   if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
     complete = search_matrix(cost, {}, monitor, context.threads, draft);
@@ -280,9 +306,12 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
       return auction ? coarse_epsilons(largest_of(rows), n) : fine_epsilons(lists, v, n);
     };
     const auto finish = [&](const Shortlists&, Assignment& a) { return detail::complete(cost, a); };
-    complete =
-        search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
-                     epsilons, finish, monitor, call.who, draft);
+    const auto solve = [&] {
+      complete =
+          search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
+                       epsilons, finish, monitor, call.who, draft);
+    };
+    if (stopped(solve, monitor)) complete = search_matrix(cost, {}, monitor, context.threads, draft);
   }
   if (!complete) return draft.give_up(exponent, call.who);
   for (Index i = 0; i < n; ++i) draft.primal.add(static_cast<double>(cost(i, draft.result.columns[i])));
@@ -315,7 +344,7 @@ AssignmentResult solve_matrix(MatrixView<const T> cost, const AssignmentCall& ca
 template <class T>
 AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& call) {
   SparsePairs pairs = sparse_pairs(cost, call.who);
-  Monitor monitor(call.options, call.who);
+  Monitor monitor(call.options, cost.rows, call.who);
   Draft draft;
   const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
   const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/assignment_start.h"
+#include "monge/ot/core/stop.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -97,6 +98,7 @@ Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
   scores_.each([&](Index first, MatrixView<const float> block) {
     parallel_for(threads_worth(context_.threads, block.rows * block.cols), (block.rows + tile - 1) / tile,
                  [&](Index t, int worker) {
+                   if (context_.stop) context_.stop->look();
                    std::vector<Pair> pairs;
                    for (Index i = t * tile; i < std::min(block.rows, (t + 1) * tile); ++i) {
                      const double rest =

@@ -7,6 +7,7 @@
 
 #include "monge/ot/assignment_start.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/score_blocks.h"
 
 namespace monge::ot::detail {
@@ -17,6 +18,7 @@ constexpr Index kTile = 32;  // rows of a task
 template <class Body>
 void for_tiles(Index rows, Index cols, const Context& context, const Body& body) {
   parallel_for(threads_worth(context.threads, rows * cols), (rows + kTile - 1) / kTile, [&](Index t, int worker) {
+    if (context.stop) context.stop->look();
     for (Index i = t * kTile; i < std::min(rows, (t + 1) * kTile); ++i) body(i, worker);
   });
 }

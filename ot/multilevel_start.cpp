@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/tree_pairs.h"
 
 namespace monge::ot::detail {
@@ -97,6 +98,7 @@ void list_passes(const Shortlists& lists, const std::vector<double>& a, const st
   const double rate = 1 / epsilon;
   for (int pass = 0; pass < passes; ++pass) {
     parallel_for(threads_worth(context.threads, 8 * n * width), (n + tile - 1) / tile, [&](Index t, int) {
+      if (context.stop) context.stop->look();
       for (Index i = t * tile; i < std::min(n, (t + 1) * tile); ++i) {
         float reduced[kListed];
         double least = std::numeric_limits<double>::infinity();

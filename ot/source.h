@@ -6,8 +6,9 @@
 
 namespace monge::ot {
 
-// A law that can be sampled, on several threads at once. Row i of `out` must be sample number first + i of the stream, whatever rows are asked for
-// with it, and must be finite. Empty = the standard normal, for which recombined noise is exact and used.
+// A law that can be sampled, on several threads at once. Row i of `out` must be sample number first + i of the stream,
+// whatever rows are asked for with it, and must be finite. Empty = the standard normal, for which recombined noise is
+// exact and used.
 using SourceLaw = std::function<void(const Rng& rng, std::uint64_t first, MatrixView<float> out)>;
 
 // Rows first, first + 1, ... of the stream; threaded, the same bits at any thread count.

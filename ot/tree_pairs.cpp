@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 
 namespace monge::ot::detail {
 
@@ -18,6 +19,7 @@ Shortlists TreePairs::shortlists(Index k, const std::vector<double>& v) {
   tree_.raise(v);
   Shortlists lists(rows(), k);
   parallel_for(threads_worth(context_.threads, 100 * rows()), (rows() + tile - 1) / tile, [&](Index t, int) {
+    if (context_.stop) context_.stop->look();
     std::vector<Pair> pairs;
     KdTree::Finder finder;
     for (Index i = t * tile; i < std::min(rows(), (t + 1) * tile); ++i) {

@@ -39,9 +39,44 @@ BENCHMARK(exact_gaussians)
     ->Args({2000, 3, 1})
     ->Args({2000, 784, 1})
     ->Args({2000, 784, 2})
+    ->Args({5000, 2, 2})
+    ->Args({5000, 3, 2})
     ->Args({5000, 64, 1})
+    ->Args({5000, 64, 2})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
+
+// A dense matrix of doubles: squared distances of Gaussian points.
+void exact_matrix(benchmark::State& state) {
+  const Index n = state.range(0), d = state.range(1);
+  const auto x = gaussian(n * d, 1), y = gaussian(n * d, 2);
+  std::vector<double> cost(n * n);
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) {
+      double sum = 0;
+      for (Index k = 0; k < d; ++k) sum += (x[i * d + k] - y[j * d + k]) * (x[i * d + k] - y[j * d + k]);
+      cost[i * n + j] = sum;
+    }
+  for (auto _ : state) benchmark::DoNotOptimize(ot::assign(MatrixView<const double>(cost.data(), n, n)).cost);
+}
+BENCHMARK(exact_matrix)
+    ->ArgNames({"n", "d"})
+    ->Args({1000, 64})
+    ->Args({5000, 2})
+    ->Args({5000, 64})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Minibatches: many problems of n points, one per thread.
+void exact_batch(benchmark::State& state) {
+  const Index n = state.range(0), d = 64, problems = 16;
+  const auto x = gaussian(problems * n * d, 1), y = gaussian(problems * n * d, 2);
+  const MatrixView<const float> xs(x.data(), problems * n, d), ys(y.data(), problems * n, d);
+  for (auto _ : state) benchmark::DoNotOptimize(ot::assign_batch(xs, ys, n).back().cost);
+  state.counters["problems/s"] =
+      benchmark::Counter(static_cast<double>(problems * state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(exact_batch)->ArgName("n")->Arg(64)->Arg(256)->Arg(1024)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
 

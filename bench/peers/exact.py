@@ -9,7 +9,7 @@
 
 Clouds: both normal; or normal noise and the first n images of a file of monge's (needs h5py in base). Each peer runs in
 a process of its own; its matrix comes from one routine around a GEMM, and both are timed, in float and in double: the
-faster of the two medians of `--repeat` runs counts. monge (ot_exact_bench) goes from the points to a proven optimum on
+faster of the two medians of `--repeat` runs counts. monge (ot_exact_run) goes from the points to a proven optimum on
 all cores, medians of as many runs in one process. `matrix` problems: a matrix of doubles is given, nobody's time holds its
 making. Costs are compared in double with the pairs each solver returns.
 """
@@ -147,7 +147,7 @@ def read_images(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", nargs=6, metavar="...", help=argparse.SUPPRESS)
-    parser.add_argument("--bin", default="build/bin", help="folder of ot_exact_bench")
+    parser.add_argument("--bin", default="build/bin", help="folder of ot_exact_run")
     parser.add_argument("--lapx", default=sys.executable, help="python with lapx")
     parser.add_argument("--lap", default=None, help="python with lap; left out by default")
     parser.add_argument("--images", help="data set of 784 dimensions, or raw floats (.f32)")
@@ -173,7 +173,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             write_problem(folder, n, d, images if d == 784 else None, given)
-            rows = [time_monge(f"{options.bin}/ot_exact_bench", folder, n, d, given, options.repeat)]
+            rows = [time_monge(f"{options.bin}/ot_exact_run", folder, n, d, given, options.repeat)]
             for name in names:
                 rows.append(time_peer(pythons[PEERS[name]], name, folder, n, d, given, options.repeat, options.limit))
         good = [r for r in rows[1:] if r.get("valid")]

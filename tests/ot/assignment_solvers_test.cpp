@@ -89,6 +89,36 @@ TEST(AssignmentSolvers, WithoutStoredScores) {
   EXPECT_EQ(r.columns, assign(x.view(), y.view()).columns);
 }
 
+// The time is over before there are any lists, or soon after.
+TEST(AssignmentSolvers, StopsInsidePasses) {
+  for (const Index d : {2, 40}) {
+    const Index n = 3000;
+    const auto x = gaussian<float>(n, d, 14), y = gaussian<float>(n, d, 15, 2, 1);
+    const double optimum = assign(x.view(), y.view()).cost;
+    std::vector<float> cost(n * n);
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < n; ++j) {
+        float sum = 0;
+        for (Index k = 0; k < d; ++k)
+          sum += (x.values[i * d + k] - y.values[j * d + k]) * (x.values[i * d + k] - y.values[j * d + k]);
+        cost[i * n + j] = sum;
+      }
+    const MatrixView<const float> matrix(cost.data(), n, n);
+    for (const double seconds : {0.0, 1e-3, 1e-2}) {
+      AssignmentOptions options;
+      options.max_seconds = seconds;
+      for (AssignmentResult r : {assign(x.view(), y.view(), options), assign(matrix, options)}) {
+        EXPECT_EQ(r.status, Status::time_limit);
+        EXPECT_EQ(r.certificate.kind, Certificate::Kind::proven);
+        EXPECT_LE(r.certificate.lower, optimum * (1 + 1e-5));
+        EXPECT_GE(r.certificate.upper, optimum * (1 - 1e-5));
+        std::sort(r.columns.begin(), r.columns.end());
+        for (Index i = 0; i < n; ++i) ASSERT_EQ(r.columns[i], i);
+      }
+    }
+  }
+}
+
 // Points of which many coincide or lie on a lattice, where trees are used.
 TEST(AssignmentSolvers, TiesInTrees) {
   const Index n = 1600;

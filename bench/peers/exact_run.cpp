@@ -9,7 +9,7 @@
 #include "monge/ot/assignment.h"
 
 // Times assign() on raw arrays, for bench/peers/exact.py:
-//   ot_exact_bench clouds X.f32 Y.f32 N D REPEAT      ot_exact_bench cost C.f64 N N REPEAT
+//   ot_exact_run clouds X.f32 Y.f32 N D REPEAT      ot_exact_run cost C.f64 N N REPEAT
 // Prints one JSON line. The first call, which wakes threads and memory, is not counted.
 namespace {
 
@@ -51,7 +51,7 @@ int main(int argc, char** argv) try {
     const auto cost = read<double>(argv[2], n * m);
     run(std::stoi(argv[5]), [&] { return ot::assign(MatrixView<const double>(cost.data(), n, m)); });
   } else {
-    std::fprintf(stderr, "ot_exact_bench clouds X.f32 Y.f32 N D REPEAT | cost C.f64 N M REPEAT\n");
+    std::fprintf(stderr, "ot_exact_run clouds X.f32 Y.f32 N D REPEAT | cost C.f64 N M REPEAT\n");
     return 2;
   }
   return 0;
