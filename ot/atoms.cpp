@@ -6,26 +6,15 @@
 #include <limits>
 #include <numeric>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/cpu/digits.h"
+#include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
 
 namespace monge::ot {
 namespace {
-
-void check_finite(const char* caller, MatrixView<const float> y) {
-  for (Index i = 0; i < y.rows; ++i) {
-    const float* row = y.row(i);
-    const bool finite = std::all_of(row, row + y.cols, [](float value) { return std::isfinite(value); });
-    if (finite) continue;
-    for (Index k = 0; k < y.cols; ++k) {
-      if (!std::isfinite(row[k])) {
-        throw Error(Errc::not_finite, concat(caller, ": y has ", row[k], " in row ", i, ", column ", k));
-      }
-    }
-  }
-}
 
 std::uint64_t row_hash(MatrixView<const float> y, Index i) {
   std::uint64_t h = 0x9E3779B97F4A7C15ull;
@@ -66,6 +55,102 @@ std::vector<Index> representatives(MatrixView<const float> y, const std::vector<
     }
   }
   return representative;
+}
+
+// The rows of y that are named, less the centre.
+Matrix<float> centred_rows(MatrixView<const float> y, const std::vector<Index>& rows, const std::vector<double>& centre,
+                           const Context& context) {
+  Matrix<float> centred(static_cast<Index>(rows.size()), y.cols);
+  constexpr Index block = 1024;
+  parallel_for(context.threads, (centred.rows() + block - 1) / block, [&](Index task, int) {
+    for (Index j = task * block; j < std::min(centred.rows(), (task + 1) * block); ++j) {
+      const float* row = y.row(rows[static_cast<std::size_t>(j)]);
+      for (Index k = 0; k < y.cols; ++k) {
+        centred(j, k) = static_cast<float>(static_cast<double>(row[k]) - centre[static_cast<std::size_t>(k)]);
+      }
+    }
+  });
+  return centred;
+}
+
+// For each projection z_j the first one it is the same as, up to what rounding makes of points y (centred) that differ
+// in other directions alone: that of the points, of the directions and of the products, some u sqrt(d) of the size of a
+// point, which near the centre is that of most of them.
+std::vector<Index> coinciding(MatrixView<const float> z, MatrixView<const float> y, double centre) {
+  std::vector<double> sizes(static_cast<std::size_t>(y.rows));
+  for (Index j = 0; j < y.rows; ++j) sizes[static_cast<std::size_t>(j)] = std::sqrt(dot(y.row(j), y.row(j), y.cols));
+  std::vector<double> sorted(sizes);
+  std::nth_element(sorted.begin(), sorted.begin() + y.rows / 2, sorted.end());
+  const double least = sorted[static_cast<std::size_t>(y.rows / 2)] + centre;
+  const double share = 0x1p-21 * std::sqrt(static_cast<double>(y.cols));
+  std::vector<Index> order(static_cast<std::size_t>(z.rows)), first(order.size());
+  std::iota(order.begin(), order.end(), Index{0});
+  first = order;
+  std::sort(order.begin(), order.end(),
+            [&](Index i, Index j) { return z(i, 0) != z(j, 0) ? z(i, 0) < z(j, 0) : i < j; });
+  std::vector<Index> seen;  // those that are the same as none before, by their first coordinate
+  for (const Index j : order) {
+    const double tolerance = share * (least + sizes[static_cast<std::size_t>(j)]);
+    for (auto i = seen.rbegin(); i != seen.rend(); ++i) {
+      const auto near = [&](Index k) { return std::abs(static_cast<double>(z(*i, k)) - z(j, k)) <= tolerance; };
+      if (!near(0)) break;
+      Index k = 1;
+      while (k < z.cols && near(k)) ++k;
+      if (k < z.cols) continue;
+      first[static_cast<std::size_t>(j)] = *i;
+      break;
+    }
+    if (first[static_cast<std::size_t>(j)] == j) seen.push_back(j);
+  }
+  return first;
+}
+
+// Projects points and centre, merges points that coincide then, and says which atom each point became.
+std::vector<Index> project_atoms(const Pca& pca, AtomSet& atoms, const Context& context) {
+  const Index d = atoms.y.cols(), k = pca.dimensions();
+  std::vector<double> centre(static_cast<std::size_t>(k));
+  for (Index i = 0; i < k; ++i)
+    centre[static_cast<std::size_t>(i)] = dot(pca.basis.view().row(i), atoms.centre.data(), d);
+  Matrix<float> z(atoms.y.rows(), k);
+  project(pca, atoms.y.view(), z.view(), context);
+  const std::vector<Index> first =
+      coinciding(z.view(), atoms.y.view(), std::sqrt(dot(atoms.centre.data(), atoms.centre.data(), d)));
+  std::vector<Index> atom(first.size(), -1);
+  Index count = 0;
+  for (Index j = 0; j < z.rows(); ++j) {
+    Index& place = atom[static_cast<std::size_t>(first[static_cast<std::size_t>(j)])];
+    if (place < 0) place = count++;
+    atom[static_cast<std::size_t>(j)] = place;
+  }
+  Matrix<float> y(count, k);
+  for (Index j = z.rows() - 1; j >= 0; --j) {  // of those that coincide the lowest is kept
+    std::copy_n(z.view().row(j), k, y.view().row(atom[static_cast<std::size_t>(j)]));
+  }
+  atoms.y = std::move(y);
+  atoms.centre = std::move(centre);
+  return atom;
+}
+
+// Sorts original points by their atoms, and adds up weights.
+void collect_members(const std::vector<Index>& kept, const std::vector<Index>& of_kept,
+                     const std::vector<double>& weights, AtomSet& atoms) {
+  const auto count = static_cast<std::size_t>(atoms.y.rows());
+  atoms.b.assign(count, 0.0);
+  atoms.first_member.assign(count + 1, 0);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto j = static_cast<std::size_t>(of_kept[i]);
+    atoms.b[j] += weights[static_cast<std::size_t>(kept[i])];
+    ++atoms.first_member[j + 1];
+  }
+  std::partial_sum(atoms.first_member.begin(), atoms.first_member.end(), atoms.first_member.begin());
+  atoms.members.resize(kept.size());
+  atoms.member_weight.resize(kept.size());
+  std::vector<Index> next(atoms.first_member.begin(), atoms.first_member.end() - 1);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto j = static_cast<std::size_t>(of_kept[i]), place = static_cast<std::size_t>(next[j]++);
+    atoms.members[place] = static_cast<std::int32_t>(kept[i]);
+    atoms.member_weight[place] = weights[static_cast<std::size_t>(kept[i])] / atoms.b[j];
+  }
 }
 
 }  // namespace
@@ -114,17 +199,13 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
                    const std::optional<Pca>& pca, const Context& context) {
   require(!y.empty(), caller, ": the cloud is empty (", y.rows, " x ", y.cols, ")");
   require(y.rows < (Index{1} << 31), caller, ": more than 2^31 atoms");
-  check_finite(caller, y);
+  require_finite(y, concat(caller, ": y").c_str());
   const std::vector<double> weights = normalised_weights(caller, b, y.rows);
   std::vector<Index> kept;
   for (Index j = 0; j < y.rows; ++j) {
     if (weights[static_cast<std::size_t>(j)] > 0) kept.push_back(j);
   }
   const std::vector<Index> representative = representatives(y, kept, context);
-
-  AtomSet atoms;
-  atoms.original = y.rows;
-  const std::vector<double> mean = cloud_mean(y, weights, context);
   std::vector<Index> slot(static_cast<std::size_t>(y.rows), -1);  // original index of a representative -> distinct
   std::vector<Index> distinct;
   for (std::size_t i = 0; i < kept.size(); ++i) {
@@ -132,48 +213,19 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
     slot[static_cast<std::size_t>(kept[i])] = static_cast<Index>(distinct.size());
     distinct.push_back(kept[i]);
   }
-  atoms.b.assign(distinct.size(), 0.0);
-  atoms.first_member.assign(distinct.size() + 1, 0);
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    const auto j = static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])]);
-    atoms.b[j] += weights[static_cast<std::size_t>(kept[i])];
-    ++atoms.first_member[j + 1];
-  }
-  std::partial_sum(atoms.first_member.begin(), atoms.first_member.end(), atoms.first_member.begin());
-  atoms.members.resize(kept.size());
-  atoms.member_weight.resize(kept.size());
-  std::vector<Index> next(atoms.first_member.begin(), atoms.first_member.end() - 1);
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    const auto j = static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])]);
-    const auto place = static_cast<std::size_t>(next[j]++);
-    atoms.members[place] = static_cast<std::int32_t>(kept[i]);
-    atoms.member_weight[place] = weights[static_cast<std::size_t>(kept[i])] / atoms.b[j];
-  }
 
-  Matrix<float> centred(static_cast<Index>(distinct.size()), y.cols);
-  constexpr Index block = 1024;
-  parallel_for(context.threads, (centred.rows() + block - 1) / block, [&](Index task, int) {
-    for (Index j = task * block; j < std::min(centred.rows(), (task + 1) * block); ++j) {
-      const float* row = y.row(distinct[static_cast<std::size_t>(j)]);
-      for (Index k = 0; k < y.cols; ++k) {
-        centred(j, k) = static_cast<float>(static_cast<double>(row[k]) - mean[static_cast<std::size_t>(k)]);
-      }
-    }
-  });
-  if (!pca) {
-    atoms.y = std::move(centred);
-    atoms.centre = mean;
-    return atoms;
+  AtomSet atoms;
+  atoms.original = y.rows;
+  atoms.centre = cloud_mean(y, weights, context);
+  atoms.y = centred_rows(y, distinct, atoms.centre, context);
+  std::vector<Index> atom(distinct.size());  // of each distinct point
+  std::iota(atom.begin(), atom.end(), Index{0});
+  if (pca) atom = project_atoms(*pca, atoms, context);
+  std::vector<Index> of_kept(kept.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    of_kept[i] = atom[static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])])];
   }
-  atoms.centre.assign(static_cast<std::size_t>(pca->dimensions()), 0.0);
-  for (Index i = 0; i < pca->dimensions(); ++i) {
-    for (Index k = 0; k < y.cols; ++k) {
-      atoms.centre[static_cast<std::size_t>(i)] +=
-          static_cast<double>(pca->basis(i, k)) * mean[static_cast<std::size_t>(k)];
-    }
-  }
-  atoms.y = Matrix<float>(centred.rows(), pca->dimensions());
-  project(*pca, centred.view(), atoms.y.view(), context);
+  collect_members(kept, of_kept, weights, atoms);
   return atoms;
 }
 

@@ -16,7 +16,7 @@ class Digits;
 
 // A weighted point cloud made ready for semidiscrete solvers: exact duplicates merged (no potential can tell them
 // apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and projected when
-// a basis is given.
+// a basis is given; what then coincides, up to rounding, is merged, too.
 struct AtomSet {
   Matrix<float> y;                    // distinct atoms, as the scores see them
   std::vector<double> b;              // their weights, sum one

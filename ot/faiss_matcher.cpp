@@ -39,6 +39,13 @@ Matrix<float> augmented(MatrixView<const float> z, const std::vector<float>* las
   return rows;
 }
 
+void check(const FaissOptions& o) {
+  require(o.lists >= 0, "faiss_matcher: lists is ", o.lists, ", expected 0 or more");
+  require(o.probes > 0, "faiss_matcher: probes is ", o.probes, ", expected 1 or more");
+  require(o.links >= 2 && o.links <= 4096, "faiss_matcher: links is ", o.links, ", expected 2 to 4096");
+  require(o.search_width > 0, "faiss_matcher: search_width is ", o.search_width, ", expected 1 or more");
+}
+
 class FaissMatcher final : public Matcher {
  public:
   FaissMatcher(MatrixView<const float> y, const SemidiscretePotentials& potentials, const FaissOptions& o,
@@ -47,7 +54,9 @@ class FaissMatcher final : public Matcher {
     require(fitted_.epsilon == 0,
             "faiss_matcher: an index finds the best atom, it cannot draw one (epsilon = ", potentials.epsilon,
             "): use pass_matcher");
-    const ThreadScope threads(context.threads);
+    check(o);
+    // A graph comes out differently whenever several threads make it.
+    const ThreadScope threads(o.index == FaissIndex::hnsw ? 1 : context.threads);
     const Matrix<float> rows = augmented(fitted_.atoms.y.view(), &fitted_.biases);
     const int d = static_cast<int>(rows.cols());
     if (o.index == FaissIndex::flat) {
@@ -76,7 +85,11 @@ class FaissMatcher final : public Matcher {
     std::vector<float> best(static_cast<std::size_t>(noise.rows));
     std::vector<FaissId> found(best.size());
     const ThreadScope threads(fitted_.context.threads);
-    index_->search(static_cast<FaissId>(noise.rows), queries.data(), 1, best.data(), found.data());
+    try {
+      index_->search(static_cast<FaissId>(noise.rows), queries.data(), 1, best.data(), found.data());
+    } catch (const std::exception& e) {
+      throw Error(Errc::invalid_argument, concat("match: ", e.what()));
+    }
     for (Index i = 0; i < atoms.size; ++i) {
       const FaissId id = found[static_cast<std::size_t>(i)];
       if (id < 0) {

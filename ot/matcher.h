@@ -34,7 +34,7 @@ struct FaissOptions {
 };
 
 // A FAISS inner-product index over (y_j, v_j). epsilon = 0 only, else Error(invalid_argument). Uses FAISS's own
-// threads.
+// threads, but one alone to make a graph: it is the same every time.
 std::unique_ptr<Matcher> faiss_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
                                        const FaissOptions& options = {}, const Context& context = {});
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <numbers>
 #include <numeric>
 
@@ -144,23 +146,26 @@ MaxSlicedResult ascend(Objective& objective, std::vector<double> theta, Index it
     const double size = std::sqrt(dot(tangent, tangent)), along = dot(tangent, theta);
     for (std::size_t k = 0; k < theta.size(); ++k) tangent[k] -= along * theta[k];
     const double slope = std::sqrt(dot(tangent, tangent));
-    r.status = Status::converged;  // unless a step is found
-    if (!(slope > 1e-9 * size)) break;
+    if (!(slope > 1e-9 * size)) {
+      r.status = Status::converged;
+      break;
+    }
     for (double& v : tangent) v /= slope;
-    for (; angle > 1e-10; angle /= 2) {
+    bool found = false;
+    for (; angle > 1e-10 && !found; angle /= 2) {
       std::vector<double> next(theta.size());
       for (std::size_t k = 0; k < theta.size(); ++k)
         next[k] = std::cos(angle) * theta[k] + std::sin(angle) * tangent[k];
       normalise(next);
       const double there = objective.value(next);
       if (there <= value + 1e-4 * angle * slope) continue;
-      const bool gained = there - value > 1e-13 * value;
+      found = true;
+      if (!(there - value > 1e-13 * value)) r.status = Status::converged;
       theta = std::move(next);
       value = there;
-      angle = std::min(2 * angle, std::numbers::pi / 2);
-      if (gained) r.status = Status::iteration_limit;
-      break;
+      angle = std::min(4 * angle, std::numbers::pi);  // halved once more by the loop
     }
+    if (!found) break;  // no direction near is better, though the slope says so: at a kink, or rounding's end
   }
   r.distance = value;
   r.direction = std::move(theta);
@@ -170,6 +175,8 @@ MaxSlicedResult ascend(Objective& objective, std::vector<double> theta, Index it
 template <class T>
 void check(MatrixView<const T> x, const char* who) {
   require(!x.empty(), who, " is empty (", x.rows, " x ", x.cols, ")");
+  constexpr Index most = std::numeric_limits<std::int32_t>::max();
+  require(x.rows <= most && x.cols <= most, who, " is too large (", x.rows, " x ", x.cols, ")");
   if (x.device.type != DeviceType::cpu) throw Error(Errc::backend_unavailable, concat(who, " is not CPU memory"));
   require_finite(x, who);
 }

@@ -5,8 +5,10 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 
+#include "monge/ot/atoms.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
 
 namespace monge::ot {
@@ -25,7 +27,9 @@ double Pca::lost_variance() const {
 
 Pca fit_pca(MatrixView<const float> y, Index k, VectorView<const double> b, const Context& context) {
   require(k >= 1 && k <= y.cols, "fit_pca: asked for ", k, " directions of a cloud in ", y.cols, " dimensions");
-  const Moments moments = cloud_moments(y, b, context);
+  require(y.rows > 0, "fit_pca: the cloud is empty");
+  require_finite(y, "fit_pca: y");
+  const Moments moments = cloud_moments(y, normalised_weights("fit_pca", b, y.rows), context);
   const Index d = y.cols;
   const Eigen::Map<const Eigen::MatrixXd> covariance(moments.covariance.data(), d, d);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(covariance);  // ascending
@@ -48,6 +52,8 @@ Pca fit_pca(MatrixView<const float> y, Index k, VectorView<const double> b, cons
 
 void project(const Pca& pca, MatrixView<const float> x, MatrixView<float> out, const Context& context) {
   require(x.cols == pca.basis.cols(), "project: points have ", x.cols, " dimensions, the basis ", pca.basis.cols());
+  require(out.rows == x.rows && out.cols == pca.dimensions(), "project: ", x.rows, " points on ", pca.dimensions(),
+          " directions, room for ", out.rows, " x ", out.cols);
   constexpr Index block = 256;
   parallel_for(context.threads, (x.rows + block - 1) / block, [&](Index task, int) {
     const Index first = task * block, rows = std::min(block, x.rows - first);

@@ -17,7 +17,8 @@ struct Pca {
   double lost_variance() const;  // share of the total, in [0, 1]
 };
 
-// Weighted by b (empty = uniform). 1 <= k <= d, else Error(invalid_argument). Eigenvectors are signed so that their
+// Weighted by b (of any positive scale; empty = uniform). 1 <= k <= d. Throws Error: invalid_argument (k, an empty
+// cloud, weights), not_finite (row and column of the first bad value). Eigenvectors are signed so that their
 // largest component is positive. Cost: one d x d eigenproblem and 2 N d^2 operations.
 Pca fit_pca(MatrixView<const float> y, Index k, VectorView<const double> b = {}, const Context& context = {});
 

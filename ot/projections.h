@@ -16,6 +16,11 @@ namespace monge::ot::detail {
 inline constexpr Index kDirections = 64;  // of one tile: enough to pay for packing the points
 inline constexpr Index kRows = 512;       // points of one GEMM
 
+// Directions of a tile whose projections of so many points are kept at a time: some 4 million values.
+inline Index directions_at_once(Index rows) {
+  return std::clamp<Index>((Index{1} << 22) / std::max<Index>(rows, 1), 4, kDirections);
+}
+
 inline void gemm(int m, int n, int k, const float* a, int lda, const float* b, int ldb, float* c, int ldc) {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
 }
@@ -29,14 +34,14 @@ inline constexpr Index kRadixPays = 200;  // values; it clears tables of 6,144 c
 template <class T>
 struct Workspace {
   Buffer<T> points;                            // kRows x dimensions, centred
-  Buffer<T> projections;                       // kDirections x rows; empty if they go elsewhere
+  Buffer<T> projections;                       // directions_at_once x rows; empty if they go elsewhere
   Buffer<std::uint32_t> scratch;               // for sorting
   std::vector<std::pair<T, std::int32_t>> by;  // for sorting with the order
   Buffer<std::int32_t> order;                  // rows, with weights
 
   void prepare(Index rows, Index dimensions, bool keep_projections, bool weighted) {
     points = Buffer<T>(kRows * dimensions);
-    if (keep_projections) projections = Buffer<T>(kDirections * rows);
+    if (keep_projections) projections = Buffer<T>(directions_at_once(rows) * rows);
     if (weighted) {
       by.resize(rows);
       order = Buffer<std::int32_t>(rows);

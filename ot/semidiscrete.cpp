@@ -50,7 +50,8 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
   if (options.pca > 0) {
     require(!y.empty(), "semidiscrete: y is empty (", y.rows, " x ", y.cols, ")");
     require_finite(y, "semidiscrete: y");
-    potentials.pca = fit_pca(y, options.pca, normalised_weights("semidiscrete", b, y.rows), options.context);
+    normalised_weights("semidiscrete", b, y.rows);  // complains in this name
+    potentials.pca = fit_pca(y, options.pca, b, options.context);
   }
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
   atoms.keep_digits(options.context);

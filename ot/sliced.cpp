@@ -87,7 +87,7 @@ SlicedResult summarise(const std::vector<Power>& powers, Index count, double p, 
   const double root = unit * (p == 2 ? std::sqrt(mean) : std::pow(mean, 1 / p));
   r.distance = std::ldexp(root, exponent);
   if (dimensions > 1)  // on a line all directions are one
-    r.standard_error = count > 1 ? r.distance * std::sqrt(squares / (n - 1) / n) / (p * mean)
+    r.standard_error = count > 1 ? r.distance * (std::sqrt(squares / (n - 1) / n) / (p * mean))
                                  : std::numeric_limits<double>::infinity();
   return r;
 }
@@ -170,8 +170,12 @@ SlicedReference<T>::SlicedReference(MatrixView<const T> y, const SlicedOptions& 
   for (Workspace<T>& w : work) w.prepare(y.rows, d, false, weighted);
   parallel_for(options.context.threads, tiles(count), [&](Index tile, int worker) {
     const Index first = tile * kDirections, rows = std::min(kDirections, count - first);
-    project<T>(directions_.view().rows_from(first, rows), y, exponent_, centre_.data(), work[worker],
-               sorted_.view().rows_from(first, rows));
+    const Index step = detail::directions_at_once(y.rows);  // as where they are not kept: the same bits
+    for (Index l = 0; l < rows; l += step) {
+      const Index count = std::min(step, rows - l);
+      project<T>(directions_.view().rows_from(first + l, count), y, exponent_, centre_.data(), work[worker],
+                 sorted_.view().rows_from(first + l, count));
+    }
     for (Index l = first; l < first + rows; ++l) {
       T* values = sorted_.view().row(l);
       if (weighted)
@@ -219,18 +223,26 @@ SlicedResult SlicedReference<T>::measure(MatrixView<const T> x, VectorView<const
     const Index first = tile * kDirections, rows = std::min(kDirections, count - first);
     const MatrixView<const T> directions = directions_.view().rows_from(first, rows);
     auto& [wx, wy] = work[worker];
-    project<T>(directions, x, exponent_, centre_.data(), wx, {wx.projections.data(), rows, n});
-    if (!kept) project<T>(directions, y_, exponent_, centre_.data(), wy, {wy.projections.data(), rows, m});
+    // The projections on direction l, made with some of those after it.
+    const auto projected = [&, exponent = exponent_](MatrixView<const T> points, Index l, Workspace<T>& w) {
+      const Index step = detail::directions_at_once(points.rows), count = std::min(step, rows - l);
+      if (l % step == 0)
+        project<T>(directions.rows_from(l, count), points, exponent, centre_.data(), w,
+                   {w.projections.data(), count, points.rows});
+      return w.projections.data() + l % step * points.rows;
+    };
     for (Index l = 0; l < rows; ++l) {
-      const Line<T> of_x = line(wx.projections.data() + l * n, n, !a.empty(), wx);
+      const Line<T> of_x = line(projected(x, l, wx), n, !a.empty(), wx);
       const Line<T> of_y =
           kept ? Line<T>{sorted_.view().row(first + l), m, weights_.empty() ? nullptr : order_.view().row(first + l)}
-               : line(wy.projections.data() + l * m, m, !weights_.empty(), wy);
+               : line(projected(y_, l, wy), m, !weights_.empty(), wy);
       powers[first + l] = wasserstein(of_x, of_y, masses, options_.p);
     }
   };
-  // Without anyone to tell, all tiles are one wave.
-  const Index wave = options_.progress ? static_cast<Index>(work.size()) : tiles(count);
+  // Without anyone to tell, all tiles are one wave. Waves are as long on any number of threads: a run that is stopped
+  // then has the same directions.
+  constexpr Index told = 8;
+  const Index wave = options_.progress ? told : tiles(count);
   Status status = Status::converged;
   Index done = 0;
   while (done < count && status == Status::converged) {

@@ -72,10 +72,12 @@ struct MaxSlicedOptions {
 };
 
 struct MaxSlicedResult {
-  Status status = Status::converged;  // of the best restart: at a local maximum, or iteration_limit
-  double distance = 0;                // W_p of the projections on `direction`
-  std::vector<double> direction;      // d, of length 1
-  Index iterations = 0;               // of the best restart
+  // Of the best restart: converged where the gradient, or the gain of a step, is next to nothing; iteration_limit
+  // where it was not, no step being found either (at a kink).
+  Status status = Status::converged;
+  double distance = 0;            // W_p of the projections on `direction`
+  std::vector<double> direction;  // d, of length 1
+  Index iterations = 0;           // of the best restart
 };
 
 // Max-sliced W_p: the largest W_p of projections on a direction, sought by projected gradient ascent on the sphere.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/cpu/digits.h"
@@ -289,6 +290,13 @@ void scan_groups(const Recombination& r, Index first, Index count, const std::ve
 
 void recombined_candidates(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                            const Context& context) {
+  require(r.x.rows % group_rows == 0, "recombined_candidates: ", r.x.rows, " rows are no whole groups of ", group_rows);
+  require(r.x.cols == r.y.cols && r.v.size == r.y.rows, "recombined_candidates: x is ", r.x.rows, " x ", r.x.cols,
+          ", y ", r.y.rows, " x ", r.y.cols, ", with ", r.v.size, " biases");
+  require(scores.rows == r.rows() && columns.rows == r.rows() && scores.cols == columns.cols &&
+              scores.cols <= RowList::capacity,
+          "recombined_candidates: room for ", scores.rows, " x ", scores.cols, " scores and ", columns.rows, " x ",
+          columns.cols, " columns, expected ", r.rows(), " rows of at most ", RowList::capacity);
   std::vector<float> bias(static_cast<std::size_t>(r.y.rows) + 16, -std::numeric_limits<float>::infinity());
   std::copy_n(r.v.data, r.y.rows, bias.begin());
   const Index groups = r.groups(), tasks = (groups + task_groups - 1) / task_groups;

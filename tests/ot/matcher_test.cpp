@@ -67,6 +67,28 @@ TEST(Matcher, RowsMeetTheSameAtomInAnyBatch) {
   }
 }
 
+TEST(FaissMatcher, IndexesAreTheSameAtAnyNumberOfThreads) {
+  const Matrix<float> y = normal(4000, 16, 5), x = normal(1000, 16, 6);
+  for (const FaissIndex index : {FaissIndex::flat, FaissIndex::ivf, FaissIndex::hnsw}) {
+    Buffer<std::int32_t> one(1000), two(1000);
+    faiss_matcher(y.view(), potentials(4000), {.index = index}, {.threads = 1})->match(x.view(), Rng{1}, 0, one.view());
+    faiss_matcher(y.view(), potentials(4000), {.index = index}, {.threads = 2})->match(x.view(), Rng{1}, 0, two.view());
+    for (Index i = 0; i < 1000; ++i) ASSERT_EQ(one[i], two[i]) << static_cast<int>(index) << " " << i;
+  }
+}
+
+TEST(FaissMatcher, OptionsThatMeanNothingAreRefused) {
+  const Matrix<float> y = normal(200, 4, 7);
+  const auto message = [&](const FaissOptions& options) {
+    return message_of([&] { faiss_matcher(y.view(), potentials(200), options); });
+  };
+  EXPECT_NE(message({.index = FaissIndex::hnsw, .links = 0}).find("links is 0"), std::string::npos);
+  EXPECT_NE(message({.index = FaissIndex::hnsw, .links = -1}).find("links is -1"), std::string::npos);
+  EXPECT_NE(message({.index = FaissIndex::hnsw, .search_width = 0}).find("search_width is 0"), std::string::npos);
+  EXPECT_NE(message({.index = FaissIndex::ivf, .probes = 0}).find("probes is 0"), std::string::npos);
+  EXPECT_NE(message({.index = FaissIndex::ivf, .lists = -3}).find("lists is -3"), std::string::npos);
+}
+
 TEST(Source, RowsAreTheSameInWhateverPartsTheyAreDrawn) {
   const SourceLaw shifted = [](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
     for (Index i = 0; i < out.rows; ++i) {

@@ -195,16 +195,29 @@ TEST(SlicedDirections, SameForFloatAndDouble) {
 
 TEST(SlicedProgress, StopsWhenAsked) {
   const auto x = gaussian<float>(50, 4, 13), y = gaussian<float>(60, 4, 14);
-  SlicedOptions o;
-  o.context.threads = 1;
-  Index told = 0;
-  o.progress = [&](Index done) { return (told = done) < 128; };
-  const SlicedResult r = sliced(x.view(), y.view(), o);
-  EXPECT_EQ(r.status, Status::stopped_by_caller);
-  EXPECT_EQ(r.directions, 128);
-  o.progress = {};
-  o.directions = 128;
-  EXPECT_EQ(sliced(x.view(), y.view(), o).distance, r.distance);
+  for (const int threads : {1, 2}) {  // the same directions on either
+    SlicedOptions o;
+    o.context.threads = threads;
+    o.directions = 2000;
+    Index told = 0;
+    o.progress = [&](Index done) { return (told = done) < 1000; };
+    const SlicedResult r = sliced(x.view(), y.view(), o);
+    EXPECT_EQ(r.status, Status::stopped_by_caller);
+    EXPECT_EQ(r.directions, 1024);
+    o.progress = {};
+    o.directions = 1024;
+    EXPECT_EQ(sliced(x.view(), y.view(), o).distance, r.distance);
+  }
+}
+
+// Of so many points that the projections on all directions of a tile would take much memory: some are made at a time.
+TEST(SlicedMemory, ManyPointsGiveWhatFewDirectionsAtATimeDo) {
+  const auto x = gaussian<float>(150000, 3, 15), y = gaussian<float>(100000, 3, 16);
+  const SlicedOptions o{.directions = 40};
+  const SlicedReference<float> reference(y.view(), o);
+  const double all = reference.distance(x.view()).distance;
+  EXPECT_EQ(sliced(x.view(), y.view(), o).distance, all);
+  EXPECT_NEAR(all, sliced(x.view().rows_from(0, 100000), y.view(), o).distance, 0.01);
 }
 
 // In the plane every direction can be tried.
