@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "monge/apps/ot_solve/long_work.h"
 #include "monge/apps/ot_solve/solvers.h"
 #include "monge/ot/assignment.h"
@@ -7,10 +5,11 @@
 
 namespace monge::apps {
 
-// A float for each pair, between points only as long as these are few; lists of some pairs of each row.
+// A float for each pair and lists of some pairs of each row; between many points longer lists instead of the floats.
 double memory_of_exact(Index rows, Index cols, bool dense) {
   const double n = static_cast<double>(rows), m = static_cast<double>(cols), floats = n * m * sizeof(float);
-  return (dense ? floats : std::min(floats, ot::AssignmentOptions{}.stored_bytes)) + 1e4 * n + 2e3 * m + 1e7;
+  const bool stored = dense || floats <= ot::AssignmentOptions{}.stored_bytes;
+  return (stored ? floats : 1e8 + 1e4 * n) + 2e3 * (n + m) + 1e7;
 }
 
 template <class T>
