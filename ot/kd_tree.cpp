@@ -84,7 +84,7 @@ Index KdTree::build(Index first, Index count) {
   return self;
 }
 
-// Least squares for its slope (each coordinate by itself: boxes are nearly square), the highest point for its height.
+// Least squares for its slope, the highest point for its height.
 void KdTree::lay_plane(Node& node, const std::vector<double>& w) {
   const Index d = points_.cols, end = node.first + node.count;
   double a[most_dims][most_dims] = {}, b[most_dims] = {}, mean = 0;
@@ -95,7 +95,7 @@ void KdTree::lay_plane(Node& node, const std::vector<double>& w) {
       b[k] += step * (w[j] - mean);
       for (Index l = 0; l < d; ++l) a[k][l] += step * (points_(j, l) - node.mean[l]);
     }
-  for (Index k = 0; k < d; ++k) a[k][k] = a[k][k] * (1 + 1e-6) + std::numeric_limits<double>::min();
+  for (Index k = 0; k < d; ++k) a[k][k] = a[k][k] * (1 + 1e-6) + std::numeric_limits<double>::min();  // never singular
   for (Index k = 0; k < d; ++k)  // elimination; the matrix is positive
     for (Index l = k + 1; l < d; ++l) {
       const double times = a[l][k] / a[k][k];

@@ -152,7 +152,7 @@ def main():
     parser.add_argument("--lap", default=None, help="python with lap; left out by default")
     parser.add_argument("--images", help="data set of 784 dimensions, or raw floats (.f32)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000])
-    parser.add_argument("--dims", type=int, nargs="+", default=[2, 3, 64, 784])
+    parser.add_argument("--dims", type=int, nargs="*", default=[2, 3, 64, 784])
     parser.add_argument("--matrix", type=int, nargs="*", default=[2, 3, 64], help="dimensions of given matrices")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--repeat", type=int, default=3)
