@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/semidiscrete_fit.h"
 
@@ -39,11 +40,8 @@ SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pc
   };
 }
 
-}  // namespace
-
-SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
-                                const SemidiscreteOptions& options, const SourceLaw& source) {
-  check_options(y, options);
+SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, const SemidiscreteOptions& options,
+                         const SourceLaw& source) {
   const auto start = Clock::now();
   SemidiscreteResult result;
   SemidiscretePotentials& potentials = result.potentials;
@@ -95,6 +93,16 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
   result.marginal = check->marginal;
   result.cost = check->cost;
   result.certificate = {Certificate::Kind::confidence, check->lower, check->upper};
+  return result;
+}
+
+}  // namespace
+
+SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
+                                const SemidiscreteOptions& options, const SourceLaw& source) {
+  check_options(y, options);
+  SemidiscreteResult result;
+  with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source); });
   return result;
 }
 
