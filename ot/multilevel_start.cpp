@@ -128,13 +128,17 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
   while (x.rows / size > 4 * kCoarsest) size *= kFiner;
   Groups xs = groups(x, size), ys = groups(y, size);
   std::vector<double> v = coarsest(xs, ys, context);
+  // Epsilons of a level, in units of its spacing. What a coarse level leaves undone makes for long paths, which cost
+  // many points more than another round.
+  constexpr Index many = 20000;
+  const std::vector<double> rounds = x.rows < many ? std::vector<double>{3, 1} : std::vector<double>{6, 2.5, 1};
   double epsilon = 0;
   for (;; size /= kFiner) {
     const Index n = xs.centroids.rows();
     TreePairs pairs(std::as_const(xs.centroids).view(), std::as_const(ys.centroids).view(), context);
     Shortlists lists = pairs.shortlists(std::min<Index>(kListed, n), v);
     double spacing = mean_spacing(lists, v, n);
-    for (const double times : {3.0, 1.0}) {
+    for (const double times : rounds) {
       epsilon = times * spacing;
       if (!(epsilon > 0)) break;
       list_passes(lists, xs.masses, ys.masses, epsilon, kPasses, kOmega, v, context);
