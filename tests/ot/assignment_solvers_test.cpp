@@ -70,7 +70,7 @@ TEST(AssignmentSolvers, AgreeBetweenClouds) {
     SCOPED_TRACE(concat(kind, " ", c.n, " x ", c.m, ", d = ", c.d));
     const AssignmentResult best = assign(x.view(), y.view());
     expect_sound(best, x.view(), y.view());
-    if (kind == "cauchy" && c.d < 5) continue;  // which the others take seconds for
+    if (c.n > 1000 && c.d != 3) continue;  // which the others take seconds for; the certificate has said it all
     EXPECT_NEAR(hungarian(x.view(), y.view()).cost, best.cost, 1e-11 * best.cost);
     const AssignmentResult bids = auction(x.view(), y.view());
     EXPECT_NEAR(bids.cost, best.cost, 1e-11 * best.cost);
