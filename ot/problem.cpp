@@ -10,22 +10,21 @@
 namespace monge::ot {
 namespace {
 
-void check_weights(VectorView<const double> w, Index size, const char* who, const char* name) {
-  if (w.empty()) return;
-  require(w.size == size, who, ": ", name, " has ", w.size, " weights for ", size, " points");
-  double total = 0;
-  for (Index i = 0; i < size; ++i) {
-    if (!std::isfinite(w[i])) throw Error(Errc::not_finite, concat(who, ": ", name, " is ", w[i], " at ", i));
-    require(w[i] >= 0, who, ": ", name, " is negative (", w[i], ") at ", i);
-    total += w[i];
-  }
-  require(total > 0, who, ": all weights of ", name, " are zero");
-  require(std::isfinite(total), who, ": the sum of ", name, " overflows");
-}
-
 template <class T>
 void check_on_cpu(MatrixView<const T> m, const char* who) {
   if (m.device.type != DeviceType::cpu) throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
+}
+
+// +infinity may be there.
+template <class T>
+void require_costs(MatrixView<const T> cost, const char* who) {
+  for (Index i = 0; i < cost.rows; ++i) {
+    bool good = true;
+    for (Index j = 0; j < cost.cols; ++j) good &= cost(i, j) >= std::numeric_limits<T>::lowest();
+    for (Index j = 0; !good && j < cost.cols; ++j)
+      if (!(cost(i, j) >= std::numeric_limits<T>::lowest()))
+        throw Error(Errc::not_finite, concat(who, " is ", cost(i, j), " in row ", i, ", column ", j));
+  }
 }
 
 }  // namespace
@@ -46,14 +45,30 @@ const char* to_string(Cost cost) {
   return "unknown";
 }
 
+void check_weights(VectorView<const double> w, Index size, const char* who, const char* name) {
+  if (w.empty()) return;
+  require(w.size == size, who, ": ", name, " has ", w.size, " weights for ", size, " points");
+  double total = 0;
+  for (Index i = 0; i < size; ++i) {
+    if (!std::isfinite(w[i])) throw Error(Errc::not_finite, concat(who, ": ", name, " is ", w[i], " at ", i));
+    require(w[i] >= 0, who, ": ", name, " is negative (", w[i], ") at ", i);
+    total += w[i];
+  }
+  require(total > 0, who, ": all weights of ", name, " are zero");
+  require(std::isfinite(total), who, ": the sum of ", name, " overflows");
+}
+
 template <class T>
-void check(const Problem<T>& p, const char* who) {
+void check(const Problem<T>& p, const char* who, Forbidden forbidden) {
   const std::string name = who;
   if (p.is_dense()) {
     require(p.x.data == nullptr && p.y.data == nullptr, who, ": points and a cost matrix were given, one will do");
     require(p.rows() > 0 && p.cols() > 0, who, ": the cost matrix is empty (", p.rows(), " x ", p.cols(), ")");
     check_on_cpu(p.cost_matrix, who);
-    require_finite(p.cost_matrix, (name + ": cost").c_str());
+    if (forbidden == Forbidden::allowed)
+      require_costs(p.cost_matrix, (name + ": cost").c_str());
+    else
+      require_finite(p.cost_matrix, (name + ": cost").c_str());
   } else {
     require(!p.x.empty(), who, ": x is empty (", p.x.rows, " x ", p.x.cols, ")");
     require(!p.y.empty(), who, ": y is empty (", p.y.rows, " x ", p.y.cols, ")");
@@ -73,7 +88,7 @@ void check(const Problem<T>& p, const char* who) {
   require(std::isfinite(p.label_penalty) && p.label_penalty >= 0, who, ": label_penalty is ", p.label_penalty);
 }
 
-template void check(const Problem<float>&, const char*);
-template void check(const Problem<double>&, const char*);
+template void check(const Problem<float>&, const char*, Forbidden);
+template void check(const Problem<double>&, const char*, Forbidden);
 
 }  // namespace monge::ot

@@ -25,9 +25,14 @@ struct Problem {
   Index dims() const { return is_dense() ? 0 : x.cols; }
 };
 
+enum class Forbidden { no, allowed };  // costs of +infinity
+
 // Throws Error: invalid_argument (empty, shapes, weights negative or all zero, labels), not_finite (row and column of
 // the first bad value), backend_unavailable (memory that is not the CPU's). `who` is the caller's name.
 template <class T>
-void check(const Problem<T>& problem, const char* who);
+void check(const Problem<T>& problem, const char* who, Forbidden forbidden = Forbidden::no);
+
+// Weights of `size` points, or none; throws as above. `name`: a or b.
+void check_weights(VectorView<const double> weights, Index size, const char* who, const char* name);
 
 }  // namespace monge::ot

@@ -28,11 +28,15 @@ double SparsePairs::shortlist(Index i, Index, const std::vector<double>&, std::v
 }
 
 template <class T>
-SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who) {
+SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who, Matching matching) {
+  const bool one_to_one = matching == Matching::one_to_one;
   for (const Device device : {cost.offsets.device, cost.columns.device, cost.costs.device})
     if (device.type != DeviceType::cpu) throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
   require(cost.rows > 0, who, ": the graph has no rows");
-  require(cost.cols >= cost.rows, who, ": the graph has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
+  require(cost.cols > 0, who, ": the graph has no columns");
+  require(cost.rows <= std::numeric_limits<std::int32_t>::max(), who, ": too many rows (", cost.rows, ")");
+  require(!one_to_one || cost.cols >= cost.rows, who, ": the graph has fewer columns (", cost.cols, ") than rows (",
+          cost.rows, ")");
   require(cost.cols <= std::numeric_limits<std::int32_t>::max(), who, ": too many columns (", cost.cols, ")");
   require(cost.offsets.size == cost.rows + 1, who, ": ", cost.offsets.size, " offsets for ", cost.rows, " rows");
   require(cost.columns.size == cost.costs.size, who, ": ", cost.columns.size, " columns, ", cost.costs.size, " costs");
@@ -58,13 +62,13 @@ SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who) {
       if (std::isfinite(c)) pairs.push_back({std::ldexp(c, -exponent), cost.columns[p]});
     }
     offsets.push_back(static_cast<Index>(pairs.size()));
-    if (offsets[i] == offsets[i + 1])
+    if (one_to_one && offsets[i] == offsets[i + 1])
       throw Error(Errc::infeasible, concat(who, ": all pairs of row ", i, " are forbidden"));
   }
   return {cost.cols, std::move(offsets), std::move(pairs), exponent};
 }
 
-template SparsePairs sparse_pairs(const SparseCost<float>&, const char*);
-template SparsePairs sparse_pairs(const SparseCost<double>&, const char*);
+template SparsePairs sparse_pairs(const SparseCost<float>&, const char*, Matching);
+template SparsePairs sparse_pairs(const SparseCost<double>&, const char*, Matching);
 
 }  // namespace monge::ot::detail

@@ -24,9 +24,10 @@ class SparsePairs final : public PairCosts {
   std::vector<Pair> pairs_;
 };
 
-// Checks a graph and leaves out what is forbidden. Throws Error: invalid_argument, not_finite, infeasible (a row
-// without pairs), backend_unavailable.
+// Checks a graph and leaves out what is forbidden. Throws Error: invalid_argument, not_finite, backend_unavailable; if
+// each row needs a column of its own also for fewer columns than rows, and infeasible for a row without pairs.
+enum class Matching { one_to_one, any };
 template <class T>
-SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who);
+SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who, Matching matching = Matching::one_to_one);
 
 }  // namespace monge::ot::detail

@@ -1,0 +1,322 @@
+#include "monge/ot/exact.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "monge/ot/bounded_sum.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/exact_start.h"
+#include "monge/ot/geometry_pairs.h"
+#include "monge/ot/matrix_pairs.h"
+#include "monge/ot/network_simplex.h"
+#include "monge/ot/sinkhorn_start.h"
+#include "monge/ot/sparse_pairs.h"
+
+namespace monge::ot {
+namespace {
+
+using detail::Basis;
+using detail::BoundedSum;
+using detail::ExactMonitor;
+using detail::TransportCosts;
+using detail::TransportMasses;
+using detail::TransportSolution;
+
+constexpr double u = 0x1p-53;
+constexpr double dust = 1e-12;  // share of the mass that roundings of the weights may leave on forbidden pairs
+
+struct Call {
+  const char* who;  // the public function, for messages
+  const ExactOptions& options;
+};
+
+void check_options(const Call& call) {
+  const ExactOptions& o = call.options;
+  const char* who = call.who;
+  require(o.max_seconds >= 0, who, ": max_seconds is ", o.max_seconds, ", should not be negative");
+  require(o.stored_bytes >= 0, who, ": stored_bytes is ", o.stored_bytes, ", should not be negative");
+  if (o.context.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
+}
+
+// The masses of a basis as a plan, in the units of weights and costs.
+struct Flows {
+  SparsePlan plan;
+  BoundedSum cost;
+  double forbidden = 0;  // mass
+};
+
+Flows flows_of(const TransportCosts& costs, const TransportMasses& masses, const Basis& basis) {
+  Flows out;
+  const Index n = costs.pairs.rows(), m = costs.pairs.cols();
+  std::vector<const Basis::Link*> used;
+  for (const Basis::Link& link : basis.links) {
+    if (link.parent < 0 || link.mass == 0) continue;
+    if (std::isfinite(link.arc.cost))
+      used.push_back(&link);
+    else
+      out.forbidden += masses.in_units(link.mass);
+  }
+  std::sort(used.begin(), used.end(), [](const Basis::Link* a, const Basis::Link* b) {
+    return a->arc.row != b->arc.row ? a->arc.row < b->arc.row : a->arc.column < b->arc.column;
+  });
+  SparsePlan& plan = out.plan;
+  plan.rows = n, plan.cols = m;
+  plan.offsets.assign(static_cast<std::size_t>(n) + 1, 0);
+  for (const Basis::Link* link : used) {
+    const double mass = masses.in_units(link->mass), cost = link->arc.cost;
+    ++plan.offsets[masses.rows[link->arc.row] + 1];
+    plan.columns.push_back(masses.cols[link->arc.column]);
+    plan.values.push_back(mass);
+    out.cost.add(mass * cost);
+    out.cost.widen(mass * (costs.share * std::abs(cost) + costs.most));
+  }
+  for (Index i = 0; i < n; ++i) plan.offsets[i + 1] += plan.offsets[i];
+  return out;
+}
+
+// g_j = min_i c_ij - f_i of columns that take no part.
+void extend(const TransportCosts& costs, const std::vector<double>& f, std::vector<double>& g, const Context& context) {
+  std::vector<Index> open;
+  for (std::size_t j = 0; j < g.size(); ++j)
+    if (!std::isfinite(g[j])) open.push_back(static_cast<Index>(j));
+  const Index n = static_cast<Index>(f.size()), count = static_cast<Index>(open.size());
+  parallel_for(threads_worth(context.threads, 8 * n * count), count, [&](Index k, int) {
+    double least = HUGE_VAL;
+    for (Index i = 0; i < n; ++i) {
+      const double c = costs.pairs.cost(i, open[k]);
+      if (std::isfinite(c)) least = std::min(least, c - costs.share * std::abs(c) - costs.most - f[i]);
+    }
+    g[open[k]] = std::isfinite(least) ? least : 0;
+  });
+}
+
+// L1 distance of the plan's marginals from the masses.
+double marginal_error(const TransportMasses& masses, const SparsePlan& plan) {
+  std::vector<double> rows(plan.rows), cols(plan.cols);
+  for (std::size_t r = 0; r < masses.rows.size(); ++r) rows[masses.rows[r]] = -masses.in_units(masses.supply[r]);
+  for (std::size_t c = 0; c < masses.cols.size(); ++c) cols[masses.cols[c]] = -masses.in_units(masses.demand[c]);
+  for (Index i = 0; i < plan.rows; ++i)
+    for (auto k = plan.offsets[i]; k < plan.offsets[i + 1]; ++k)
+      rows[i] += plan.values[k], cols[plan.columns[k]] += plan.values[k];
+  double error = 0;
+  for (const auto* sums : {&rows, &cols})
+    for (const double e : *sums) error += std::abs(e);
+  return error;
+}
+
+// In the caller's units.
+ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, TransportSolution solution,
+                   const Call& call) {
+  ExactResult r;
+  r.status = solution.status;
+  r.iterations = solution.pivots;
+  r.f = std::move(solution.f), r.g = std::move(solution.g);
+  extend(costs, r.f, r.g, call.options.context);
+  for (auto* potentials : {&r.f, &r.g})
+    for (double& value : *potentials) {
+      value *= costs.unit;
+      require(std::isfinite(value), call.who, ": the potentials overflow double");
+    }
+  Flows flows = flows_of(costs, masses, solution.basis);
+  const double total = masses.total();
+  if (flows.forbidden > dust * total) {
+    if (r.status == Status::converged)
+      throw Error(Errc::infeasible,
+                  concat(call.who, ": every plan moves ", flows.forbidden, " of ", total, " over forbidden pairs"));
+    r.plan = {flows.plan.rows, flows.plan.cols, std::vector<std::int64_t>(r.f.size() + 1), {}, {}, 0};
+    r.cost = HUGE_VAL;
+    return r;
+  }
+  r.plan = std::move(flows.plan);
+  r.marginal_error = marginal_error(masses, r.plan);
+  r.cost = flows.cost.value() * costs.unit;
+  // Masses that are a little different from the weights meant would move so much more or less.
+  const double off = costs.complete ? 2 * masses.off * total * costs.largest : 0;
+  const auto outward = [&](double bound, double to) { return std::nextafter(bound * costs.unit, to); };
+  const double lower = outward(solution.lower - off, -HUGE_VAL);
+  r.certificate = {Certificate::Kind::proven, costs.least < 0 ? lower : std::max(0.0, lower),
+                   outward(flows.cost.upper() + off, HUGE_VAL)};
+  return r;
+}
+
+template <class T>
+ExactResult solve_clouds(const Problem<T>& given, const Call& call) {
+  const TransportMasses masses(given.a, given.rows(), given.b, given.cols(), call.who);
+  ExactMonitor monitor(call.options);
+  Context context = call.options.context;
+  context.stop = &monitor.in_passes();
+  detail::OwnedProblem<double> owned;
+  const Problem<double>& problem = detail::as_double(given, owned);
+  detail::GeometryPairs pairs(problem, call.options.stored_bytes, context);
+  detail::GeometryPairs columns(detail::turned(problem), 0, context);
+  const TransportCosts costs{.pairs = pairs,
+                             .turned = &columns,
+                             .unit = pairs.unit(),
+                             .share = pairs.share(),
+                             .most = pairs.most(),
+                             .least = given.cost == Cost::negative_dot ? -pairs.largest_cost() : 0,
+                             .largest = pairs.largest_cost()};
+  return finish(costs, masses,
+                detail::network_simplex(costs, masses, monitor,
+                                        [&] {
+                                          std::vector<double> v =
+                                              detail::exact_start(given, pairs, costs.unit, context);
+                                          for (double& e : v) e /= costs.unit;
+                                          return v;
+                                        }),
+                call);
+}
+
+struct Extent {
+  double least = HUGE_VAL, largest = 0;  // largest: modulus
+  bool complete = true;
+};
+
+template <class T>
+Extent extent_of(MatrixView<const T> cost) {
+  Extent e;
+  for (Index i = 0; i < cost.rows; ++i) {
+    for (Index j = 0; j < cost.cols; ++j) {
+      const double c = static_cast<double>(cost(i, j));
+      e.complete = e.complete && std::isfinite(c);
+      e.least = std::min(e.least, c);
+      if (std::isfinite(c)) e.largest = std::max(e.largest, std::abs(c));
+    }
+  }
+  return e;
+}
+
+template <class T>
+ExactResult solve_matrix(const Problem<T>& problem, const Extent& extent, double unit, const Call& call) {
+  const TransportMasses masses(problem.a, problem.rows(), problem.b, problem.cols(), call.who);
+  ExactMonitor monitor(call.options);
+  Context context = call.options.context;
+  context.stop = &monitor.in_passes();
+  detail::MatrixPairs<T> pairs(problem.cost_matrix, context);
+  const TransportCosts costs{.pairs = pairs,
+                             .unit = unit,
+                             .least = std::min(0.0, extent.least),
+                             .largest = extent.largest,
+                             .complete = extent.complete};
+  return finish(
+      costs, masses,
+      detail::network_simplex(costs, masses, monitor, [&] { return detail::exact_start(problem, pairs, 1, context); }),
+      call);
+}
+
+// In double, where labels are to be added, or costs are so large or small that their sums would not be right.
+template <class T>
+ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
+  Extent extent = extent_of(problem.cost_matrix);
+  const bool labels = !problem.x_labels.empty() && problem.label_penalty > 0;
+  const double largest = extent.largest + (labels ? problem.label_penalty : 0);
+  const int size = largest > 0 ? std::ilogb(largest) : 0, exponent = std::abs(size) < 500 ? 0 : size;
+  if (!labels && exponent == 0) return solve_matrix(problem, extent, 1, call);
+  Matrix<double> costs(problem.rows(), problem.cols());
+  for (Index i = 0; i < costs.rows(); ++i) {
+    for (Index j = 0; j < costs.cols(); ++j) {
+      const bool differ = labels && problem.x_labels[i] != problem.y_labels[j];
+      const double c = std::ldexp(static_cast<double>(problem.cost_matrix(i, j)), -exponent);
+      costs(i, j) = c + (differ ? std::ldexp(problem.label_penalty, -exponent) : 0);
+    }
+  }
+  const Problem<double> in_double{.cost_matrix = costs.view(), .a = problem.a, .b = problem.b};
+  return solve_matrix(in_double, extent_of(in_double.cost_matrix), std::ldexp(1.0, exponent), call);
+}
+
+template <class T>
+ExactResult solve_graph(const SparseCost<T>& graph, VectorView<const double> a, VectorView<const double> b,
+                        const Call& call) {
+  check_options(call);
+  detail::SparsePairs pairs = detail::sparse_pairs(graph, call.who, detail::Matching::any);
+  check_weights(a, pairs.rows(), call.who, "a");
+  check_weights(b, pairs.cols(), call.who, "b");
+  const TransportMasses masses(a, pairs.rows(), b, pairs.cols(), call.who);
+  ExactMonitor monitor(call.options);
+  const double unit = std::ldexp(1.0, pairs.exponent());
+  TransportCosts costs{.pairs = pairs, .unit = unit, .complete = false};
+  for (const T c : graph.costs)
+    if (std::isfinite(c)) costs.least = std::min(costs.least, static_cast<double>(c) / unit);
+  return finish(
+      costs, masses,
+      detail::network_simplex(costs, masses, monitor,
+                              [&] { return std::vector<double>(static_cast<std::size_t>(pairs.cols()), 0.0); }),
+      call);
+}
+
+template <class T>
+ExactResult simplex(const Problem<T>& problem, const Call& call) {
+  check_options(call);
+  check(problem, call.who, Forbidden::allowed);
+  ExactResult result;
+  with_team(threads_worth(call.options.context.threads, problem.rows() * problem.cols()),
+            [&] { result = problem.is_dense() ? solve_dense(problem, call) : solve_clouds(problem, call); });
+  return result;
+}
+
+// An assignment of n rows to n columns as a plan.
+ExactResult plan_of(AssignmentResult found) {
+  ExactResult r;
+  r.status = found.status;
+  r.cost = found.cost;
+  r.certificate = found.certificate;
+  r.f = std::move(found.f), r.g = std::move(found.g);
+  const Index n = static_cast<Index>(found.columns.size());
+  r.plan.rows = r.plan.cols = n;
+  r.plan.offsets.push_back(0);
+  if (!std::isfinite(r.cost)) found.columns.clear();  // rows are left without a partner
+  for (const std::int32_t column : found.columns) {
+    r.plan.columns.push_back(column);
+    r.plan.values.push_back(1 / static_cast<double>(n));
+    r.plan.offsets.push_back(static_cast<std::int64_t>(r.plan.columns.size()));
+  }
+  r.plan.offsets.resize(static_cast<std::size_t>(n) + 1, r.plan.offsets.back());
+  r.columns = std::move(found.columns);
+  return r;
+}
+
+template <class T>
+ExactResult choose(const Problem<T>& p, const Call& call) {
+  const bool uniform = p.a.empty() && p.b.empty() && p.rows() == p.cols();
+  const bool known = p.is_dense() || p.cost == Cost::squared_euclidean;
+  if (!uniform || !known || !p.x_labels.empty()) return simplex(p, call);
+  check_options(call);
+  check(p, call.who, Forbidden::allowed);
+  AssignmentOptions options;
+  options.context = call.options.context;
+  options.max_seconds = call.options.max_seconds;
+  options.stored_bytes = call.options.stored_bytes;
+  if (call.options.progress) {
+    options.progress = [&](const AssignmentProgress& now) {
+      return call.options.progress({.iterations = now.assigned, .seconds = now.seconds});
+    };
+  }
+  return plan_of(p.is_dense() ? assign(p.cost_matrix, options) : assign(p.x, p.y, options));
+}
+
+}  // namespace
+
+ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
+  return choose(problem, {"exact", options});
+}
+ExactResult exact(const Problem<double>& problem, const ExactOptions& options) {
+  return choose(problem, {"exact", options});
+}
+ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options) {
+  return simplex(problem, {"network_simplex", options});
+}
+ExactResult network_simplex(const Problem<double>& problem, const ExactOptions& options) {
+  return simplex(problem, {"network_simplex", options});
+}
+ExactResult network_simplex(const SparseCost<float>& cost, VectorView<const double> a, VectorView<const double> b,
+                            const ExactOptions& options) {
+  return solve_graph(cost, a, b, {"network_simplex", options});
+}
+ExactResult network_simplex(const SparseCost<double>& cost, VectorView<const double> a, VectorView<const double> b,
+                            const ExactOptions& options) {
+  return solve_graph(cost, a, b, {"network_simplex", options});
+}
+
+}  // namespace monge::ot

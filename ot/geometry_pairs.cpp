@@ -1,0 +1,140 @@
+#include "monge/ot/geometry_pairs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "monge/ot/blocks.h"
+#include "monge/ot/core/backend.h"
+
+namespace monge::ot::detail {
+namespace {
+
+constexpr double u = 0x1p-53;
+constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
+
+double largest_modulus(MatrixView<const double> x, Index i) {
+  double largest = 0;
+  for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(x(i, k)));
+  return largest;
+}
+
+// x_i / |x_i|, each coordinate off by (d / 2 + 4) u of it.
+Matrix<double> directions(MatrixView<const double> x) {
+  Matrix<double> out(x.rows, x.cols);
+  for (Index i = 0; i < x.rows; ++i) {
+    const double largest = largest_modulus(x, i);
+    double square = 0;
+    for (Index k = 0; k < x.cols; ++k) out(i, k) = x(i, k) / largest, square += out(i, k) * out(i, k);
+    for (Index k = 0; k < x.cols; ++k) out(i, k) /= std::sqrt(square);
+  }
+  return out;
+}
+
+double longest(MatrixView<const double> x, int exponent) {
+  const double scale = std::ldexp(1.0, -exponent);
+  double most = 0;
+  for (Index i = 0; i < x.rows; ++i) {
+    double square = 0;
+    for (Index k = 0; k < x.cols; ++k) square += std::pow(x(i, k) * scale, 2);
+    most = std::max(most, std::sqrt(square));
+  }
+  return most;
+}
+
+}  // namespace
+
+GeometryPairs::GeometryPairs(const Problem<double>& problem, double stored_bytes, const Context& context)
+    : problem_(problem), context_(context), geometry_(problem) {
+  const double d = static_cast<double>(problem.dims());
+  const int exponent = std::ilogb(geometry_.unit());
+  const bool products = problem.cost == Cost::squared_euclidean || problem.cost == Cost::negative_dot;
+  exponent_ = products ? exponent / 2 : exponent;
+  if (problem.cost == Cost::cosine) {
+    x_ = directions(problem.x), y_ = directions(problem.y);
+    exponent_ = 0;
+    most_ = (2 * d + 24) * u;
+  } else if (problem.cost == Cost::negative_dot) {
+    most_ = (d + 8) * u * longest(problem.x, exponent_) * longest(problem.y, exponent_);
+  } else {
+    share_ = (d + 8) * u;
+  }
+  if (!problem.x_labels.empty()) {
+    penalty_ = problem.label_penalty / geometry_.unit();
+    share_ += 2 * u;
+  }
+  most_ += (d + 8) * (problem.cost == Cost::euclidean ? 0x1p-530 : std::numeric_limits<double>::min());  // underflow
+  const double bytes = static_cast<double>(rows()) * static_cast<double>(cols()) * sizeof(double);
+  if (problem.dims() > cheap && bytes <= stored_bytes) geometry_.store(context);
+}
+
+double GeometryPairs::between(Index i, Index j) const {
+  const Index d = problem_.dims();
+  if (problem_.cost == Cost::cosine) return std::max(0.0, 1 - dot(x_.view().row(i), y_.view().row(j), d));
+  const double *x = problem_.x.row(i), *y = problem_.y.row(j), scale = std::ldexp(1.0, -exponent_);
+  double sum = 0;
+  switch (problem_.cost) {
+    case Cost::negative_dot:
+      for (Index k = 0; k < d; ++k) sum -= (x[k] * scale) * (y[k] * scale);
+      return sum;
+    case Cost::l1:
+      for (Index k = 0; k < d; ++k) sum += std::abs((x[k] - y[k]) * scale);
+      return sum;
+    default:
+      for (Index k = 0; k < d; ++k) {
+        const double e = (x[k] - y[k]) * scale;
+        sum += e * e;
+      }
+      return problem_.cost == Cost::euclidean ? std::sqrt(sum) : sum;
+  }
+}
+
+double GeometryPairs::cost(Index i, Index j) const {
+  const bool differ = !problem_.x_labels.empty() && problem_.x_labels[i] != problem_.y_labels[j];
+  return between(i, j) + (differ ? penalty_ : 0);
+}
+
+Shortlists GeometryPairs::shortlists(Index k, const std::vector<double>& v) {
+  const Index n = rows(), m = cols();
+  k = std::min(k, m);
+  std::vector<double> bias(v.size());
+  double largest = 0;
+  for (Index j = 0; j < m; ++j) {
+    bias[j] = v[j] - geometry_.col_own()[j];
+    if (std::isfinite(bias[j])) largest = std::max(largest, std::abs(v[j]) + std::abs(geometry_.col_own()[j]));
+  }
+  Matrix<double> scores(n, k);
+  Matrix<std::int32_t> columns(n, k);
+  passes_for<double>(context_.device)
+      .hardmin(geometry_.scores(VectorView<const double>(bias)), scores.view(), columns.view(), context_);
+  Shortlists lists(n, k);
+  parallel_for(threads_worth(context_.threads, n * k * problem_.dims()), blocks_of(n), [&](Index block, int) {
+    std::vector<Pair> pairs;
+    for (Index i = block * block_rows; i < std::min(n, (block + 1) * block_rows); ++i) {
+      pairs.clear();
+      for (Index p = 0; p < k; ++p)
+        if (std::isfinite(scores(i, p))) pairs.push_back({cost(i, columns(i, p)), columns(i, p)});
+      const double last = scores(i, k - 1), own = geometry_.row_own()[i];
+      const double margin = geometry_.rounding() + 4 * u * (std::abs(last) + std::abs(own) + largest);
+      const bool all = k == m || !std::isfinite(last);
+      lists.set(i, pairs.data(), static_cast<Index>(pairs.size()), all ? HUGE_VAL : own - last - margin);
+    }
+  });
+  return lists;
+}
+
+double GeometryPairs::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  pairs.clear();
+  for (Index j = 0; j < cols(); ++j)
+    if (std::isfinite(v[j])) pairs.push_back({cost(i, static_cast<std::int32_t>(j)), static_cast<std::int32_t>(j)});
+  if (static_cast<Index>(pairs.size()) <= k) return HUGE_VAL;
+  const auto rest = [&](const Pair& pair) { return pair.cost - v[pair.column]; };
+  std::nth_element(pairs.begin(), pairs.begin() + k, pairs.end(), [&](const Pair& a, const Pair& b) {
+    return std::pair(rest(a), a.column) < std::pair(rest(b), b.column);
+  });
+  const Pair next = pairs[k];
+  pairs.resize(k);
+  return rest(next) - (share_ + 2 * u) * std::abs(next.cost) - most_ - 2 * u * std::abs(v[next.column]);
+}
+
+}  // namespace monge::ot::detail
