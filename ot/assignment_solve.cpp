@@ -137,7 +137,7 @@ Assignment first_columns(Index n, Index m) {
 
 // Phases for potentials that are nearly right.
 std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index n) {
-  const double spacing = mean_spacing(lists, v, n);
+  const double spacing = usual_spacing(lists, v, n);
   if (!(spacing > 0)) return {};
   return {0.5 * spacing, 0.05 * spacing};
 }

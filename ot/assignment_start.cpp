@@ -10,19 +10,21 @@ namespace {
 
 constexpr int kMostPasses = 30;
 
-// By how much the best scores s_ij + w_j of a row differ from one to the next, the mean of some rows.
+// By how much the best scores s_ij + w_j of a row differ from one to the next, the median of some rows.
 double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   constexpr Index sample = 64;
   const Index best = std::min<Index>(16, scores.cols - 1);
   std::vector<float> row(scores.cols);
-  double sum = 0, rows = 0;
-  for (Index i = 0; i < scores.rows; i += (scores.rows + sample - 1) / sample) {
+  std::vector<double> ranges;
+  for (Index i = 0; i < scores.rows && best > 0; i += (scores.rows + sample - 1) / sample) {
     std::transform(w.begin(), w.end(), scores.row(i), row.begin(), std::plus<>());
     std::nth_element(row.begin(), row.begin() + best, row.end(), std::greater<>());
     const double range = *std::max_element(row.begin(), row.begin() + best + 1) - row[best];
-    if (std::isfinite(range)) sum += range, rows += 1;
+    if (std::isfinite(range)) ranges.push_back(range);
   }
-  return rows > 0 && best > 0 ? sum / (rows * static_cast<double>(best)) : 0.0;
+  if (ranges.empty()) return 0;
+  std::nth_element(ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(ranges.size() / 2), ranges.end());
+  return ranges[ranges.size() / 2] / static_cast<double>(best);
 }
 
 }  // namespace

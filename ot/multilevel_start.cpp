@@ -78,15 +78,18 @@ std::vector<double> coarsest(const Groups& x, const Groups& y, const Context& co
 
 }  // namespace
 
-double mean_spacing(const Shortlists& lists, const std::vector<double>& v, Index rows) {
-  double sum = 0, counted = 0;
+double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Index rows) {
+  std::vector<double> all;
   for (Index i = 0; i < rows; ++i) {
     double first = lists[i].rest;
     for (const Pair& pair : lists[i]) first = std::min(first, pair.cost - v[pair.column]);
     const double between = (lists[i].rest - first) / static_cast<double>(lists[i].count);
-    if (std::isfinite(between)) sum += between, counted += 1;
+    if (between > 0 && std::isfinite(between)) all.push_back(between);
   }
-  return counted > 0 ? sum / counted : 0.0;
+  if (all.empty()) return 0;
+  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+  std::nth_element(all.begin(), middle, all.end());
+  return *middle;
 }
 
 void list_passes(const Shortlists& lists, const std::vector<double>& a, const std::vector<double>& b, double epsilon,
@@ -137,13 +140,13 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
     const Index n = xs.centroids.rows();
     TreePairs pairs(std::as_const(xs.centroids).view(), std::as_const(ys.centroids).view(), context);
     Shortlists lists = pairs.shortlists(std::min<Index>(kListed, n), v);
-    double spacing = mean_spacing(lists, v, n);
+    double spacing = usual_spacing(lists, v, n);
     for (const double times : rounds) {
       epsilon = times * spacing;
       if (!(epsilon > 0)) break;
       list_passes(lists, xs.masses, ys.masses, epsilon, kPasses, kOmega, v, context);
       lists = pairs.shortlists(std::min<Index>(kListed, n), v);
-      spacing = mean_spacing(lists, v, n);
+      spacing = usual_spacing(lists, v, n);
     }
     if (size == 1) return v;
     // The potentials of this level's rows price the next one's columns.
