@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kMostPasses = 30;
 
-// By how much the best scores s_ij + w_j of a row differ from one to the next, the median of some rows.
+// By how much the best scores s_ij + w_j of a row differ from one to the next: of some rows, the mean, none above
+// sixteen medians.
 double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   constexpr Index sample = 64;
   const Index best = std::min<Index>(16, scores.cols - 1);
@@ -24,7 +25,10 @@ double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   }
   if (ranges.empty()) return 0;
   std::nth_element(ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(ranges.size() / 2), ranges.end());
-  return ranges[ranges.size() / 2] / static_cast<double>(best);
+  const double most = 16 * ranges[ranges.size() / 2];
+  double sum = 0;
+  for (const double range : ranges) sum += std::min(range, most);
+  return sum / static_cast<double>(ranges.size()) / static_cast<double>(best);
 }
 
 }  // namespace

@@ -89,7 +89,10 @@ double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Inde
   if (all.empty()) return 0;
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
   std::nth_element(all.begin(), middle, all.end());
-  return *middle;
+  const double most = 16 * *middle;
+  double sum = 0;
+  for (const double between : all) sum += std::min(between, most);
+  return sum / static_cast<double>(all.size());
 }
 
 void list_passes(const Shortlists& lists, const std::vector<double>& a, const std::vector<double>& b, double epsilon,

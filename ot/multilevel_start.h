@@ -16,8 +16,8 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
 void list_passes(const Shortlists& lists, const std::vector<double>& a, const std::vector<double>& b, double epsilon,
                  int passes, double omega, std::vector<double>& v, const Context& context);
 
-// By how much the reduced costs of a row's listed pairs differ from one to the next: the median,
-// which a few points far out leave alone.
+// By how much the reduced costs of a row's listed pairs differ from one to the next: the mean
+// over rows, none above sixteen medians, so that a few points far out say little.
 double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Index rows);
 
 }  // namespace monge::ot::detail
