@@ -1,15 +1,16 @@
 # The front door. `make demo` and `make test` do everything from a bare Debian 12 on.
 BUILD ?= build
 SEEDS ?= 1
+TO ?= 65536
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 generator = $(if $(shell command -v ninja),-G Ninja)
 clang_format = $(or $(shell command -v clang-format-14),clang-format)
 
-.PHONY: help setup configure apps build test bench demo format format-check tidy install clean
+.PHONY: help setup configure apps build test bench demo coupling-bench format format-check tidy install clean
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (apt; root or sudo)
 	@./scripts/setup
@@ -35,6 +36,15 @@ bench: build ## Run the benchmarks (MACHINE=name keeps their raw output under be
 
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
 	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)
+
+# QUICK=1: both problems in seconds, small enough for a test of the road.
+coupling_out = runs/coupling$(if $(QUICK),-quick)
+coupling_sizes = --to $(if $(QUICK),256 --limit-samples 4096,$(TO))
+coupling-bench: apps ## Cost of couplings against batch size into runs/coupling (TO=2048 for less, QUICK=1 in seconds)
+	@mkdir -p $(coupling_out)
+	@test -f $(coupling_out)/fashion.h5 || $(BUILD)/bin/ot_data import fashion-mnist --out $(coupling_out)/fashion.h5
+	@$(BUILD)/bin/coupling_cost --grid $(if $(QUICK),4,8) $(coupling_sizes) --out $(coupling_out)/grid
+	@$(BUILD)/bin/coupling_cost $(coupling_out)/fashion.h5 $(if $(QUICK),--points 1000) $(coupling_sizes) --out $(coupling_out)/fashion-mnist
 
 format: ## Format the sources (clang-format 14: ./scripts/setup --dev)
 	@git ls-files '*.h' '*.cpp' | xargs $(clang_format) -i

@@ -6,6 +6,8 @@ namespace monge::apps {
 // Of this process, in bytes: the most it has held so far, and what it holds now; 0 where /proc does not say.
 double peak_memory();
 double resident_memory();
+// Makes the peak what is held now, where Linux lets it; elsewhere peaks go on to be those of the whole process.
+void reset_peak_memory();
 
 // What a program may hold. Work says what it is about to take, so that a refusal comes before the memory is spent.
 class MemoryBudget {

@@ -61,6 +61,32 @@ TEST(Plot, IsWholeAndEscaped) {
   EXPECT_EQ(count(svg, "nan"), 0u);
 }
 
+TEST(Plot, HasErrorBarsWhereThereIsARange) {
+  PlotPanel bars = panel();
+  const std::size_t lines = count(plot_svg({bars}), "<line");
+  bars.series[0].bars = {{1, 0.1, 0.1}, {4, 0.3, 0.5}};
+  EXPECT_EQ(count(plot_svg({bars}), "<line"), lines + 3);
+  bars.series[0].bars[0].low = -1;
+  EXPECT_THROW(plot_svg({bars}), Error);
+}
+
+TEST(Plot, StandsInRowsUnderOneLegend) {
+  PlotPanel other = panel();
+  for (int k = 0; k < 12; ++k) other.series.push_back({"another " + std::to_string(k), "#000000", {{1, 1}}});
+  const std::string svg = plot_svg({panel(), other, panel()}, 2);
+  EXPECT_NE(svg.find("width=\"860\" height=\"738\""), std::string::npos) << svg.substr(0, 100);  // two rows, two lines
+  EXPECT_EQ(count(svg, "another 7<"), 1u);
+  EXPECT_EQ(count(svg, "a &lt;b&gt; &amp; c"), 1u);
+}
+
+TEST(Plot, WritesSmallPowersOfTenWithExponents) {
+  PlotPanel small = panel();
+  for (PlotPoint& p : small.series[0].points) p.y *= 1e-5;
+  const std::string svg = plot_svg({small});
+  EXPECT_EQ(count(svg, ">10<tspan dy=\"-5\" font-size=\"9\">-5</tspan>"), 1u);
+  EXPECT_EQ(count(svg, "e-05"), 0u);
+}
+
 TEST(Plot, RefusesWhatHasNoPlace) {
   PlotPanel bad = panel();
   bad.series[0].points[1].y = 0;
@@ -86,6 +112,9 @@ TEST(AxisTicks, AreRoundAndInside) {
   };
   near(axis_ticks(9.3, 19.1, false), linear);
   near(axis_ticks(0.012, 0.6, true), log);
+  near(axis_ticks(0.5, 2e4, true), {1, 10, 100, 1000, 10000});
+  near(axis_ticks(-1, 1, false), {-1, -0.5, 0, 0.5, 1});
+  EXPECT_FALSE(std::signbit(axis_ticks(-1, 1, false)[2]));
   EXPECT_GE(axis_ticks(11, 14, true).size(), 2u);  // no room for 1, 2, 5: linear ones
   EXPECT_EQ(axis_ticks(3, 3, false), std::vector<double>{3});
 }
