@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/sinkhorn.h"
 
 namespace monge::ot::detail {
@@ -10,7 +12,13 @@ namespace {
 
 constexpr Index small = 1 << 15;  // pairs, which are all looked at anyway
 
-// Mean distance of some costs from their mean.
+double median(std::vector<double>& values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Median distance of some costs from their median.
 double spread_of(const PairCosts& pairs) {
   constexpr Index wanted = 4096;
   std::vector<double> costs;
@@ -18,11 +26,10 @@ double spread_of(const PairCosts& pairs) {
     const double c = pairs.cost(spread(2 * k, pairs.rows()), spread(2 * k + 1, pairs.cols()));
     if (std::isfinite(c)) costs.push_back(c);
   }
-  const double count = static_cast<double>(costs.size());
-  double mean = 0, distance = 0;
-  for (const double c : costs) mean += c / count;
-  for (const double c : costs) distance += std::abs(c - mean) / count;
-  return distance;
+  if (costs.empty()) return 0;
+  const double middle = median(costs);
+  for (double& c : costs) c = std::abs(c - middle);
+  return median(costs);
 }
 
 // Forbidden pairs cost more than all others instead.
@@ -45,6 +52,54 @@ Matrix<T> all_finite(MatrixView<const T> cost) {
   return out;
 }
 
+// Clouds in float, which is enough for a start, in some units; nothing if float has not the range.
+struct InFloat {
+  Matrix<float> x, y;
+  Problem<float> view;
+  bool fits = false;
+
+  explicit InFloat(const Problem<double>& p) : x(p.x.rows, p.x.cols), y(p.y.rows, p.y.cols) {
+    const bool shifts = p.cost != Cost::negative_dot && p.cost != Cost::cosine;
+    std::vector<double> centre(static_cast<std::size_t>(p.dims()), 0.0);
+    if (shifts) centre = weighted_sum(p.x, std::vector<double>(p.x.rows, 1 / static_cast<double>(p.x.rows)));
+    const double largest = std::max(copy(p.x, centre, x), copy(p.y, centre, y));
+    fits = largest > 1e-12 && largest < 1e12;
+    view = {.x = x.view(),
+            .y = y.view(),
+            .cost = p.cost,
+            .a = p.a,
+            .b = p.b,
+            .x_labels = p.x_labels,
+            .y_labels = p.y_labels,
+            .label_penalty = p.label_penalty};
+  }
+
+ private:
+  static double copy(MatrixView<const double> from, const std::vector<double>& centre, Matrix<float>& to) {
+    double largest = 0;
+    for (Index i = 0; i < from.rows; ++i) {
+      for (Index k = 0; k < from.cols; ++k) {
+        const double moved = from(i, k) - centre[k];
+        to(i, k) = static_cast<float>(moved);
+        largest = std::max(largest, std::abs(moved));
+      }
+    }
+    return largest;
+  }
+};
+
+template <class T>
+std::vector<double> sinkhorn_start(const Problem<T>& problem, double epsilon, const Context& context) {
+  SinkhornResult result = sinkhorn(problem, {.epsilon = epsilon,
+                                             .epsilon_unit = EpsilonUnit::cost,
+                                             .tolerance = 0.05,
+                                             .max_iterations = 100,
+                                             .certify = false,
+                                             .context = context});
+  if (result.status == Status::numerical_failure) result.g.clear();
+  return std::move(result.g);
+}
+
 }  // namespace
 
 template <class T>
@@ -54,16 +109,19 @@ std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pair
   if (problem.rows() * problem.cols() <= small) return none;
   const double epsilon = 0.02 * spread_of(pairs) * unit;
   if (!std::isnormal(epsilon)) return none;
-  Problem<T> allowed = problem;
-  const Matrix<T> finite = problem.is_dense() ? all_finite(problem.cost_matrix) : Matrix<T>();
-  if (finite.rows() > 0) allowed.cost_matrix = finite.view();
-  SinkhornResult result = sinkhorn(allowed, {.epsilon = epsilon,
-                                             .epsilon_unit = EpsilonUnit::cost,
-                                             .tolerance = 0.05,
-                                             .max_iterations = 100,
-                                             .certify = false,
-                                             .context = context});
-  return result.g.empty() || result.status == Status::numerical_failure ? none : std::move(result.g);
+  std::vector<double> g;
+  if (problem.is_dense()) {
+    const Matrix<T> finite = all_finite(problem.cost_matrix);
+    Problem<T> allowed = problem;
+    if (finite.rows() > 0) allowed.cost_matrix = finite.view();
+    g = sinkhorn_start(allowed, epsilon, context);
+  } else if constexpr (std::is_same_v<T, double>) {
+    const InFloat narrow(problem);
+    g = narrow.fits ? sinkhorn_start(narrow.view, epsilon, context) : sinkhorn_start(problem, epsilon, context);
+  } else {
+    g = sinkhorn_start(problem, epsilon, context);
+  }
+  return g.empty() ? none : g;
 }
 
 template std::vector<double> exact_start(const Problem<float>&, const PairCosts&, double, const Context&);

@@ -6,6 +6,8 @@
 
 #include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
+#include "monge/ot/core/stop.h"
+#include "monge/ot/largest_scores.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -103,23 +105,35 @@ Shortlists GeometryPairs::shortlists(Index k, const std::vector<double>& v) {
     bias[j] = v[j] - geometry_.col_own()[j];
     if (std::isfinite(bias[j])) largest = std::max(largest, std::abs(v[j]) + std::abs(geometry_.col_own()[j]));
   }
-  Matrix<double> scores(n, k);
-  Matrix<std::int32_t> columns(n, k);
-  passes_for<double>(context_.device)
-      .hardmin(geometry_.scores(VectorView<const double>(bias)), scores.view(), columns.view(), context_);
+  const Scores<double> scores = geometry_.scores({});
+  const Index most = geometry_.is_stored() ? n : std::clamp<Index>((Index{1} << 20) / m, 1, n);
+  Matrix<double> block(geometry_.is_stored() ? 0 : most, m);
   Shortlists lists(n, k);
-  parallel_for(threads_worth(context_.threads, n * k * problem_.dims()), blocks_of(n), [&](Index block, int) {
-    std::vector<Pair> pairs;
-    for (Index i = block * block_rows; i < std::min(n, (block + 1) * block_rows); ++i) {
-      pairs.clear();
-      for (Index p = 0; p < k; ++p)
-        if (std::isfinite(scores(i, p))) pairs.push_back({cost(i, columns(i, p)), columns(i, p)});
-      const double last = scores(i, k - 1), own = geometry_.row_own()[i];
-      const double margin = geometry_.rounding() + 4 * u * (std::abs(last) + std::abs(own) + largest);
-      const bool all = k == m || !std::isfinite(last);
-      lists.set(i, pairs.data(), static_cast<Index>(pairs.size()), all ? HUGE_VAL : own - last - margin);
+  std::vector<LargestScores<double>> finders(static_cast<std::size_t>(resolve_threads(context_.threads)));
+  for (Index first = 0; first < n; first += most) {
+    const Index count = std::min(most, n - first);
+    MatrixView<const double> some = scores.stored;
+    if (!geometry_.is_stored()) {
+      passes_for<double>(context_.device).store(rows_of(scores, first, count), block.view(), context_);
+      some = block.view();
     }
-  });
+    constexpr Index tile = 16;
+    parallel_for(threads_worth(context_.threads, count * m), (count + tile - 1) / tile, [&](Index t, int worker) {
+      if (context_.stop) context_.stop->look();
+      std::vector<Pair> pairs;
+      for (Index r = t * tile; r < std::min(count, (t + 1) * tile); ++r) {
+        const Index i = first + r;
+        const auto found =
+            finders[static_cast<std::size_t>(worker)].find(some.row(r), 1.0, bias.data(), m, k, spread(i, m));
+        pairs.clear();
+        for (const auto& column : found) pairs.push_back({cost(i, column.column), column.column});
+        const bool all = k == m || static_cast<Index>(found.size()) < k;
+        const double last = all ? 0 : found.back().score, own = geometry_.row_own()[i];
+        const double margin = geometry_.rounding() + 4 * u * (std::abs(last) + std::abs(own) + largest);
+        lists.set(i, pairs.data(), static_cast<Index>(pairs.size()), all ? HUGE_VAL : own - last - margin);
+      }
+    });
+  }
   return lists;
 }
 

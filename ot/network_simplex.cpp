@@ -32,14 +32,15 @@ class Solver {
   TransportSolution solve(const std::function<std::vector<double>()>& start) {
     std::vector<double> v(col_of_.size(), -infinity);
     for (const std::int32_t j : masses_.cols) v[j] = 0;
-    std::vector<Arc> arcs;
+    Draft draft{masses_.supply, masses_.demand, {}, {}};
     bool whole = finishes([&] {
       const std::vector<double> found = start();
       for (const std::int32_t j : masses_.cols) v[j] = found[j];
-      arcs = first_arcs(v);
+      relax(v, draft);
     });
+    std::vector<Arc>& arcs = draft.arcs;
+    out_.basis = first_basis(draft);
     whole = whole && tell(arcs);
-    out_.basis = first_basis(arcs, v);
     while (whole && !arcs.empty()) {
       whole = optimise(arcs);
       std::vector<Arc> more;
@@ -125,15 +126,64 @@ class Solver {
     return arcs;
   }
 
-  Basis first_basis(const std::vector<Arc>& arcs, const std::vector<double>& v) const {
-    const auto cost = [&](Index r, Index c) { return costs_.pairs.cost(masses_.rows[r], masses_.cols[c]); };
-    std::vector<double> prices;
-    for (const std::int32_t j : masses_.cols) prices.push_back(v[j]);
-    std::vector<Int128> supply = masses_.supply, demand = masses_.demand;
+  // A plan as it comes together, and the arcs it may use, best first.
+  struct Draft {
+    std::vector<Int128> supply, demand;  // not yet placed
     std::vector<MassOnArc> plan;
-    if (!arcs.empty()) plan = relaxed_plan(supply, demand, arcs, prices);
-    place_rest(std::move(supply), std::move(demand), arcs, cost, plan);
-    return basis_of(static_cast<Index>(masses_.rows.size()), static_cast<Index>(masses_.cols.size()), plan, arcs, cost);
+    std::vector<Arc> arcs;
+  };
+
+  // Improves potentials and a plan in turn: arcs of small reduced cost, epsilon relaxation on these, again with the
+  // potentials it leaves. Epsilon falls when nearly all found its place; the rest is not worth waiting for.
+  void relax(std::vector<double>& v, Draft& draft) {
+    constexpr Index most_rounds = 20, most_idle = 3;
+    constexpr double enough = 1e-3;  // share of the mass
+    double epsilon = 0, last = 0, before = HUGE_VAL;
+    Index idle = 0;
+    for (Index round = 0; round < most_rounds && idle < most_idle; ++round) {
+      draft.arcs = first_arcs(v);
+      std::vector<double> prices;
+      for (const std::int32_t j : masses_.cols) prices.push_back(v[j]);
+      Relaxation relaxation(draft.supply, draft.demand, prices, merged(draft));
+      if (round == 0) epsilon = 2 * relaxation.spacing(), last = epsilon / 10;
+      if (!(epsilon > 0)) return;
+      relaxation.relax(epsilon);
+      draft.plan = relaxation.plan();
+      for (std::size_t c = 0; c < prices.size(); ++c) v[masses_.cols[c]] = prices[c];
+      if (!tell(draft.arcs)) throw Error(Errc::stopped, "stopped");
+      const double open = not_placed(draft);
+      if (open > 0.9 * before && open > enough) ++idle;
+      before = open;
+      if (open > enough) continue;
+      if (epsilon <= last) return;
+      epsilon /= 4;
+    }
+  }
+
+  // Share of the mass.
+  double not_placed(const Draft& draft) const {
+    double open = 0;
+    for (const Int128 mass : draft.supply) open += masses_.in_units(mass);
+    for (const Int128 mass : draft.demand) open += masses_.in_units(mass < 0 ? -mass : 0);
+    return open / masses_.total();
+  }
+
+  // The arcs, with their masses, and those of the plan.
+  static std::vector<MassOnArc> merged(const Draft& draft) {
+    std::vector<MassOnArc> arcs = draft.plan;
+    for (const Arc& arc : draft.arcs) arcs.push_back({arc, 0});
+    const auto key = [](const MassOnArc& a) { return std::pair(a.arc.row, a.arc.column); };
+    std::stable_sort(arcs.begin(), arcs.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
+    arcs.erase(std::unique(arcs.begin(), arcs.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }),
+               arcs.end());
+    return arcs;
+  }
+
+  Basis first_basis(Draft& draft) const {
+    const auto cost = [&](Index r, Index c) { return costs_.pairs.cost(masses_.rows[r], masses_.cols[c]); };
+    place_rest(std::move(draft.supply), std::move(draft.demand), draft.arcs, cost, draft.plan);
+    return basis_of(static_cast<Index>(masses_.rows.size()), static_cast<Index>(masses_.cols.size()), draft.plan,
+                    draft.arcs, cost);
   }
 
   // False if it was stopped.

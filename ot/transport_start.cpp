@@ -126,6 +126,10 @@ void place_rest(std::vector<Int128> supply, std::vector<Int128> demand, const st
     supply[arc.row] -= mass, demand[arc.column] -= mass;
     plan.push_back({arc, mass});
   };
+  for (MassOnArc& used : plan) {
+    const Int128 over = std::clamp<Int128>(-demand[used.arc.column], 0, used.mass);
+    used.mass -= over, supply[used.arc.row] += over, demand[used.arc.column] += over;
+  }
   for (const Arc& arc : arcs)
     if (supply[arc.row] > 0 && demand[arc.column] > 0) send(arc);
   std::int32_t i = 0;
@@ -140,7 +144,8 @@ void place_rest(std::vector<Int128> supply, std::vector<Int128> demand, const st
 Basis basis_of(Index rows, Index cols, const std::vector<MassOnArc>& plan, const std::vector<Arc>& arcs,
                const PairCost& cost) {
   Forest forest(rows, cols);
-  for (const MassOnArc& used : plan) forest.add(used.arc, used.mass);
+  for (const MassOnArc& used : plan)
+    if (used.mass > 0) forest.add(used.arc, used.mass);
   forest.drop_empty();
   for (const Arc& arc : arcs)
     if (forest.may_join(arc)) forest.join(arc);

@@ -9,7 +9,7 @@ namespace monge::ot::detail {
 using PairCost = std::function<double(Index row, Index column)>;  // +infinity: forbidden
 
 // Places what is left of supply and demand, whose sums are equal, on `arcs` in their order, each taking as much as it
-// can, and then on other pairs.
+// can, and then on other pairs. Columns that have too much (demand < 0) give it back first.
 void place_rest(std::vector<Int128> supply, std::vector<Int128> demand, const std::vector<Arc>& arcs,
                 const PairCost& cost, std::vector<MassOnArc>& plan);
 
