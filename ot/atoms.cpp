@@ -10,6 +10,7 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/cpu/digits.h"
+#include "monge/ot/cpu/gemm.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
 
@@ -73,16 +74,44 @@ Matrix<float> centred_rows(MatrixView<const float> y, const std::vector<Index>& 
   return centred;
 }
 
-// For each projection z_j the first one it is the same as, up to what rounding makes of points y (centred) that differ
-// in other directions alone: that of the points, of the directions and of the products, some u sqrt(d) of the size of a
-// point, which near the centre is that of most of them.
-std::vector<Index> coinciding(MatrixView<const float> z, MatrixView<const float> y, double centre) {
-  std::vector<double> sizes(static_cast<std::size_t>(y.rows));
-  for (Index j = 0; j < y.rows; ++j) sizes[static_cast<std::size_t>(j)] = std::sqrt(dot(y.row(j), y.row(j), y.cols));
+// Points seen along the directions of a basis, and how far from the centre they were.
+struct Projections {
+  Matrix<float> z;
+  std::vector<double> sizes;
+};
+
+// Of the rows of y that are named, less the centre; in double, so that equal ones come out next to equal.
+Projections project_rows(const Pca& pca, MatrixView<const float> y, const std::vector<Index>& rows,
+                         const std::vector<double>& centre, const Context& context) {
+  const Index n = static_cast<Index>(rows.size()), d = y.cols, k = pca.dimensions();
+  Projections out{Matrix<float>(n, k), std::vector<double>(rows.size())};
+  Matrix<double> basis(k, d);
+  std::copy_n(pca.basis.data(), k * d, basis.data());
+  constexpr Index block = 256;
+  parallel_for(context.threads, (n + block - 1) / block, [&](Index task, int) {
+    const Index first = task * block, count = std::min(block, n - first);
+    Matrix<double> points(count, d), z(count, k);
+    for (Index i = 0; i < count; ++i) {
+      double* point = points.view().row(i);
+      const float* row = y.row(rows[static_cast<std::size_t>(first + i)]);
+      for (Index c = 0; c < d; ++c) point[c] = static_cast<double>(row[c]) - centre[static_cast<std::size_t>(c)];
+      out.sizes[static_cast<std::size_t>(first + i)] = std::sqrt(dot(point, point, d));
+    }
+    cpu::gemm(1.0, points.view(), basis.view(), z.data(), k);
+    std::transform(z.data(), z.data() + count * k, out.z.view().row(first),
+                   [](double v) { return static_cast<float>(v); });
+  });
+  return out;
+}
+
+// For each projection z_j the first one it is the same as, up to what rounding makes of points that differ in other
+// directions alone: u |y| of the points as they were given, u |y_i - y_j| of the directions, u |z| of the result. Next
+// to a point near the centre the others are of the size of most.
+std::vector<Index> coinciding(MatrixView<const float> z, const std::vector<double>& sizes, double centre) {
   std::vector<double> sorted(sizes);
-  std::nth_element(sorted.begin(), sorted.begin() + y.rows / 2, sorted.end());
-  const double least = sorted[static_cast<std::size_t>(y.rows / 2)] + centre;
-  const double share = 0x1p-21 * std::sqrt(static_cast<double>(y.cols));
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  const double typical = *middle;
   std::vector<Index> order(static_cast<std::size_t>(z.rows)), first(order.size());
   std::iota(order.begin(), order.end(), Index{0});
   first = order;
@@ -90,7 +119,7 @@ std::vector<Index> coinciding(MatrixView<const float> z, MatrixView<const float>
             [&](Index i, Index j) { return z(i, 0) != z(j, 0) ? z(i, 0) < z(j, 0) : i < j; });
   std::vector<Index> seen;  // those that are the same as none before, by their first coordinate
   for (const Index j : order) {
-    const double tolerance = share * (least + sizes[static_cast<std::size_t>(j)]);
+    const double tolerance = 0x1p-23 * centre + 0x1p-22 * (typical + sizes[static_cast<std::size_t>(j)]);
     for (auto i = seen.rbegin(); i != seen.rend(); ++i) {
       const auto near = [&](Index k) { return std::abs(static_cast<double>(z(*i, k)) - z(j, k)) <= tolerance; };
       if (!near(0)) break;
@@ -105,16 +134,17 @@ std::vector<Index> coinciding(MatrixView<const float> z, MatrixView<const float>
   return first;
 }
 
-// Projects points and centre, merges points that coincide then, and says which atom each point became.
-std::vector<Index> project_atoms(const Pca& pca, AtomSet& atoms, const Context& context) {
-  const Index d = atoms.y.cols(), k = pca.dimensions();
+// Projects the rows of y that are named and the centre, merges what coincides then, and says which atom each row
+// became.
+std::vector<Index> project_atoms(const Pca& pca, MatrixView<const float> y, const std::vector<Index>& rows,
+                                 AtomSet& atoms, const Context& context) {
+  const Index d = y.cols, k = pca.dimensions();
+  const auto [z, sizes] = project_rows(pca, y, rows, atoms.centre, context);
+  const double distance = std::sqrt(dot(atoms.centre.data(), atoms.centre.data(), d));
   std::vector<double> centre(static_cast<std::size_t>(k));
   for (Index i = 0; i < k; ++i)
     centre[static_cast<std::size_t>(i)] = dot(pca.basis.view().row(i), atoms.centre.data(), d);
-  Matrix<float> z(atoms.y.rows(), k);
-  project(pca, atoms.y.view(), z.view(), context);
-  const std::vector<Index> first =
-      coinciding(z.view(), atoms.y.view(), std::sqrt(dot(atoms.centre.data(), atoms.centre.data(), d)));
+  const std::vector<Index> first = coinciding(z.view(), sizes, distance);
   std::vector<Index> atom(first.size(), -1);
   Index count = 0;
   for (Index j = 0; j < z.rows(); ++j) {
@@ -122,11 +152,10 @@ std::vector<Index> project_atoms(const Pca& pca, AtomSet& atoms, const Context& 
     if (place < 0) place = count++;
     atom[static_cast<std::size_t>(j)] = place;
   }
-  Matrix<float> y(count, k);
+  atoms.y = Matrix<float>(count, k);
   for (Index j = z.rows() - 1; j >= 0; --j) {  // of those that coincide the lowest is kept
-    std::copy_n(z.view().row(j), k, y.view().row(atom[static_cast<std::size_t>(j)]));
+    std::copy_n(z.view().row(j), k, atoms.y.view().row(atom[static_cast<std::size_t>(j)]));
   }
-  atoms.y = std::move(y);
   atoms.centre = std::move(centre);
   return atom;
 }
@@ -217,10 +246,13 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
   AtomSet atoms;
   atoms.original = y.rows;
   atoms.centre = cloud_mean(y, weights, context);
-  atoms.y = centred_rows(y, distinct, atoms.centre, context);
   std::vector<Index> atom(distinct.size());  // of each distinct point
-  std::iota(atom.begin(), atom.end(), Index{0});
-  if (pca) atom = project_atoms(*pca, atoms, context);
+  if (pca) {
+    atom = project_atoms(*pca, y, distinct, atoms, context);
+  } else {
+    atoms.y = centred_rows(y, distinct, atoms.centre, context);
+    std::iota(atom.begin(), atom.end(), Index{0});
+  }
   std::vector<Index> of_kept(kept.size());
   for (std::size_t i = 0; i < kept.size(); ++i) {
     of_kept[i] = atom[static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])])];

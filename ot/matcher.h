@@ -13,8 +13,8 @@ class Matcher {
  public:
   virtual ~Matcher() = default;
 
-  // atoms[i] = partner of noise row i (n x d, in the original space). What is random (splitting a hit among exact
-  // duplicates; the categorical draw when epsilon > 0) is taken from block first + i of `rng`.
+  // atoms[i] = partner of noise row i (n x d, in the original space). What is random (splitting a hit among merged
+  // atoms; the categorical draw when epsilon > 0) is taken from block first + i of `rng`.
   virtual void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
                      VectorView<std::int32_t> atoms) const = 0;
 };

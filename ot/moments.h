@@ -5,8 +5,7 @@
 
 namespace monge::ot {
 
-// First and second moments of a weighted cloud of any scale. Means are sums in double. Covariances are made of centred
-// points, scaled by a power of two: products and sums of 2048 of them in float, these added in double.
+// First and second moments of a weighted cloud, in double: no scale of floats makes their squares overflow or vanish.
 struct Moments {
   std::vector<double> mean;        // d
   std::vector<double> covariance;  // d x d, row-major, symmetric

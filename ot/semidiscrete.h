@@ -69,7 +69,7 @@ struct SemidiscreteResult {
   double gemm_rows_per_atom = 0;  // of which so many needed inner products of their own
   double seconds = 0;             // the fit
   double check_seconds = 0;       // the final check
-  Index merged = 0;               // atoms that duplicate an earlier one
+  Index merged = 0;               // atoms that duplicate an earlier one, as projected
   Index dropped = 0;              // atoms of weight zero
 };
 

@@ -1,90 +1,21 @@
-// Clouds made ready for solvers: moments, principal directions, merged atoms.
 #include "monge/ot/atoms.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
-#include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
-#include "monge/ot/moments.h"
 #include "monge/ot/pca.h"
+#include "monge/ot/semidiscrete.h"
 
 namespace monge::ot {
 namespace {
 
-Matrix<float> normal(Index rows, Index cols, std::uint64_t seed, double scale = 1) {
+Matrix<float> normal(Index rows, Index cols, std::uint64_t seed, double scale = 1, double offset = 0) {
   Matrix<float> x(rows, cols);
   fill_normal(Rng{seed}, 0, {x.data(), rows * cols});
-  for (Index k = 0; k < rows * cols; ++k) x.data()[k] = static_cast<float>(scale * (x.data()[k] + 0.5));
+  for (Index k = 0; k < rows * cols; ++k) x.data()[k] = static_cast<float>(scale * (x.data()[k] + offset));
   return x;
-}
-
-std::vector<double> some_weights(Index n) {
-  std::vector<double> b(static_cast<std::size_t>(n));
-  double total = 0;
-  for (Index i = 0; i < n; ++i) total += b[static_cast<std::size_t>(i)] = 1 + static_cast<double>(i % 7);
-  for (double& w : b) w /= total;
-  return b;
-}
-
-TEST(Moments, AreThoseOfPlainSumsAtAnyScale) {
-  constexpr Index n = 5000, d = 12;
-  const std::vector<double> b = some_weights(n);
-  for (const double scale : {1.0, 1e-30, 1e30}) {
-    SCOPED_TRACE(scale);
-    const Matrix<float> y = normal(n, d, 1, scale);
-    const Moments moments = cloud_moments(y.view(), b, {});
-    for (Index i = 0; i < d; ++i) {
-      double mean = 0;
-      for (Index r = 0; r < n; ++r) mean += b[static_cast<std::size_t>(r)] * (y(r, i) / scale);
-      EXPECT_NEAR(moments.mean[static_cast<std::size_t>(i)] / scale, mean, 1e-12);
-    }
-    for (Index i = 0; i < d; ++i) {
-      for (Index j = 0; j < d; ++j) {
-        double sum = 0;
-        for (Index r = 0; r < n; ++r)
-          sum += b[static_cast<std::size_t>(r)] * (y(r, i) - moments.mean[static_cast<std::size_t>(i)]) / scale *
-                 ((y(r, j) - moments.mean[static_cast<std::size_t>(j)]) / scale);
-        EXPECT_NEAR(moments.covariance[static_cast<std::size_t>(i * d + j)] / scale / scale, sum, 2e-6) << i << j;
-      }
-    }
-    const Moments again = cloud_moments(y.view(), b, {.threads = 1});
-    EXPECT_EQ(again.covariance, moments.covariance);
-  }
-}
-
-TEST(Pca, FindsTheDirectionsOfACloudAtAnyScale) {
-  for (const double scale : {1.0, 1e-24, 1e21}) {
-    SCOPED_TRACE(scale);
-    Matrix<float> y = normal(3000, 6, 2);
-    for (Index i = 0; i < 3000; ++i) {  // deviations 6, 5, ... along the axes
-      for (Index k = 0; k < 6; ++k) y(i, k) *= static_cast<float>(scale * static_cast<double>(6 - k));
-    }
-    const Pca pca = fit_pca(y.view(), 2);
-    for (Index i = 0; i < 2; ++i) {
-      EXPECT_GT(pca.basis(i, i), 0.95);
-      const double deviation = static_cast<double>(6 - i) * scale;
-      EXPECT_NEAR(pca.variance[static_cast<std::size_t>(i)] / deviation / deviation, 1, 0.1);
-    }
-    EXPECT_NEAR(pca.lost_variance(), (16 + 9 + 4 + 1) / 91.0, 0.03);
-  }
-}
-
-TEST(Pca, RefusesWhatItCannotUse) {
-  Matrix<float> y = normal(10, 3, 3);
-  const std::vector<double> few(9, 1.0), negative{1, 1, 1, 1, -1, 1, 1, 1, 1, 1};
-  EXPECT_THROW(fit_pca(y.view(), 4), Error);
-  EXPECT_THROW(fit_pca(y.view(), 2, few), Error);
-  EXPECT_THROW(fit_pca(y.view(), 2, negative), Error);
-  EXPECT_THROW(fit_pca({y.data(), 0, 3}, 2), Error);
-  const Pca pca = fit_pca(y.view(), 2);
-  Matrix<float> out(10, 3);
-  EXPECT_THROW(project(pca, y.view(), out.view()), Error);
-  EXPECT_THROW(project(pca, y.view(), {out.data(), 9, 2}), Error);
-  y(7, 1) = NAN;
-  EXPECT_THROW(fit_pca(y.view(), 2), Error);
 }
 
 TEST(Atoms, WeightsOfDuplicatesAddUpAndZeroWeightsAreDropped) {
@@ -106,35 +37,106 @@ TEST(Atoms, WeightsOfDuplicatesAddUpAndZeroWeightsAreDropped) {
 // A grid, turned, seen along one axis: its columns are one atom each, whatever rounding makes of their projections.
 TEST(Atoms, WhatCoincidesAfterProjectionIsOneAtom) {
   constexpr Index side = 20;
-  Matrix<float> plane(side * side, 2);
   const double c = std::cos(0.4), s = std::sin(0.4);
-  for (Index i = 0; i < side * side; ++i) {
-    const double u = 3.1 * static_cast<double>(i / side), v = 0.7 * static_cast<double>(i % side);
-    plane(i, 0) = static_cast<float>(c * u - s * v);
-    plane(i, 1) = static_cast<float>(s * u + c * v);
-  }
-  const std::optional<Pca> pca = fit_pca(plane.view(), 1);
-  const AtomSet atoms = make_atoms("test", plane.view(), {}, pca, {});
-  EXPECT_EQ(atoms.size(), side);
-  EXPECT_EQ(atoms.merged(), side * side - side);
-  double total = 0;
-  for (Index j = 0; j < atoms.size(); ++j) {
-    total += atoms.b[static_cast<std::size_t>(j)];
-    EXPECT_NEAR(atoms.b[static_cast<std::size_t>(j)], 1.0 / side, 1e-12);
-    EXPECT_EQ(atoms.member(j, 0) / side, atoms.member(j, 0.999) / side);  // of one column
-  }
-  EXPECT_NEAR(total, 1, 1e-12);
-
-  // And the solver, which could not tell them apart, converges.
-  const SemidiscreteResult r = semidiscrete(plane.view(), {}, {.pca = 1});
-  EXPECT_EQ(r.status, Status::converged);
-  EXPECT_EQ(r.merged, side * side - side);
+  for (const double scale : {1.0, 1e-30, 1e30})
+    for (const double offset : {0.0, 1e4}) {
+      SCOPED_TRACE(testing::Message() << scale << ", " << offset);
+      Matrix<float> plane(side * side, 2);
+      std::vector<double> b(side * side);
+      for (Index i = 0; i < side * side; ++i) {
+        const double u = 3.1 * static_cast<double>(i % side), v = 0.7 * static_cast<double>(i / side);
+        plane(i, 0) = static_cast<float>(scale * (c * u - s * v + offset));
+        plane(i, 1) = static_cast<float>(scale * (s * u + c * v + offset));
+        b[static_cast<std::size_t>(i)] = 1 + static_cast<double>(i / side);  // 1 ... side in every column
+      }
+      const std::optional<Pca> pca = fit_pca(plane.view(), 1);
+      const AtomSet atoms = make_atoms("test", plane.view(), b, pca, {});
+      ASSERT_EQ(atoms.size(), side);
+      EXPECT_EQ(atoms.merged(), side * side - side);
+      for (Index j = 0; j < side; ++j) {
+        EXPECT_NEAR(atoms.b[static_cast<std::size_t>(j)], 1.0 / side, 1e-14);
+        // Drawing members by weight: point (u, v) has the share (v + 1) / (1 + ... + side).
+        Index below = 0;
+        for (Index v = 0; v < side; below += ++v)
+          EXPECT_EQ(atoms.member(j, (static_cast<double>(below) + 0.5) / (side * (side + 1) / 2)), j + v * side);
+        // The atom is where the basis sees its members.
+        double z = 0;
+        for (Index k = 0; k < 2; ++k)
+          z += static_cast<double>(pca->basis(0, k)) * (plane(j, k) / scale - pca->mean[k] / scale);
+        EXPECT_NEAR(atoms.y(j, 0) / scale, z, 1e-5 * side + 1e-7 * 2 * offset);  // that mean is in float
+      }
+    }
 }
 
+TEST(Atoms, PotentialsOfCoincidingAtomsAreTheSame) {
+  Matrix<float> y(4, 2);
+  const float points[4][2] = {{-5, 1}, {5, 1}, {-5, -1}, {5, -1}};
+  std::copy_n(points[0], 8, y.data());
+  const std::optional<Pca> pca = fit_pca(y.view(), 1);
+  const AtomSet atoms = make_atoms("test", y.view(), {}, pca, {});
+  ASSERT_EQ(atoms.size(), 2);
+  for (const Cost cost : {Cost::negative_dot, Cost::squared_euclidean}) {
+    const std::vector<double> g = to_potentials(atoms, {0.25, -1.5}, cost);
+    EXPECT_EQ(g[0], g[2]);
+    EXPECT_EQ(g[1], g[3]);
+    const std::vector<double> v = to_biases(atoms, g, cost);
+    EXPECT_NEAR(v[0], 0.25, 1e-14);
+    EXPECT_NEAR(v[1], -1.5, 1e-14);
+  }
+
+  // And the solver, which could not tell them apart, converges.
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, {.pca = 1});
+  EXPECT_EQ(r.status, Status::converged);
+  EXPECT_EQ(r.merged, 2);
+}
+
+// In many dimensions and one direction, close neighbours are many; only what rounding cannot tell apart is merged.
 TEST(Atoms, ProjectionsThatDifferStayApart) {
-  const Matrix<float> y = normal(3000, 30, 5);
-  const std::optional<Pca> pca = fit_pca(y.view(), 3);
-  EXPECT_EQ(make_atoms("test", y.view(), {}, pca, {}).merged(), 0);
+  for (const double offset : {0.0, 10.0}) {
+    Matrix<float> y = normal(5000, 200, 5, 1, offset);
+    for (Index i = 0; i < 5000; ++i) y(i, 3) *= 10;
+    const std::optional<Pca> pca = fit_pca(y.view(), 1);
+    const AtomSet atoms = make_atoms("test", y.view(), {}, pca, {});
+    double size = 0;  // of the largest point
+    std::vector<double> z(5000, 0.0);
+    for (Index i = 0; i < 5000; ++i) {
+      double square = 0;
+      for (Index k = 0; k < 200; ++k) {
+        square += static_cast<double>(y(i, k)) * y(i, k);
+        z[static_cast<std::size_t>(i)] += static_cast<double>(pca->basis(0, k)) * y(i, k);
+      }
+      size = std::max(size, std::sqrt(square));
+    }
+    for (Index j = 0; j < atoms.size(); ++j) {
+      const Index first = atoms.first_member[static_cast<std::size_t>(j)];
+      for (Index i = first; i < atoms.first_member[static_cast<std::size_t>(j) + 1]; ++i)
+        EXPECT_NEAR(z[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])],
+                    z[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(first)])], 0x1p-20 * size);
+    }
+    EXPECT_LT(atoms.merged(), 50);  // n^2 t / (2 sqrt(pi) 10) pairs of a normal of deviation 10 are within t = 3e-5
+  }
+  // In three directions hardly any two are close, far from the origin or not.
+  for (const double offset : {0.0, 3000.0}) {
+    const Matrix<float> y = normal(3000, 30, 6, 1, offset);
+    const std::optional<Pca> pca = fit_pca(y.view(), 3);
+    EXPECT_EQ(make_atoms("test", y.view(), {}, pca, {}).merged(), 0);
+  }
+}
+
+TEST(Atoms, SameAtOneAndTwoThreads) {
+  Matrix<float> y = normal(3000, 7, 7);
+  for (Index i = 0; i < 3000; ++i) y(i, 0) = static_cast<float>(i % 40 * 5);
+  for (Index i = 1500; i < 3000; ++i) std::copy_n(y.view().row(i - 1500), 7, y.view().row(i));
+  const std::optional<Pca> pca = fit_pca(y.view(), 2);
+  for (const bool projected : {false, true}) {
+    const std::optional<Pca> basis = projected ? std::optional<Pca>{pca->clone()} : std::nullopt;
+    const AtomSet one = make_atoms("test", y.view(), {}, basis, {.threads = 1});
+    const AtomSet two = make_atoms("test", y.view(), {}, basis, {.threads = 2});
+    EXPECT_EQ(one.merged(), 1500);
+    EXPECT_EQ(one.members, two.members);
+    EXPECT_EQ(one.b, two.b);
+    for (Index i = 0; i < one.size() * one.dimensions(); ++i) ASSERT_EQ(one.y.data()[i], two.y.data()[i]);
+  }
 }
 
 }  // namespace
