@@ -74,12 +74,19 @@ class RecombinedCoupling final : public Coupling {
     }
     ot::draw({}, rng_.substream(0), pool * static_cast<std::uint64_t>(noise_.rows()), noise_.view(), options_.context);
     Matrix<float> projected;
-    const ot::Recombination r{.x = fitted_.in_score_space(noise_.view(), projected),
-                              .y = fitted_.atoms.y.view(),
-                              .v = fitted_.biases,
-                              .rounds = options_.rounds,
-                              .signs = signs(),
-                              .first_group = pool * static_cast<std::uint64_t>(groups)};
+    ot::Recombination r{.x = fitted_.in_score_space(noise_.view(), projected),
+                        .y = fitted_.atoms.y.view(),
+                        .v = fitted_.biases,
+                        .rounds = options_.rounds,
+                        .signs = signs(),
+                        .first_group = pool * static_cast<std::uint64_t>(groups)};
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(fitted_.is_labelled() ? r.rows() : 0));
+    if (fitted_.is_labelled()) {
+      fitted_.noise_labels.draw(rng_.substream(3), pool * static_cast<std::uint64_t>(r.rows()), labels);
+      r.row_labels = labels;
+      r.col_labels = fitted_.atoms.labels;
+      r.label_penalty = fitted_.label_penalty;
+    }
     ot::recombined_candidates(r, scores_.view(), partners_.view(), options_.context);
   }
 
@@ -102,7 +109,10 @@ class DrawnCoupling final : public Coupling {
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
     ot::draw({}, rng_.substream(0), first, x0, context_);
-    matcher_->match(x0, rng_.substream(2), first, atoms);
+    const ot::LabelLaw& law = matcher_->noise_labels();
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(law.empty() ? 0 : x0.rows));
+    if (!law.empty()) law.draw(rng_.substream(3), first, labels);
+    matcher_->match(x0, labels, rng_.substream(2), first, atoms);
   }
 
  private:

@@ -13,12 +13,25 @@
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
+#include "monge/ot/semidiscrete.h"
 
 namespace monge::ot {
 namespace {
 
-std::uint64_t row_hash(MatrixView<const float> y, Index i) {
-  std::uint64_t h = 0x9E3779B97F4A7C15ull;
+// Points with their labels, all the same where there are none.
+struct LabelledCloud {
+  MatrixView<const float> y;
+  VectorView<const std::int32_t> labels;
+
+  std::int32_t label(Index i) const { return labels.empty() ? 0 : labels[i]; }
+  bool same(Index i, Index j) const {
+    return label(i) == label(j) && std::equal(y.row(i), y.row(i) + y.cols, y.row(j));
+  }
+};
+
+std::uint64_t row_hash(const LabelledCloud& cloud, Index i) {
+  const MatrixView<const float> y = cloud.y;
+  std::uint64_t h = 0x9E3779B97F4A7C15ull ^ static_cast<std::uint32_t>(cloud.label(i));
   for (Index k = 0; k < y.cols; ++k) {
     const float value = y(i, k) == 0 ? 0.0f : y(i, k);  // -0 equals 0
     h = (h ^ std::bit_cast<std::uint32_t>(value)) * 0xD6E8FEB86659FD93ull;
@@ -28,13 +41,13 @@ std::uint64_t row_hash(MatrixView<const float> y, Index i) {
 }
 
 // For each atom of positive weight, in ascending order, the lowest index of an equal atom.
-std::vector<Index> representatives(MatrixView<const float> y, const std::vector<Index>& kept, const Context& context) {
+std::vector<Index> representatives(const LabelledCloud& cloud, const std::vector<Index>& kept, const Context& context) {
   std::vector<std::uint64_t> hash(kept.size());
   constexpr Index block = 1024;
   const auto n = static_cast<Index>(kept.size());
   parallel_for(context.threads, (n + block - 1) / block, [&](Index task, int) {
     for (Index i = task * block; i < std::min(n, (task + 1) * block); ++i) {
-      hash[static_cast<std::size_t>(i)] = row_hash(y, kept[static_cast<std::size_t>(i)]);
+      hash[static_cast<std::size_t>(i)] = row_hash(cloud, kept[static_cast<std::size_t>(i)]);
     }
   });
   std::vector<std::size_t> order(kept.size());
@@ -48,8 +61,7 @@ std::vector<Index> representatives(MatrixView<const float> y, const std::vector<
     for (std::size_t q = begin + 1; q < end; ++q) {
       for (std::size_t p = begin; p < q; ++p) {
         if (representative[order[p]] != kept[order[p]]) continue;  // compare with representatives only
-        const float* a = y.row(kept[order[p]]);
-        if (!std::equal(a, a + y.cols, y.row(kept[order[q]]))) continue;
+        if (!cloud.same(kept[order[p]], kept[order[q]])) continue;
         representative[order[q]] = kept[order[p]];
         break;
       }
@@ -104,10 +116,11 @@ Projections project_rows(const Pca& pca, MatrixView<const float> y, const std::v
   return out;
 }
 
-// For each projection z_j the first one it is the same as, up to what rounding makes of points that differ in other
-// directions alone: u |y| of the points as they were given, u |y_i - y_j| of the directions, u |z| of the result. Next
-// to a point near the centre the others are of the size of most.
-std::vector<Index> coinciding(MatrixView<const float> z, const std::vector<double>& sizes, double centre) {
+// For each projection z_j the first one of its label that it is the same as, up to what rounding makes of points that
+// differ in other directions alone: u |y| of the points as they were given, u |y_i - y_j| of the directions, u |z| of
+// the result. Next to a point near the centre the others are of the size of most.
+std::vector<Index> coinciding(const LabelledCloud& projected, const std::vector<double>& sizes, double centre) {
+  const MatrixView<const float> z = projected.y;
   std::vector<double> sorted(sizes);
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
   std::nth_element(sorted.begin(), middle, sorted.end());
@@ -123,8 +136,8 @@ std::vector<Index> coinciding(MatrixView<const float> z, const std::vector<doubl
     for (auto i = seen.rbegin(); i != seen.rend(); ++i) {
       const auto near = [&](Index k) { return std::abs(static_cast<double>(z(*i, k)) - z(j, k)) <= tolerance; };
       if (!near(0)) break;
-      Index k = 1;
-      while (k < z.cols && near(k)) ++k;
+      Index k = projected.label(*i) == projected.label(j) ? 1 : 0;
+      while (k > 0 && k < z.cols && near(k)) ++k;
       if (k < z.cols) continue;
       first[static_cast<std::size_t>(j)] = *i;
       break;
@@ -134,17 +147,17 @@ std::vector<Index> coinciding(MatrixView<const float> z, const std::vector<doubl
   return first;
 }
 
-// Projects the rows of y that are named and the centre, merges what coincides then, and says which atom each row
-// became.
+// Projects the rows of y that are named, with these labels, and the centre, merges what coincides then, and says which
+// atom each row became.
 std::vector<Index> project_atoms(const Pca& pca, MatrixView<const float> y, const std::vector<Index>& rows,
-                                 AtomSet& atoms, const Context& context) {
+                                 VectorView<const std::int32_t> labels, AtomSet& atoms, const Context& context) {
   const Index d = y.cols, k = pca.dimensions();
   const auto [z, sizes] = project_rows(pca, y, rows, atoms.centre, context);
   const double distance = std::sqrt(dot(atoms.centre.data(), atoms.centre.data(), d));
   std::vector<double> centre(static_cast<std::size_t>(k));
   for (Index i = 0; i < k; ++i)
     centre[static_cast<std::size_t>(i)] = dot(pca.basis.view().row(i), atoms.centre.data(), d);
-  const std::vector<Index> first = coinciding(z.view(), sizes, distance);
+  const std::vector<Index> first = coinciding({z.view(), labels}, sizes, distance);
   std::vector<Index> atom(first.size(), -1);
   Index count = 0;
   for (Index j = 0; j < z.rows(); ++j) {
@@ -225,22 +238,25 @@ void AtomSet::keep_digits(const Context& context) {
 }
 
 AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
-                   const std::optional<Pca>& pca, const Context& context) {
+                   const std::optional<Pca>& pca, const Context& context, VectorView<const std::int32_t> labels) {
   require(!y.empty(), caller, ": the cloud is empty (", y.rows, " x ", y.cols, ")");
   require(y.rows < (Index{1} << 31), caller, ": more than 2^31 atoms");
   require_finite(y, concat(caller, ": y").c_str());
+  require(labels.empty() || labels.size == y.rows, caller, ": ", labels.size, " labels for ", y.rows, " atoms");
   const std::vector<double> weights = normalised_weights(caller, b, y.rows);
   std::vector<Index> kept;
   for (Index j = 0; j < y.rows; ++j) {
     if (weights[static_cast<std::size_t>(j)] > 0) kept.push_back(j);
   }
-  const std::vector<Index> representative = representatives(y, kept, context);
+  const std::vector<Index> representative = representatives({y, labels}, kept, context);
   std::vector<Index> slot(static_cast<std::size_t>(y.rows), -1);  // original index of a representative -> distinct
   std::vector<Index> distinct;
+  std::vector<std::int32_t> distinct_labels;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     if (representative[i] != kept[i]) continue;
     slot[static_cast<std::size_t>(kept[i])] = static_cast<Index>(distinct.size());
     distinct.push_back(kept[i]);
+    if (!labels.empty()) distinct_labels.push_back(labels[kept[i]]);
   }
 
   AtomSet atoms;
@@ -248,7 +264,7 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
   atoms.centre = cloud_mean(y, weights, context);
   std::vector<Index> atom(distinct.size());  // of each distinct point
   if (pca) {
-    atom = project_atoms(*pca, y, distinct, atoms, context);
+    atom = project_atoms(*pca, y, distinct, distinct_labels, atoms, context);
   } else {
     atoms.y = centred_rows(y, distinct, atoms.centre, context);
     std::iota(atom.begin(), atom.end(), Index{0});
@@ -258,7 +274,28 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
     of_kept[i] = atom[static_cast<std::size_t>(slot[static_cast<std::size_t>(representative[i])])];
   }
   collect_members(kept, of_kept, weights, atoms);
+  atoms.labels.resize(labels.empty() ? 0 : atoms.b.size());
+  for (std::size_t j = 0; j < distinct_labels.size(); ++j)
+    atoms.labels[static_cast<std::size_t>(atom[j])] = distinct_labels[j];
   return atoms;
+}
+
+std::vector<std::int32_t> origin_of(MatrixView<const float> y, MatrixView<const float> before) {
+  require(y.cols == before.cols, "origin_of: the atoms have ", y.cols, " dimensions, those before had ", before.cols);
+  std::vector<std::pair<std::uint64_t, std::int32_t>> known;
+  for (Index i = 0; i < before.rows; ++i) known.emplace_back(row_hash({before, {}}, i), static_cast<std::int32_t>(i));
+  std::sort(known.begin(), known.end());
+  std::vector<std::int32_t> origin(static_cast<std::size_t>(y.rows), -1);
+  for (Index j = 0; j < y.rows; ++j) {
+    const std::pair<std::uint64_t, std::int32_t> sought{row_hash({y, {}}, j), 0};
+    for (auto at = std::lower_bound(known.begin(), known.end(), sought); at != known.end() && at->first == sought.first;
+         ++at) {
+      if (!std::equal(y.row(j), y.row(j) + y.cols, before.row(at->second))) continue;
+      origin[static_cast<std::size_t>(j)] = at->second;
+      break;
+    }
+  }
+  return origin;
 }
 
 std::vector<double> to_potentials(const AtomSet& atoms, const std::vector<double>& v, Cost cost) {

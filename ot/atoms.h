@@ -14,12 +14,13 @@ namespace cpu {
 class Digits;
 }
 
-// A weighted point cloud made ready for semidiscrete solvers: exact duplicates merged (no potential can tell them
-// apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and projected when
-// a basis is given; what then coincides, up to rounding, is merged, too.
+// A weighted point cloud made ready for semidiscrete solvers: exact duplicates of one label merged (no potential can
+// tell them apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and
+// projected when a basis is given; what then coincides, up to rounding, is merged, too.
 struct AtomSet {
   Matrix<float> y;                    // distinct atoms, as the scores see them
   std::vector<double> b;              // their weights, sum one
+  std::vector<std::int32_t> labels;   // theirs; empty = no labels
   std::vector<double> centre;         // what was taken off the original cloud, projected like it
   std::vector<Index> first_member;    // distinct + 1: members[first_member[j] ... first_member[j + 1]) ...
   std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
@@ -40,10 +41,11 @@ struct AtomSet {
   std::int32_t member(Index j, double u) const;
 };
 
-// y is N x d. Errors: empty cloud, NaN or infinity (with row and column), weights that are negative, not finite, of the
-// wrong number, or sum to zero. Weights are normalised to sum one; empty = uniform.
+// y is N x d, labels N or none. Errors: empty cloud, NaN or infinity (with row and column), weights that are negative,
+// not finite, of the wrong number, or sum to zero, labels of the wrong number. Weights are normalised to sum one;
+// empty = uniform.
 AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
-                   const std::optional<Pca>& pca, const Context& context);
+                   const std::optional<Pca>& pca, const Context& context, VectorView<const std::int32_t> labels = {});
 
 // Between biases v of the centred inner-product scores <x, y_j> + v_j, one per distinct atom, and potentials g in units
 // of the cost, one per original atom (-infinity for a dropped one): g = v, or 2 v + |y|^2 for squared Euclidean.

@@ -54,6 +54,7 @@ class FaissMatcher final : public Matcher {
     require(fitted_.epsilon == 0,
             "faiss_matcher: an index finds the best atom, it cannot draw one (epsilon = ", potentials.epsilon,
             "): use pass_matcher");
+    require(!fitted_.is_labelled(), "faiss_matcher: an index knows no labels: use pass_matcher");
     check(o);
     // A graph comes out differently whenever several threads make it.
     const ThreadScope threads(o.index == FaissIndex::hnsw ? 1 : context.threads);
@@ -77,9 +78,10 @@ class FaissMatcher final : public Matcher {
     index_->add(rows.rows(), rows.data());
   }
 
-  void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
+  using Matcher::match;
+  void match(MatrixView<const float> noise, VectorView<const std::int32_t> labels, const Rng& rng, std::uint64_t first,
              VectorView<std::int32_t> atoms) const override {
-    fitted_.check("match", noise, atoms);
+    fitted_.check("match", noise, labels, atoms);
     Matrix<float> projected;
     const Matrix<float> queries = augmented(fitted_.in_score_space(noise, projected), nullptr);
     std::vector<float> best(static_cast<std::size_t>(noise.rows));
@@ -100,6 +102,8 @@ class FaissMatcher final : public Matcher {
     }
     fitted_.to_members(rng, first, atoms);
   }
+
+  const LabelLaw& noise_labels() const override { return fitted_.noise_labels; }
 
  private:
   FittedAtoms fitted_;

@@ -4,7 +4,7 @@
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/finite.h"
-#include "monge/ot/semidiscrete_fit.h"
+#include "monge/ot/semidual.h"
 
 namespace monge::ot {
 namespace {
@@ -19,7 +19,7 @@ AtomSet fitted_set(const char* caller, MatrixView<const float> y, const Semidisc
           ", expected 0 or more");
   require(!potentials.pca || potentials.pca->basis.cols() == y.cols, caller, ": the atoms have ", y.cols,
           " dimensions, the potentials were fitted in ", potentials.pca ? potentials.pca->basis.cols() : 0);
-  return make_atoms(caller, y, potentials.b, potentials.pca, context);
+  return make_atoms(caller, y, potentials.b, potentials.pca, context, potentials.labels);
 }
 
 }  // namespace
@@ -28,7 +28,13 @@ FittedAtoms::FittedAtoms(const char* caller, MatrixView<const float> y, const Se
                          const Context& context_)
     : atoms(fitted_set(caller, y, potentials, context_)), dimensions(y.cols), context(context_) {
   if (potentials.pca) pca = potentials.pca->clone();
-  epsilon = potentials.cost == Cost::squared_euclidean ? potentials.epsilon / 2 : potentials.epsilon;
+  const double unit = potentials.cost == Cost::squared_euclidean ? 2 : 1;
+  epsilon = potentials.epsilon / unit;
+  if (!potentials.labels.empty() && potentials.label_penalty > 0) {
+    label_penalty = static_cast<float>(potentials.label_penalty / unit);
+    noise_labels = LabelLaw(caller, potentials.noise_labels);
+    require(!noise_labels.empty(), caller, ": the potentials have labels, but no law of the noise's");
+  }
   const std::vector<double> v = to_biases(atoms, potentials.g, potentials.cost);
   for (std::size_t j = 0; j < v.size(); ++j) {
     if (std::isfinite(v[j])) continue;
@@ -36,12 +42,19 @@ FittedAtoms::FittedAtoms(const char* caller, MatrixView<const float> y, const Se
                 concat(caller, ": the potential of atom ",
                        atoms.members[static_cast<std::size_t>(atoms.first_member[j])], " is not finite"));
   }
-  biases = detail::score_biases({atoms, epsilon, {}}, v);
+  biases = detail::score_biases(atoms, epsilon, v);
 }
 
-void FittedAtoms::check(const char* caller, MatrixView<const float> noise, VectorView<std::int32_t> out) const {
+void FittedAtoms::check(const char* caller, MatrixView<const float> noise, VectorView<const std::int32_t> labels,
+                        VectorView<std::int32_t> out) const {
   require(noise.cols == dimensions, caller, ": the noise has ", noise.cols, " dimensions, the atoms ", dimensions);
   require(noise.rows == out.size, caller, ": ", noise.rows, " noise rows, room for ", out.size, " answers");
+  require(labels.size == (is_labelled() ? noise.rows : 0), caller, ": ", labels.size, " labels for ", noise.rows,
+          is_labelled() ? " noise rows" : " noise rows, of potentials without labels");
+  for (Index i = 0; i < labels.size && std::isinf(label_penalty); ++i) {
+    require(noise_labels.place(labels[i]) >= 0, caller, ": noise row ", i, " has label ", labels[i],
+            ", which no noise of these potentials has");
+  }
   require_finite(noise, concat(caller, ": noise").c_str());
 }
 

@@ -12,7 +12,9 @@ struct FittedAtoms {
   FittedAtoms(const char* caller, MatrixView<const float> y, const SemidiscretePotentials& potentials,
               const Context& context);
 
-  void check(const char* caller, MatrixView<const float> noise, VectorView<std::int32_t> out) const;
+  bool is_labelled() const { return !noise_labels.empty(); }
+  void check(const char* caller, MatrixView<const float> noise, VectorView<const std::int32_t> labels,
+             VectorView<std::int32_t> out) const;
   // The noise itself, or its projection, which `storage` then holds.
   MatrixView<const float> in_score_space(MatrixView<const float> noise, Matrix<float>& storage) const;
   // Replaces distinct atoms by original ones; block first + i of rng's second substream splits a hit among duplicates.
@@ -23,6 +25,8 @@ struct FittedAtoms {
   double epsilon = 0;         // in units of the inner product
   std::vector<float> biases;  // epsilon log b included
   Index dimensions = 0;       // of the noise
+  LabelLaw noise_labels;      // empty: labels play no part
+  float label_penalty = 0;    // in units of the inner product
   Context context = {};
 };
 

@@ -13,6 +13,29 @@ double chi_square_quantile(double degrees, double z) {
   return degrees * root * root * root;
 }
 
+// Counts and masses with all atoms of next to no mass as one: a single sample there would say nothing.
+void pool_small(std::vector<double>& counts, std::vector<double>& masses) {
+  const double limit = 1e-4 / static_cast<double>(masses.size());
+  double count = 0, mass = 0;
+  std::size_t kept = 0;
+  for (std::size_t j = 0; j < masses.size(); ++j) {
+    if (masses[j] < limit) {
+      count += counts[j];
+      mass += masses[j];
+    } else {
+      counts[kept] = counts[j];
+      masses[kept++] = masses[j];
+    }
+  }
+  counts.resize(kept);
+  masses.resize(kept);
+  if (mass < limit) {
+    counts[0] += count, masses[0] += mass;
+  } else {
+    counts.push_back(count), masses.push_back(mass);
+  }
+}
+
 }  // namespace
 
 double samples_for_error(double n, double chi2, double error) {
@@ -26,12 +49,13 @@ double samples_for_error(double n, double chi2, double error) {
 // been seen. With equal weights these are the Poisson law's exact limits, with many meetings the normal ones. That
 // pairs share samples adds to the variance: 4 Var(m_J / b_J) / n, estimated by the triples that meet. It grows about as
 // the chi-square does, so at the upper limit, delta further up, it is larger by 4 delta / n.
-MarginalError marginal_error(const std::vector<double>& counts, const std::vector<double>& b) {
+MarginalError marginal_error(std::vector<double> counts, std::vector<double> b) {
+  pool_small(counts, b);
   double n = 0, pairs = 0, pairs2 = 0, triples = 0, least = HUGE_VAL;
   for (std::size_t j = 0; j < counts.size(); ++j) {
     const double c = counts[j];
     n += c;
-    if (b[j] > 0) least = std::min(least, b[j]);
+    least = std::min(least, b[j]);
     if (c == 0) continue;
     pairs += c * (c - 1) / b[j];
     pairs2 += c * (c - 1) / (b[j] * b[j]);

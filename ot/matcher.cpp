@@ -18,14 +18,18 @@ class PassMatcher final : public Matcher {
     fitted_.atoms.keep_digits(context);
   }
 
-  void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
+  using Matcher::match;
+  void match(MatrixView<const float> noise, VectorView<const std::int32_t> labels, const Rng& rng, std::uint64_t first,
              VectorView<std::int32_t> atoms) const override {
-    fitted_.check("match", noise, atoms);
+    fitted_.check("match", noise, labels, atoms);
     Matrix<float> projected;
     const Scores<float> s{.x = fitted_.in_score_space(noise, projected),
                           .y = fitted_.atoms.y.view(),
                           .v = fitted_.biases,
-                          .y_digits = fitted_.atoms.digits.get()};
+                          .row_labels = labels,
+                          .col_labels = fitted_.atoms.labels,
+                          .y_digits = fitted_.atoms.digits.get(),
+                          .label_penalty = fitted_.label_penalty};
     auto& passes = passes_for<float>(fitted_.context.device);
     if (fitted_.epsilon > 0) {
       passes.sample(s, static_cast<float>(fitted_.epsilon), rng.substream(0), first, atoms, fitted_.context);
@@ -35,6 +39,8 @@ class PassMatcher final : public Matcher {
     }
     fitted_.to_members(rng, first, atoms);
   }
+
+  const LabelLaw& noise_labels() const override { return fitted_.noise_labels; }
 
  private:
   FittedAtoms fitted_;
@@ -49,16 +55,19 @@ std::unique_ptr<Matcher> pass_matcher(MatrixView<const float> y, const Semidiscr
 
 namespace {
 
-// Calls visit(noise rows, index of the first) on fresh noise, a chunk at a time.
+// Calls visit(noise rows, their labels, index of the first) on fresh noise, a chunk at a time.
 template <class Visit>
-void on_fresh_noise(Index dimensions, Index samples, std::uint64_t seed, const SourceLaw& source,
+void on_fresh_noise(const LabelLaw& law, Index dimensions, Index samples, std::uint64_t seed, const SourceLaw& source,
                     const Context& context, const Visit& visit) {
   constexpr Index chunk = 4096;
   Matrix<float> x(std::min(chunk, samples), dimensions);
+  std::vector<std::int32_t> labels;
   for (Index first = 0; first < samples; first += chunk) {
     const MatrixView<float> rows = x.view().rows_from(0, std::min(chunk, samples - first));
     draw(source, Rng{seed}.substream(6), static_cast<std::uint64_t>(first), rows, context);
-    visit(MatrixView<const float>(rows), static_cast<std::uint64_t>(first));
+    labels.resize(static_cast<std::size_t>(law.empty() ? 0 : rows.rows));
+    if (!law.empty()) law.draw(Rng{seed}.substream(8), static_cast<std::uint64_t>(first), labels);
+    visit(MatrixView<const float>(rows), VectorView<const std::int32_t>(labels), static_cast<std::uint64_t>(first));
   }
 }
 
@@ -69,12 +78,13 @@ double recall(const Matcher& approximate, const Matcher& exact, Index dimensions
   require(samples > 0, "recall: no samples");
   Index same = 0;
   const Rng rng = Rng{seed}.substream(7);
-  on_fresh_noise(dimensions, samples, seed, source, context, [&](MatrixView<const float> x, std::uint64_t first) {
+  const auto compare = [&](MatrixView<const float> x, VectorView<const std::int32_t> labels, std::uint64_t first) {
     Buffer<std::int32_t> a(x.rows), b(x.rows);
-    approximate.match(x, rng, first, a.view());
-    exact.match(x, rng, first, b.view());
+    approximate.match(x, labels, rng, first, a.view());
+    exact.match(x, labels, rng, first, b.view());
     for (Index i = 0; i < x.rows; ++i) same += a[i] == b[i];
-  });
+  };
+  on_fresh_noise(exact.noise_labels(), dimensions, samples, seed, source, context, compare);
   return static_cast<double>(same) / static_cast<double>(samples);
 }
 
@@ -88,15 +98,16 @@ MarginalError marginal_error(const Matcher& matcher, Index atoms, Index dimensio
   for (double weight : weights) total += weight;
   for (double& weight : weights) weight /= total;
   const Rng rng = Rng{seed}.substream(7);
-  on_fresh_noise(dimensions, samples, seed, source, context, [&](MatrixView<const float> x, std::uint64_t first) {
+  const auto hit = [&](MatrixView<const float> x, VectorView<const std::int32_t> labels, std::uint64_t first) {
     Buffer<std::int32_t> partner(x.rows);
-    matcher.match(x, rng, first, partner.view());
+    matcher.match(x, labels, rng, first, partner.view());
     for (Index i = 0; i < x.rows; ++i) {
       require(partner[i] >= 0 && partner[i] < atoms, "marginal_error: the matcher gave atom ", partner[i], " of ",
               atoms);
       counts[static_cast<std::size_t>(partner[i])] += 1;
     }
-  });
+  };
+  on_fresh_noise(matcher.noise_labels(), dimensions, samples, seed, source, context, hit);
   return detail::marginal_error(counts, weights);
 }
 

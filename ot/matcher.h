@@ -13,10 +13,17 @@ class Matcher {
  public:
   virtual ~Matcher() = default;
 
-  // atoms[i] = partner of noise row i (n x d, in the original space). What is random (splitting a hit among merged
-  // atoms; the categorical draw when epsilon > 0) is taken from block first + i of `rng`.
-  virtual void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first,
-                     VectorView<std::int32_t> atoms) const = 0;
+  // atoms[i] = partner of noise row i (n x d, in the original space), whose label is labels[i] where the potentials
+  // have labels (else: none). What is random (splitting a hit among merged atoms; the categorical draw when epsilon >
+  // 0) is taken from block first + i of `rng`.
+  virtual void match(MatrixView<const float> noise, VectorView<const std::int32_t> labels, const Rng& rng,
+                     std::uint64_t first, VectorView<std::int32_t> atoms) const = 0;
+  void match(MatrixView<const float> noise, const Rng& rng, std::uint64_t first, VectorView<std::int32_t> atoms) const {
+    match(noise, {}, rng, first, atoms);
+  }
+
+  // Of the noise; empty if labels play no part.
+  virtual const LabelLaw& noise_labels() const = 0;
 };
 
 // Our own streaming pass: exact, for any epsilon. y: the N x d atoms the potentials were fitted on; copied.
@@ -38,7 +45,8 @@ struct FaissOptions {
 std::unique_ptr<Matcher> faiss_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
                                        const FaissOptions& options = {}, const Context& context = {});
 
-// Share of fresh noise rows for which `approximate` returns what `exact` does.
+// Share of fresh noise rows, with labels as the matcher's law has them, for which `approximate` returns what `exact`
+// does.
 double recall(const Matcher& approximate, const Matcher& exact, Index dimensions, Index samples, std::uint64_t seed,
               const SourceLaw& source = {}, const Context& context = {});
 

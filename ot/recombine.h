@@ -24,7 +24,12 @@ struct Recombination {
   Index rounds = 0;                       // R noise sets per group; 0 = one set, the rows of x as they are
   Rng signs;                              // round r of group q takes its signs from block (first_group + q) R + r
   std::uint64_t first_group = 0;
-  float window = 0;  // report columns whose score is within this of the row's best
+  float window = 0;                                // report columns whose score is within this of the row's best
+  VectorView<const std::int32_t> row_labels = {};  // 64 G R, of the recombined rows; empty = no labels
+  VectorView<const std::int32_t> col_labels = {};  // N
+  float label_penalty = 0;                         // off the score where labels differ; +infinity forbids such pairs
+
+  bool is_labelled() const { return label_penalty != 0 && !row_labels.empty() && !col_labels.empty(); }
 
   Index sets() const { return rounds > 0 ? rounds : 1; }
   Index groups() const { return x.rows / group_rows; }

@@ -20,8 +20,11 @@ void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
   require(o.pca >= 0 && o.pca <= y.cols, "semidiscrete: pca is ", o.pca, ", expected 0 to ", y.cols);
   for (const auto& [limit, name] : {std::pair{o.max_samples_per_atom, "max_samples_per_atom"},
                                     {o.max_seconds, "max_seconds"},
-                                    {o.check_samples, "check_samples"}})
+                                    {o.check_samples, "check_samples"},
+                                    {o.label_penalty, "label_penalty"}})
     require(limit >= 0, "semidiscrete: ", name, " is ", limit, ", expected 0 or more");
+  require(o.tau > 0, "semidiscrete: tau is ", o.tau, ", expected more than 0");
+  require(!o.labels.empty() || o.noise_labels.empty(), "semidiscrete: noise_labels without labels of the atoms");
   require(y.device.type == DeviceType::cpu && o.context.device.type == DeviceType::cpu,
           "semidiscrete: only the CPU room has this solver");
 }
@@ -40,23 +43,45 @@ SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pc
   };
 }
 
+// Potentials of a cloud before, and which of its atoms each atom was.
+struct Before {
+  const SemidiscretePotentials& potentials;
+  VectorView<const std::int32_t> origin;
+};
+
+// v of the distinct atoms, as the mean of those members whose potential is known, NaN if none is.
+std::vector<double> known_biases(const AtomSet& atoms, const Before& before, Cost cost) {
+  std::vector<double> known(static_cast<std::size_t>(atoms.size()));
+  for (std::size_t j = 0; j < known.size(); ++j) {
+    double sum = 0, count = 0;
+    for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i) {
+      const std::int32_t old = before.origin[atoms.members[static_cast<std::size_t>(i)]];
+      const double g = old < 0 ? -HUGE_VAL : before.potentials.g[static_cast<std::size_t>(old)];
+      if (std::isfinite(g)) sum += g, ++count;
+    }
+    const double level = cost == Cost::squared_euclidean ? atoms.squared_norm(static_cast<Index>(j)) : 0.0;
+    known[j] = (sum / count - level) / (cost == Cost::squared_euclidean ? 2 : 1);  // 0 / 0: not known
+  }
+  return known;
+}
+
 SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, const SemidiscreteOptions& options,
-                         const SourceLaw& source) {
+                         const SourceLaw& source, const Before* before) {
   const auto start = Clock::now();
   SemidiscreteResult result;
   SemidiscretePotentials& potentials = result.potentials;
-  if (options.pca > 0) {
+  if (before && before->potentials.pca) {
+    potentials.pca = before->potentials.pca->clone();
+  } else if (options.pca > 0) {
     require(!y.empty(), "semidiscrete: y is empty (", y.rows, " x ", y.cols, ")");
     require_finite(y, "semidiscrete: y");
     normalised_weights("semidiscrete", b, y.rows);  // complains in this name
     potentials.pca = fit_pca(y, options.pca, b, options.context);
   }
-  AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context);
+  AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context, options.labels);
   atoms.keep_digits(options.context);
-  // |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: the same problem with half the temperature and potentials.
-  const bool squared = options.cost == Cost::squared_euclidean;
-  const detail::SemidualProblem problem{atoms, squared ? options.epsilon / 2 : options.epsilon,
-                                        projected_source(source, potentials.pca)};
+  const detail::SemidualProblem problem =
+      detail::make_semidual(atoms, options, projected_source(source, potentials.pca));
 
   // The fit is over when fresh noise says so, unless the caller wants too little of that for it to say much.
   detail::check_rows(atoms.size(), options);
@@ -67,10 +92,12 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     check = detail::check_semidual(problem, v, options, attempts++);
     result.check_seconds += seconds_since(from);
   };
-  const detail::Fit fit = detail::fit_semidual(problem, options, [&](const std::vector<double>& v) {
+  const auto accept = [&](const std::vector<double>& v) {
     look(v);
     return check->stopped || options.check_samples > 0 || check->marginal.upper <= options.tolerance;
-  });
+  };
+  const detail::Fit fit = detail::fit_semidual(
+      problem, options, accept, before ? known_biases(atoms, *before, options.cost) : std::vector<double>());
   result.status = fit.status;
   result.samples_per_atom = fit.samples;
   result.gemm_rows_per_atom = fit.gemm_rows;
@@ -80,7 +107,16 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   potentials.cost = options.cost;
   potentials.epsilon = options.epsilon;
   potentials.b.assign(b.begin(), b.end());
-  potentials.g = to_potentials(atoms, fit.v, options.cost);
+  potentials.labels.assign(options.labels.begin(), options.labels.end());
+  potentials.label_penalty = options.label_penalty;
+  potentials.noise_labels = problem.labels.shares();
+  potentials.tau = options.tau;
+  std::vector<double> v(fit.v);
+  if (problem.is_unbalanced()) {
+    const double constant = detail::target(problem, v).constant;
+    for (double& value : v) value += constant;
+  }
+  potentials.g = to_potentials(atoms, v, options.cost);
   if (fit.status == Status::stopped_by_caller || fit.status == Status::numerical_failure) return result;
 
   if (fit.status != Status::converged) look(fit.v);
@@ -92,6 +128,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     result.status = Status::iteration_limit;
   result.marginal = check->marginal;
   result.cost = check->cost;
+  result.cost_error = check->cost_error;
   result.certificate = {Certificate::Kind::confidence, check->lower, check->upper};
   return result;
 }
@@ -102,8 +139,40 @@ SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const doub
                                 const SemidiscreteOptions& options, const SourceLaw& source) {
   check_options(y, options);
   SemidiscreteResult result;
-  with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source); });
+  with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source, nullptr); });
   return result;
+}
+
+SemidiscreteResult refit(MatrixView<const float> y, const SemidiscretePotentials& before,
+                         VectorView<const std::int32_t> origin, VectorView<const double> b,
+                         const SemidiscreteOptions& given, const SourceLaw& source) {
+  require(origin.size == y.rows, "refit: ", origin.size, " origins for ", y.rows, " atoms");
+  for (Index j = 0; j < origin.size; ++j) {
+    require(origin[j] >= -1 && origin[j] < static_cast<Index>(before.g.size()), "refit: atom ", j, " was atom ",
+            origin[j], " of ", before.g.size());
+  }
+  require(!before.pca || before.pca->basis.cols() == y.cols, "refit: the atoms have ", y.cols,
+          " dimensions, those before had ", before.pca ? before.pca->basis.cols() : 0);
+  SemidiscreteOptions options = given;
+  options.cost = before.cost;
+  options.epsilon = before.epsilon;
+  options.pca = 0;
+  options.label_penalty = before.label_penalty;
+  options.tau = before.tau;
+  check_options(y, options);
+  const Before known{before, origin};
+  SemidiscreteResult result;
+  with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source, &known); });
+  return result;
+}
+
+std::vector<double> SemidiscretePotentials::masses() const {
+  std::vector<double> mass = normalised_weights("masses", b, static_cast<Index>(g.size()));
+  if (std::isinf(tau)) return mass;
+  double total = 0;
+  for (std::size_t j = 0; j < mass.size(); ++j) total += mass[j] *= mass[j] > 0 ? std::exp(-g[j] / tau) : 0.0;
+  for (double& m : mass) m /= total;
+  return mass;
 }
 
 }  // namespace monge::ot

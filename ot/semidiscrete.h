@@ -1,12 +1,14 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/status.h"
 #include "monge/ot/cost.h"
+#include "monge/ot/label_law.h"
 #include "monge/ot/pca.h"
 #include "monge/ot/source.h"
 
@@ -16,6 +18,9 @@ namespace monge::ot {
 //   max_g  E_x[ f(x) ] + <b, g>,   f(x) = -epsilon log sum_j b_j exp((g_j - c(x, y_j)) / epsilon),
 // whose epsilon -> 0 limit is f(x) = min_j c(x, y_j) - g_j, is ascended by stochastic steps. With the potentials g a
 // fresh x is matched to an atom by one inner-product search (epsilon = 0) or one categorical draw (epsilon > 0).
+//
+// With labels, noise is a pair (x, z) and c_j(x, z) = c(x, y_j) + label_penalty where z is not the label of y_j. With a
+// finite tau, <b, g> is tau sum_j b_j (1 - exp(-g_j / tau)): masses may stray from b at the price of tau KL(m | b).
 
 struct SemidiscreteStep {
   double samples_per_atom = 0;  // noise vectors evaluated so far, per atom
@@ -36,6 +41,11 @@ struct SemidiscreteOptions {
   Index pca = 0;             // fit in the space of so many principal directions; 0 = all dimensions
   double check_samples = 0;  // fresh noise vectors of the final check, 1024 at least and at most 1e12; 0 = enough for
                              // +-12% of the tolerance, and again if the fit has to go on
+  // Class-conditional couplings: noise has a label, too, independent of x, and unequal labels cost more.
+  VectorView<const std::int32_t> labels = {};                      // N, of the atoms; empty = none
+  double label_penalty = std::numeric_limits<double>::infinity();  // units of the cost; +infinity: never unequal
+  std::vector<LabelShare> noise_labels = {};                       // their law; empty = as the atoms' weights
+  double tau = std::numeric_limits<double>::infinity();  // unbalanced: price of masses other than b, units of the cost
   std::uint64_t seed = 0;
   Context context = {};
   // Called after every batch and ten times a second within long ones; return false to stop.
@@ -46,13 +56,21 @@ struct SemidiscreteOptions {
 struct SemidiscretePotentials {
   Cost cost = Cost::negative_dot;
   double epsilon = 0;
-  std::vector<double> g;   // N, units of the cost, of mean <b, g> = 0 in the inner-product form; -infinity where b = 0
+  std::vector<double> g;   // N, units of the cost, of mean <b, g> = 0 in the inner-product form, or, where tau is
+                           // finite, sum_j b_j exp(-g_j / tau) = 1; -infinity where b = 0
   std::vector<double> b;   // N, or empty = uniform
   std::optional<Pca> pca;  // set when g belongs to the projected problem
+  std::vector<std::int32_t> labels;  // N, or empty = none
+  double label_penalty = std::numeric_limits<double>::infinity();
+  std::vector<LabelShare> noise_labels;  // where there are labels
+  double tau = std::numeric_limits<double>::infinity();
+
+  // N, of sum one: what the atoms are to get. b, or b_j exp(-g_j / tau) where tau is finite.
+  std::vector<double> masses() const;
 };
 
-// Chi-square distance of the fitted marginal m from b, sum_j (m_j - b_j)^2 / b_j: unbiased, so it may come out
-// negative.
+// Chi-square distance of the fitted marginal m from the masses b that atoms are to get, sum_j (m_j - b_j)^2 / b_j:
+// unbiased, so it may come out negative. Atoms that are to get next to nothing, 1e-4 / N each, count as one.
 struct MarginalError {
   double chi2 = 0;
   double lower = 0, upper = 0;  // 95% interval
@@ -63,9 +81,11 @@ struct SemidiscreteResult {
   SemidiscretePotentials potentials;
   Status status = Status::iteration_limit;  // converged: marginal.upper <= tolerance
   MarginalError marginal;                   // on plain fresh noise
-  Certificate certificate;      // of the unregularised cost (in the projected space when PCA is used), kind confidence
-  double cost = 0;              // E c(x, T(x)) of the plan the potentials give, units of the cost
-  double samples_per_atom = 0;  // noise vectors evaluated by the fit, its own checks included
+  Certificate certificate;        // of the unregularised cost (in the projected space when PCA is used), plus what a
+                                  // finite tau charges; kind confidence
+  double cost = 0;                // E c(x, T(x)) of the plan the potentials give, units of the cost
+  double cost_error = 0;          // half of its 95% interval
+  double samples_per_atom = 0;    // noise vectors evaluated by the fit, its own checks included
   double gemm_rows_per_atom = 0;  // of which so many needed inner products of their own
   double seconds = 0;             // the fit
   double check_seconds = 0;       // the final check
@@ -75,7 +95,20 @@ struct SemidiscreteResult {
 
 // y: N x d atoms. b: N weights (any positive scale; empty = uniform). source: law of x (empty = standard normal in d
 // dimensions). Errors: see make_atoms; epsilon or tolerance out of range; a source that gives NaN.
+// Noise labels that no atom has, or that have another share than its atoms, are infeasible where unequal labels are
+// forbidden and masses may not stray.
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b = {},
                                 const SemidiscreteOptions& options = {}, const SourceLaw& source = {});
+
+// The same after some atoms were added, removed or given other weights, from potentials of the cloud before: takes
+// fewer samples, the fewer the less has changed. origin: N, which atom of that cloud each row of y was, -1 for a new
+// one. Cost, epsilon, directions, penalty and tau are those of `before`, whatever the options say; labels are the
+// options'.
+SemidiscreteResult refit(MatrixView<const float> y, const SemidiscretePotentials& before,
+                         VectorView<const std::int32_t> origin, VectorView<const double> b = {},
+                         const SemidiscreteOptions& options = {}, const SourceLaw& source = {});
+
+// For refit(): the first row of `before` that each row of y (N x d) equals, -1 if none does.
+std::vector<std::int32_t> origin_of(MatrixView<const float> y, MatrixView<const float> before);
 
 }  // namespace monge::ot

@@ -62,27 +62,35 @@ struct GapMean {
   double mean() const { return seen > 0 ? total / static_cast<double>(seen) : 0.0; }
 };
 
-BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
-                       const Rng& rng, std::uint64_t& next_row, const Context& context) {
+BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& biases,
+                       const std::vector<double>& target, Index rows, const BatchPlan& plan, const Rng& rng,
+                       std::uint64_t& next_row, const Context& context) {
   constexpr Index keep = 16, slab_groups = 64;
-  const Rng noise = rng.substream(0), signs = rng.substream(1);
+  const Rng noise = rng.substream(0), signs = rng.substream(1), labels = rng.substream(2);
   const Index sets = std::max<Index>(1, plan.rounds);
   Index groups = (rows + group_rows * sets - 1) / (group_rows * sets);
-  MassSum sum(problem.atoms.b);
+  MassSum sum(target);
   GapMean gaps;
   BatchMass batch;
   Index crowded = 0;
   for (; groups > 0; groups -= std::min(groups, slab_groups)) {
     Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions());
     draw(problem.source, noise, next_row, x.view(), context);
-    const Recombination r{.x = x.view(),
-                          .y = problem.atoms.y.view(),
-                          .v = v,
-                          .y_digits = problem.atoms.digits.get(),
-                          .rounds = plan.rounds,
-                          .signs = signs,
-                          .first_group = next_row / group_rows,
-                          .window = static_cast<float>(plan.window)};
+    Recombination r{.x = x.view(),
+                    .y = problem.atoms.y.view(),
+                    .v = biases,
+                    .y_digits = problem.atoms.digits.get(),
+                    .rounds = plan.rounds,
+                    .signs = signs,
+                    .first_group = next_row / group_rows,
+                    .window = static_cast<float>(plan.window)};
+    std::vector<std::int32_t> row_labels(static_cast<std::size_t>(problem.is_labelled() ? r.rows() : 0));
+    if (problem.is_labelled()) {
+      problem.labels.draw(labels, next_row * static_cast<std::uint64_t>(sets), row_labels);
+      r.row_labels = row_labels;
+      r.col_labels = problem.atoms.labels;
+      r.label_penalty = static_cast<float>(problem.label_penalty);
+    }
     Matrix<float> scores(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep);
     recombined_candidates(r, scores.view(), columns.view(), context);
@@ -112,20 +120,23 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   return batch;
 }
 
-BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
-                      const Rng& rng, std::uint64_t& next_row, const Context& context) {
+BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& biases,
+                      const std::vector<double>& target, Index rows, const BatchPlan& plan, const Rng& rng,
+                      std::uint64_t& next_row, const Context& context) {
   constexpr Index chunks = 8;  // independent parts, for the chi-square
-  const Rng noise = rng.substream(0);
+  const Rng noise = rng.substream(0), labels = rng.substream(2);
   const Index chunk = (rows + chunks - 1) / chunks;
   auto& passes = passes_for<float>(context.device);
-  MassSum sum(problem.atoms.b);
+  MassSum sum(target);
   Matrix<float> x(chunk, problem.atoms.dimensions());
   Buffer<float> f(chunk);
-  std::vector<double> mass(v.size());
+  std::vector<double> mass(target.size());
+  std::vector<std::int32_t> row_labels(static_cast<std::size_t>(problem.is_labelled() ? chunk : 0));
   for (Index c = 0; c < chunks; ++c) {
     draw(problem.source, noise, next_row, x.view(), context);
+    if (problem.is_labelled()) problem.labels.draw(labels, next_row, row_labels);
     next_row += static_cast<std::uint64_t>(chunk);
-    const Scores<float> s{.x = x.view(), .y = problem.atoms.y.view(), .v = v, .y_digits = problem.atoms.digits.get()};
+    const Scores<float> s = scores_of(problem, x.view(), row_labels, biases);
     passes.softmin(s, static_cast<float>(plan.epsilon), f.view(), context);
     passes.histogram(s, static_cast<float>(plan.epsilon), f.view(), {}, mass, context);
     for (std::size_t j = 0; j < mass.size(); ++j) sum.add(static_cast<std::int32_t>(j), mass[j]);
@@ -140,10 +151,14 @@ BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& 
 
 }  // namespace
 
-BatchMass assign_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>& v, Index rows, const BatchPlan& plan,
                        const Rng& rng, std::uint64_t& next_row, const Context& context) {
-  return plan.dense ? dense_batch(problem, v, rows, plan, rng, next_row, context)
-                    : sparse_batch(problem, v, rows, plan, rng, next_row, context);
+  const std::vector<float> biases = score_biases(problem.atoms, problem.epsilon, v);
+  std::vector<double> masses = target(problem, v).mass;
+  BatchMass batch = plan.dense ? dense_batch(problem, biases, masses, rows, plan, rng, next_row, context)
+                               : sparse_batch(problem, biases, masses, rows, plan, rng, next_row, context);
+  batch.target = std::move(masses);
+  return batch;
 }
 
 }  // namespace monge::ot::detail

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
@@ -25,33 +25,21 @@ class Mean {
   double count_ = 0, mean_ = 0, squares_ = 0;
 };
 
-double dot(const float* x, const float* y, Index d) {
-  double sum = 0;
-  for (Index k = 0; k < d; ++k) sum += static_cast<double>(x[k]) * static_cast<double>(y[k]);
-  return sum;
-}
-
-double dot(const float* x, const std::vector<double>& y) {
-  double sum = 0;
-  for (std::size_t k = 0; k < y.size(); ++k) sum += static_cast<double>(x[k]) * y[k];
-  return sum;
-}
-
 // The best columns of every row, from which a plan with the right marginals is built.
 struct Ranked {
   Matrix<float> scores;
   Matrix<std::int32_t> columns;
 };
 
-// Gives each row of unit mass to its best columns as far as their capacity lasts, best choices of all rows first.
-// `cost` gathers -<x_i, y_j> of what was placed, `left` what was not.
+// Gives each row's mass to its best columns as far as their capacity lasts, best choices of all rows first. `cost`
+// gathers c_ij of what was placed (-<x_i, y_j>, plus a penalty), `left` is what was not.
 void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, std::vector<double>& capacity,
                    std::vector<double>& cost, std::vector<double>& left) {
   for (Index k = 0; k < ranked.columns.cols(); ++k) {
     for (Index i = 0; i < ranked.columns.rows(); ++i) {
       const auto row = static_cast<std::size_t>(i), j = static_cast<std::size_t>(ranked.columns(i, k));
       const double mass = std::min(left[row], capacity[j]);
-      if (mass <= 0) continue;
+      if (mass <= 0 || ranked.scores(i, k) == -HUGE_VALF) continue;  // forbidden, whatever the room
       left[row] -= mass;
       capacity[j] -= mass;
       cost[row] += mass * (static_cast<double>(biases[j]) - static_cast<double>(ranked.scores(i, k)));
@@ -69,11 +57,11 @@ class Checker {
         squared_(options.cost == Cost::squared_euclidean),
         noise_(Rng{options.seed}.substream(4 + 8 * static_cast<std::uint64_t>(attempt))),
         draws_(Rng{options.seed}.substream(5 + 8 * static_cast<std::uint64_t>(attempt))),
+        labels_(Rng{options.seed}.substream(6 + 8 * static_cast<std::uint64_t>(attempt))),
         hard_(v.begin(), v.end()),
-        soft_(score_biases(problem, v)),
-        counts_(v.size(), 0.0) {
-    for (std::size_t j = 0; j < v.size(); ++j) mean_potential_ += atoms_.b[j] * static_cast<double>(hard_[j]);
-  }
+        soft_(score_biases(problem.atoms, problem.epsilon, v)),
+        target_(target(problem, {hard_.begin(), hard_.end()})),
+        counts_(v.size(), 0.0) {}
 
   Check run() {
     Check check;
@@ -92,17 +80,24 @@ class Checker {
     });
     if (check.stopped) return check;
 
-    double atoms_part = 0;  // sum_j b_j |y_j|^2
+    const std::vector<double>& mass = target_.mass;
+    double atoms_part = 0;  // sum_j m_j |y_j|^2
     for (Index j = 0; j < atoms_.size() && squared_; ++j) {
-      atoms_part += atoms_.b[static_cast<std::size_t>(j)] * atoms_.squared_norm(j);
+      atoms_part += mass[static_cast<std::size_t>(j)] * atoms_.squared_norm(j);
     }
+    double mean_potential = 0;
+    for (std::size_t j = 0; j < mass.size(); ++j) mean_potential += mass[j] * static_cast<double>(hard_[j]);
     const double factor = squared_ ? 2 : 1;
-    check.marginal = marginal_error(counts_, atoms_.b);
+    check.marginal = marginal_error(counts_, mass);
     check.cost = factor * own_.mean() + atoms_part;
-    check.lower = factor * (dual_.mean() - z95 * dual_.error()) + atoms_part;
+    check.cost_error = factor * z95 * own_.error();
+    // Of masses m_j = b_j exp(-g_j / tau) KL(m | b) charges -<m, g>, which leaves of both ends the constant in g.
+    check.lower = factor * (dual_.mean() - z95 * dual_.error() - target_.constant);
     // Rows share the atoms' capacities, so their costs alone do not say how far the mean may be off. It is no less than
     // the dual value of the same noise, whose rows are independent.
-    check.upper = factor * (primal_.mean() + z95 * std::max(dual_.error(), primal_.error())) + atoms_part;
+    check.upper =
+        factor * (primal_.mean() + z95 * std::max(dual_.error(), primal_.error()) - mean_potential - target_.constant);
+    if (!complete_) check.upper = HUGE_VAL;
     return check;
   }
 
@@ -114,7 +109,19 @@ class Checker {
     return !options_.on_step || options_.on_step({.checking = true, .progress = done_});
   }
 
-  // A block of rows, an empirical law that is coupled to the exact weights.
+  // Of each row, 1 on average: the rows of one label have together what that label has.
+  std::vector<double> row_masses(VectorView<const std::int32_t> labels) {
+    std::vector<double> seen(problem_.labels.shares().size(), 0.0), mass;
+    for (const std::int32_t label : labels) seen[static_cast<std::size_t>(problem_.labels.place(label))] += 1;
+    complete_ &= std::find(seen.begin(), seen.end(), 0.0) == seen.end();
+    for (const std::int32_t label : labels) {
+      const auto k = static_cast<std::size_t>(problem_.labels.place(label));
+      mass.push_back(problem_.labels.shares()[k].share * static_cast<double>(labels.size) / seen[k]);
+    }
+    return mass;
+  }
+
+  // A block of rows, an empirical law that is coupled to the exact masses.
   void look_at(Index first, Index rows) {
     constexpr Index chunk = 4096;
     const Index d = atoms_.dimensions(), ranks = std::min<Index>(32, atoms_.size());
@@ -123,37 +130,42 @@ class Checker {
     // constant in expectation for the standard normal is not left to chance.
     std::vector<double> offset(static_cast<std::size_t>(rows),
                                squared_ && !problem_.source ? 0.5 * static_cast<double>(d) : 0.0);
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(problem_.is_labelled() ? rows : 0));
+    if (problem_.is_labelled()) problem_.labels.draw(labels_, static_cast<std::uint64_t>(first), labels);
     Matrix<float> x(std::min(chunk, rows), d);
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
       const MatrixView<float> xs = x.view().rows_from(0, count);
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), xs, context_);
-      match(first + k, xs, ranked.scores.view().rows_from(k, count), ranked.columns.view().rows_from(k, count),
+      const VectorView<const std::int32_t> of_rows{labels.data() + k, problem_.is_labelled() ? count : 0, {}};
+      match(first + k, xs, of_rows, ranked.scores.view().rows_from(k, count), ranked.columns.view().rows_from(k, count),
             offset.data() + k);
     }
 
-    std::vector<double> primal(offset), left(offset.size(), 1.0), capacity(atoms_.b);
+    std::vector<double> left(offset.size(), 1.0), primal(offset), capacity(target_.mass);
+    if (problem_.is_labelled()) left = row_masses(labels);
+    for (std::size_t i = 0; i < primal.size(); ++i) primal[i] *= left[i];
     for (double& c : capacity) c *= static_cast<double>(rows);
     fill_greedily(ranked, hard_, capacity, primal, left);
     // What found no room goes to the remaining capacity in proportion: its cost needs only the mean of the free atoms.
-    const std::vector<double> free_mean = mean_of_atoms(capacity);
+    const Rest rest(*this, capacity);
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), x.view().rows_from(0, count), context_);
       for (Index i = 0; i < count; ++i) {
         const auto row = static_cast<std::size_t>(k + i);
-        if (left[row] > 0) primal[row] -= left[row] * dot(x.view().row(i), free_mean);
+        if (left[row] > 0) primal[row] += left[row] * rest.cost(x.view().row(i), labels.empty() ? 0 : labels[row]);
         primal_.add(primal[row]);
-        dual_.add(offset[row] + mean_potential_ - static_cast<double>(ranked.scores(k + i, 0)));
+        dual_.add(offset[row] - static_cast<double>(ranked.scores(k + i, 0)));
       }
     }
   }
 
   // Hard scores give the bounds for any v; the plan of epsilon > 0 is drawn from its own softened scores.
-  void match(Index first, MatrixView<const float> x, MatrixView<float> scores, MatrixView<std::int32_t> columns,
-             double* offset) {
+  void match(Index first, MatrixView<const float> x, VectorView<const std::int32_t> labels, MatrixView<float> scores,
+             MatrixView<std::int32_t> columns, double* offset) {
     auto& passes = passes_for<float>(context_.device);
-    Scores<float> s{.x = x, .y = atoms_.y.view(), .v = hard_, .y_digits = atoms_.digits.get()};
+    Scores<float> s = scores_of(problem_, x, labels, hard_);
     passes.hardmin(s, scores, columns, context_);
     std::vector<std::int32_t> plan(static_cast<std::size_t>(x.rows));
     s.v = soft_;
@@ -163,30 +175,60 @@ class Checker {
       const Index j = problem_.epsilon > 0 ? plan[static_cast<std::size_t>(i)] : columns(i, 0), d = x.cols;
       counts_[static_cast<std::size_t>(j)] += 1;
       if (problem_.source)
-        offset[i] = (squared_ ? 0.5 * dot(x.row(i), x.row(i), d) : 0.0) - dot(x.row(i), atoms_.centre);
-      own_.add(offset[i] - dot(x.row(i), atoms_.y.view().row(j), d));
+        offset[i] = (squared_ ? 0.5 * dot(x.row(i), x.row(i), d) : 0.0) - dot(x.row(i), atoms_.centre.data(), d);
+      const bool unequal = problem_.is_labelled() && labels[i] != atoms_.labels[static_cast<std::size_t>(j)];
+      own_.add(offset[i] - dot(x.row(i), atoms_.y.view().row(j), d) + (unequal ? problem_.label_penalty : 0.0));
     }
   }
 
-  std::vector<double> mean_of_atoms(const std::vector<double>& weights) const {
-    std::vector<double> mean(static_cast<std::size_t>(atoms_.dimensions()), 0.0);
-    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-    for (std::size_t j = 0; j < weights.size() && total > 0; ++j) {
-      if (weights[j] <= 0) continue;
-      const float* y = atoms_.y.view().row(static_cast<Index>(j));
-      for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += weights[j] / total * static_cast<double>(y[k]);
+  // The capacity that is left: what it costs a row to go there in proportion, where it may only to atoms of its label.
+  class Rest {
+   public:
+    Rest(const Checker& checker, const std::vector<double>& capacity) : problem_(checker.problem_) {
+      const AtomSet& atoms = problem_.atoms;
+      const bool apart = problem_.is_labelled() && std::isinf(problem_.label_penalty);
+      const std::size_t parts = apart ? problem_.labels.shares().size() : 1;
+      const auto d = static_cast<std::size_t>(atoms.dimensions());
+      std::vector<double> total(parts, 0.0);
+      means_.assign(parts, std::vector<double>(d, 0.0));
+      shares_.assign(problem_.labels.shares().size(), 0.0);
+      for (std::size_t j = 0; j < capacity.size(); ++j) {
+        if (capacity[j] <= 0) continue;
+        const Index place = problem_.is_labelled() ? problem_.labels.place(atoms.labels[j]) : -1;
+        const std::size_t part = apart ? static_cast<std::size_t>(place) : 0;
+        const float* y = atoms.y.view().row(static_cast<Index>(j));
+        for (std::size_t k = 0; k < d; ++k) means_[part][k] += capacity[j] * static_cast<double>(y[k]);
+        total[part] += capacity[j];
+        if (place >= 0) shares_[static_cast<std::size_t>(place)] += capacity[j];
+      }
+      for (std::size_t p = 0; p < parts; ++p)
+        for (double& coordinate : means_[p]) coordinate /= std::max(total[p], 1e-300);
+      for (double& share : shares_) share /= std::max(total[0], 1e-300);
     }
-    return mean;
-  }
+
+    double cost(const float* x, std::int32_t label) const {
+      const Index place = problem_.labels.place(label), d = problem_.atoms.dimensions();
+      if (means_.size() > 1) return -dot(x, means_[static_cast<std::size_t>(place)].data(), d);
+      const double equal = place >= 0 && problem_.is_labelled() ? shares_[static_cast<std::size_t>(place)] : 1.0;
+      return -dot(x, means_[0].data(), d) + (equal < 1 ? problem_.label_penalty * (1 - equal) : 0.0);
+    }
+
+   private:
+    const SemidualProblem& problem_;
+    std::vector<std::vector<double>> means_;  // of the atoms left; one, or one per label
+    std::vector<double> shares_;              // of the capacity left, by label
+  };
 
   const SemidualProblem& problem_;
   const AtomSet& atoms_;
   const SemidiscreteOptions& options_;
   const bool squared_;
-  const Rng noise_, draws_;
+  const Rng noise_, draws_, labels_;
   const std::vector<float> hard_, soft_;
+  const Target target_;
   Context context_;
-  double mean_potential_ = 0, done_ = 0;
+  double done_ = 0;
+  bool complete_ = true;  // noise of every label was seen
   std::vector<double> counts_;
   Mean own_, dual_, primal_;
 };

@@ -1,21 +1,14 @@
 #pragma once  // private: never installed
 #include <vector>
 
-#include "monge/ot/atoms.h"
-#include "monge/ot/semidiscrete.h"
+#include "monge/ot/semidual.h"
 
 namespace monge::ot::detail {
 
-// The problem in inner-product form: maximise over v the semidual with scores <x, y_j> + v_j and temperature epsilon.
-struct SemidualProblem {
-  const AtomSet& atoms;
-  double epsilon = 0;  // in units of the inner product
-  SourceLaw source;    // in the space of the atoms
-};
-
 // Masses that a batch of noise gives the atoms, kept apart by independent group.
 struct BatchMass {
-  std::vector<double> mass;  // N, sums to rows
+  std::vector<double> mass;    // N, sums to rows
+  std::vector<double> target;  // N, what share of them each should have
   Index rows = 0;
   Index gemm_rows = 0;
   double chi2 = 0;      // from collisions between independent groups: unbiased
@@ -33,7 +26,7 @@ struct BatchPlan {
 
 // Assigns at least `rows` noise vectors by softmax_j((<x, y_j> + v_j) / plan.epsilon). The noise comes from row
 // `next_row` of the stream on, which is advanced past what was used.
-BatchMass assign_batch(const SemidualProblem& problem, const std::vector<float>& v, Index rows, const BatchPlan& plan,
+BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>& v, Index rows, const BatchPlan& plan,
                        const Rng& rng, std::uint64_t& next_row, const Context& context);
 
 struct Fit {
@@ -42,16 +35,15 @@ struct Fit {
   double samples = 0, gemm_rows = 0;
 };
 
-// accept: whether the potentials that the fit takes for good are; if not, it goes on.
+// accept: whether the potentials that the fit takes for good are; if not, it goes on. known: potentials to start from,
+// NaN where there is none yet; empty: from scratch.
 Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& options,
-                 const std::function<bool(const std::vector<double>&)>& accept);
-
-// The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
-std::vector<float> score_biases(const SemidualProblem& problem, const std::vector<double>& v);
+                 const std::function<bool(const std::vector<double>&)>& accept, const std::vector<double>& known = {});
 
 struct Check {
   MarginalError marginal;
   double cost = 0;              // E c(x, T(x)) of the potentials' own plan
+  double cost_error = 0;        // half of its 95% interval
   double lower = 0, upper = 0;  // 95% bounds on the unregularised optimum
   bool stopped = false;
 };
@@ -71,7 +63,7 @@ double samples_for_error(double n, double chi2, double error);
 
 inline constexpr double z95 = 1.959963984540054;  // each side leaves out 2.5% of a normal law
 
-// Chi-square from one-hot counts, with its 95% interval; n > 2 samples in all.
-MarginalError marginal_error(const std::vector<double>& counts, const std::vector<double>& b);
+// Chi-square from one-hot counts, with its 95% interval; n > 2 samples in all. b: masses of sum one.
+MarginalError marginal_error(std::vector<double> counts, std::vector<double> b);
 
 }  // namespace monge::ot::detail

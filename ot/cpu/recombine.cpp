@@ -59,8 +59,18 @@ using SignMask = std::array<std::uint32_t, group_rows>;  // the sign bit of each
 // One round's view of one group: thresholds and lists of its 64 rows.
 struct RoundState {
   alignas(64) float threshold[group_rows];
+  alignas(64) std::int32_t label[group_rows];
   alignas(64) SignMask signs;
   std::array<RowList, group_rows> lists;
+};
+
+// What columns add to their scores, and their labels, if any; padded to whole vectors.
+struct Columns {
+  const float* bias;
+  const std::int32_t* labels = nullptr;
+  float penalty = 0;
+
+  Columns from(Index c) const { return {bias + c, labels ? labels + c : nullptr, penalty}; }
 };
 
 }  // namespace monge::ot
@@ -122,9 +132,25 @@ HWY_INLINE void visit(V s, V threshold, std::int32_t column, float window, Index
   }
 }
 
+// What is added to the scores of a block of columns: a bias, and a penalty where the row's label is another.
+struct Plain {
+  V bias;
+  HWY_INLINE V operator()(V s, std::int32_t) const { return hn::Add(s, bias); }
+};
+struct Labelled {
+  V bias, penalised;
+  hn::Vec<hn::RebindToSigned<D>> labels;
+  HWY_INLINE V operator()(V s, std::int32_t label) const {
+    const D d;
+    const auto same = hn::RebindMask(d, hn::Eq(labels, hn::Set(hn::RebindToSigned<D>(), label)));
+    return hn::Add(s, hn::IfThenElse(same, bias, penalised));
+  }
+};
+
 // One block of columns, one round: transform the raw scores of 64 rows, add the bias, keep what passes the thresholds.
-HWY_INLINE void scan_round(const float* x, Index stride, V bias, std::int32_t column, float window, float* half,
-                           RoundState& state) {
+template <class Bias>
+HWY_INLINE void scan_round(const float* x, Index stride, const Bias& biased, std::int32_t column, float window,
+                           float* half, RoundState& state) {
   const D d;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   first_half(x, stride, state.signs, half);
@@ -136,8 +162,9 @@ HWY_INLINE void scan_round(const float* x, Index stride, V bias, std::int32_t co
     hadamard8(a0, a1, a2, a3, a4, a5, a6, a7);
     const float* t = state.threshold + i;
     const auto limit = [&](Index j) { return hn::Set(d, t[j]); };
-    a0 = hn::Add(a0, bias), a1 = hn::Add(a1, bias), a2 = hn::Add(a2, bias), a3 = hn::Add(a3, bias);
-    a4 = hn::Add(a4, bias), a5 = hn::Add(a5, bias), a6 = hn::Add(a6, bias), a7 = hn::Add(a7, bias);
+    const std::int32_t* l = state.label + i;
+    a0 = biased(a0, l[0]), a1 = biased(a1, l[1]), a2 = biased(a2, l[2]), a3 = biased(a3, l[3]);
+    a4 = biased(a4, l[4]), a5 = biased(a5, l[5]), a6 = biased(a6, l[6]), a7 = biased(a7, l[7]);
     const auto any = hn::Or(
         hn::Or(hn::Or(hn::Gt(a0, limit(0)), hn::Gt(a1, limit(1))), hn::Or(hn::Gt(a2, limit(2)), hn::Gt(a3, limit(3)))),
         hn::Or(hn::Or(hn::Gt(a4, limit(4)), hn::Gt(a5, limit(5))), hn::Or(hn::Gt(a6, limit(6)), hn::Gt(a7, limit(7)))));
@@ -149,21 +176,34 @@ HWY_INLINE void scan_round(const float* x, Index stride, V bias, std::int32_t co
   }
 }
 
+template <class Bias>
+HWY_INLINE void scan_block(const float* x, Index stride, const Bias& biased, std::int32_t column, float window,
+                           Index rounds, float* half, RoundState* states) {
+  const D d;
+  for (Index r = 0; r < rounds; ++r) scan_round(x, stride, biased, column, window, half, states[r]);
+  if (rounds > 0) return;
+  for (Index i = 0; i < group_rows; ++i) {
+    const V s = biased(hn::LoadU(d, x + i * stride), states->label[i]);
+    visit(s, hn::Set(d, states->threshold[i]), column, window, i, *states);
+  }
+}
+
 // All rounds of one group over a tile of raw scores (64 x columns, both padded to whole vectors; padding has bias
 // -inf).
-void scan_tile(const float* x, Index stride, Index columns, const float* bias, std::int32_t first_column, float window,
+void scan_tile(const float* x, Index stride, Index columns, const Columns& c, std::int32_t first_column, float window,
                Index rounds, RoundState* states) {
   const D d;
+  const hn::RebindToSigned<D> di;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   HWY_ALIGN float half[64 * hn::MaxLanes(D())];
-  for (Index c = 0; c < columns; c += lanes) {
-    const V b = hn::LoadU(d, bias + c);
-    const auto column = first_column + static_cast<std::int32_t>(c);
-    for (Index r = 0; r < rounds; ++r) scan_round(x + c, stride, b, column, window, half, states[r]);
-    if (rounds > 0) continue;
-    for (Index i = 0; i < group_rows; ++i) {
-      const V s = hn::Add(hn::LoadU(d, x + i * stride + c), b);
-      visit(s, hn::Set(d, states->threshold[i]), column, window, i, *states);
+  for (Index k = 0; k < columns; k += lanes) {
+    const V bias = hn::LoadU(d, c.bias + k);
+    const auto column = first_column + static_cast<std::int32_t>(k);
+    if (c.labels) {
+      const Labelled biased{bias, hn::Sub(bias, hn::Set(d, c.penalty)), hn::LoadU(di, c.labels + k)};
+      scan_block(x + k, stride, biased, column, window, rounds, half, states);
+    } else {
+      scan_block(x + k, stride, Plain{bias}, column, window, rounds, half, states);
     }
   }
 }
@@ -242,7 +282,7 @@ struct Scratch {
   cpu::Digits digits;  // of the rows of x
 };
 
-void scan_groups(const Recombination& r, Index first, Index count, const std::vector<float>& bias, Scratch& scratch,
+void scan_groups(const Recombination& r, Index first, Index count, const Columns& atoms, Scratch& scratch,
                  MatrixView<float> scores, MatrixView<std::int32_t> columns) {
   const Index sets = r.sets();
   scratch.states.resize(static_cast<std::size_t>(count * sets));
@@ -252,6 +292,7 @@ void scan_groups(const Recombination& r, Index first, Index count, const std::ve
       std::fill_n(state.threshold, group_rows, -std::numeric_limits<float>::infinity());
       state.signs = sign_mask(r.signs, (r.first_group + static_cast<std::uint64_t>(first + q)) * sets + k);
       for (RowList& list : state.lists) list.count = 0;
+      if (atoms.labels) std::copy_n(r.row_labels.data + ((first + q) * sets + k) * group_rows, group_rows, state.label);
     }
   }
   const float scale = r.rounds > 0 ? 0.125f : 1.0f;
@@ -274,8 +315,8 @@ void scan_groups(const Recombination& r, Index first, Index count, const std::ve
     }
     for (Index q = 0; q < count; ++q) {
       HWY_DYNAMIC_DISPATCH(scan_tile)
-      (tile + q * group_rows * tile_stride, tile_stride, padded, bias.data() + c, static_cast<std::int32_t>(c),
-       r.window, r.rounds, &scratch.states[static_cast<std::size_t>(q * sets)]);
+      (tile + q * group_rows * tile_stride, tile_stride, padded, atoms.from(c), static_cast<std::int32_t>(c), r.window,
+       r.rounds, &scratch.states[static_cast<std::size_t>(q * sets)]);
     }
   }
   for (Index row = 0; row < rows * sets; ++row) {
@@ -297,14 +338,25 @@ void recombined_candidates(const Recombination& r, MatrixView<float> scores, Mat
               scores.cols <= RowList::capacity,
           "recombined_candidates: room for ", scores.rows, " x ", scores.cols, " scores and ", columns.rows, " x ",
           columns.cols, " columns, expected ", r.rows(), " rows of at most ", RowList::capacity);
+  require(!r.is_labelled() || (r.row_labels.size == r.rows() && r.col_labels.size == r.y.rows),
+          "recombined_candidates: ", r.row_labels.size, " labels for ", r.rows(), " rows, ", r.col_labels.size, " for ",
+          r.y.rows, " atoms");
   std::vector<float> bias(static_cast<std::size_t>(r.y.rows) + 16, -std::numeric_limits<float>::infinity());
   std::copy_n(r.v.data, r.y.rows, bias.begin());
+  Columns atoms{.bias = bias.data()};
+  std::vector<std::int32_t> labels;
+  if (r.is_labelled()) {
+    labels.assign(bias.size(), 0);
+    std::copy_n(r.col_labels.data, r.y.rows, labels.begin());
+    atoms.labels = labels.data();
+    atoms.penalty = r.label_penalty;
+  }
   const Index groups = r.groups(), tasks = (groups + task_groups - 1) / task_groups;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(context.threads)));
   parallel_for(context.threads, tasks, [&](Index task, int worker) {
     if (context.stop) context.stop->look();
     const Index first = task * task_groups;
-    scan_groups(r, first, std::min(task_groups, groups - first), bias, scratch[static_cast<std::size_t>(worker)],
+    scan_groups(r, first, std::min(task_groups, groups - first), atoms, scratch[static_cast<std::size_t>(worker)],
                 scores, columns);
   });
 }

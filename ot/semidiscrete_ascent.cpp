@@ -1,0 +1,83 @@
+#include "monge/ot/semidiscrete_ascent.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace monge::ot::detail {
+
+Ascent::Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end)
+    : problem_(problem),
+      expected_end_(expected_end),
+      v_(extreme_start(problem, scale)),
+      step_(natural_steps(problem, scale)),
+      sum_(v_.size()),
+      trust_(v_.size(), 1.0),
+      last_error_(v_.size()),
+      worth_(v_.size()),
+      weight_(v_.size()) {
+  for (const double step : step_) mean_step_ += step / static_cast<double>(v_.size());
+}
+
+void Ascent::start_from(std::vector<double> v, const std::vector<double>& worth) {
+  v_ = std::move(v);
+  worth_ = worth;
+  samples_ = *std::max_element(worth.begin(), worth.end());
+  // Batches of half a sample per atom, each weighted by S, would have summed to S^2. Half of that, as the problem is
+  // not quite the one that v solved.
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    weight_[j] = 0.5 * worth[j] * worth[j];
+    sum_[j] = weight_[j] * v_[j];
+    worth_[j] -= samples_;
+  }
+}
+
+void Ascent::update(const BatchMass& batch, double gap) {
+  const auto n = static_cast<double>(v_.size());
+  const double per_atom = static_cast<double>(batch.rows) / n;
+  samples_ += per_atom;
+  // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
+  // loses all its mass within a few gaps.
+  const double crowding = std::min(1.0, 4 * gap / mean_step_);
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    const double samples = samples_ + worth_[j];
+    const bool early = samples <= 4;
+    // 1/S is best where every direction of v has converged by the expected end. Long waves over many crowded cells have
+    // not; slower decay, with the average, then serves them.
+    const double late = std::sqrt(std::max(1.0, samples / (crowding < 1 ? 4 : expected_end_)));
+    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples * late);
+    const double expected = batch.target[j] * static_cast<double>(batch.rows);
+    const double gain = early ? 1.0 : std::min(1 + 1 / expected, 1 + 1 / per_atom);
+    // The logarithm tames the first, large errors; near the end its mean would depend on how an atom's mass scatters.
+    const double mass = batch.mass[j];
+    const double error = samples <= 8 ? std::log((expected + 1) / (mass + 1)) : (expected - mass) / (expected + 1);
+    double step = std::hypot(crowding * step_[j], problem_.epsilon);
+    if (problem_.is_unbalanced()) step *= problem_.tau / (problem_.tau + step);  // the target comes to meet the mass
+    v_[j] += damping * gain * trust(j, error, expected) * step * error;
+  }
+  recentre(v_, problem_.atoms.b);
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    const double samples = samples_ + worth_[j];
+    if (samples <= 4 && per_atom < 1) continue;
+    weight_[j] += samples;
+    sum_[j] += samples * v_[j];
+  }
+}
+
+std::vector<double> Ascent::average() const {
+  std::vector<double> mean(v_);
+  for (std::size_t j = 0; j < mean.size(); ++j)
+    if (weight_[j] > 0) mean[j] = sum_[j] / weight_[j];
+  return mean;
+}
+
+// A step that overshoots, beyond the noise, is halved for that atom; one that falls short grows back.
+double Ascent::trust(std::size_t j, double error, double expected) {
+  if (std::abs(error) > 2 / std::sqrt(expected + 1)) {
+    const bool overshot = error * last_error_[j] < 0;
+    trust_[j] = overshot ? 0.5 * trust_[j] : std::min(1.0, 1.2 * trust_[j]);
+    last_error_[j] = error;
+  }
+  return trust_[j];
+}
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,36 @@
+#pragma once  // private: never installed
+#include <vector>
+
+#include "monge/ot/semidiscrete_fit.h"
+#include "monge/ot/semidiscrete_start.h"
+
+namespace monge::ot::detail {
+
+// The ascent itself: per-atom steps, damped as 1/S, and an average weighted by S, S being the samples per atom so far
+// and what the start was worth.
+class Ascent {
+ public:
+  Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end);
+
+  // As if worth[j] samples per atom had led to v_j.
+  void start_from(std::vector<double> v, const std::vector<double>& worth);
+
+  // `gap`: mean distance between a row's best and second best score.
+  void update(const BatchMass& batch, double gap);
+
+  const std::vector<double>& current() const { return v_; }
+  std::vector<double> average() const;
+  double samples() const { return samples_; }
+  double mean_step() const { return mean_step_; }
+
+ private:
+  double trust(std::size_t j, double error, double expected);
+
+  const SemidualProblem& problem_;
+  double expected_end_;
+  std::vector<double> v_, step_, sum_, trust_, last_error_;
+  std::vector<double> worth_, weight_;  // per atom: samples before the start; of the average
+  double mean_step_ = 0, samples_ = 0;
+};
+
+}  // namespace monge::ot::detail

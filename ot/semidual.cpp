@@ -1,0 +1,92 @@
+#include "monge/ot/semidual.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "monge/ot/core/error.h"
+
+namespace monge::ot::detail {
+namespace {
+
+std::vector<LabelShare> shares_of(const AtomSet& atoms) {
+  std::map<std::int32_t, double> weight;
+  for (std::size_t j = 0; j < atoms.labels.size(); ++j) weight[atoms.labels[j]] += atoms.b[j];
+  std::vector<LabelShare> shares;
+  for (const auto& [label, share] : weight) shares.push_back({label, share});
+  return shares;
+}
+
+// Where unequal labels are forbidden, noise of each label must find atoms, and room on them if masses may not stray.
+void require_feasible(const LabelLaw& noise, const LabelLaw& atoms, bool unbalanced) {
+  for (const auto& [label, share] : noise.shares()) {
+    const double room = atoms.share(label);
+    if (room > 0 && (unbalanced || std::abs(room - share) <= 1e-6)) continue;
+    throw Error(Errc::infeasible, concat("semidiscrete: a share of ", share, " of the noise has label ", label,
+                                         ", atoms of that label weigh ", room, ", and label_penalty is infinite"));
+  }
+  for (const auto& [label, room] : atoms.shares()) {
+    if (unbalanced || noise.share(label) > 0) continue;
+    throw Error(Errc::infeasible, concat("semidiscrete: atoms of label ", label, " weigh ", room,
+                                         ", no noise has it, and label_penalty is infinite"));
+  }
+}
+
+}  // namespace
+
+SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& o, SourceLaw source) {
+  // |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: the same problem with half the prices.
+  const double unit = o.cost == Cost::squared_euclidean ? 2 : 1;
+  SemidualProblem problem{.atoms = atoms,
+                          .epsilon = o.epsilon / unit,
+                          .source = std::move(source),
+                          .label_penalty = o.label_penalty / unit,
+                          .tau = o.tau / unit};
+  for (Index j = 0; j < atoms.size() && o.cost == Cost::squared_euclidean; ++j)
+    problem.level.push_back(0.5 * atoms.squared_norm(j));
+  if (atoms.labels.empty() || o.label_penalty == 0) return problem;
+  const LabelLaw of_atoms("semidiscrete", shares_of(atoms));
+  problem.labels = o.noise_labels.empty() ? of_atoms : LabelLaw("semidiscrete: noise_labels", o.noise_labels);
+  if (std::isinf(o.label_penalty)) require_feasible(problem.labels, of_atoms, problem.is_unbalanced());
+  return problem;
+}
+
+Target target(const SemidualProblem& problem, const std::vector<double>& v) {
+  const std::vector<double>& b = problem.atoms.b;
+  const auto potential = [&](std::size_t j) { return v[j] + (problem.level.empty() ? 0.0 : problem.level[j]); };
+  Target t;
+  if (!problem.is_unbalanced()) {
+    t.mass = b;
+    for (std::size_t j = 0; j < v.size(); ++j) t.constant -= b[j] * potential(j);
+    return t;
+  }
+  double least = HUGE_VAL, total = 0;
+  for (std::size_t j = 0; j < v.size(); ++j) least = std::min(least, potential(j));
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    const double share = std::exp((least - potential(j)) / problem.tau);
+    t.mass.push_back(b[j] * std::max(share, 1e-200));  // never zero: shares are divided by it
+    total += t.mass.back();
+  }
+  for (double& mass : t.mass) mass /= total;
+  t.constant = problem.tau * std::log(total) - least;
+  return t;
+}
+
+std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std::vector<double>& v) {
+  std::vector<float> biases(v.size());
+  for (std::size_t j = 0; j < v.size(); ++j)
+    biases[j] = static_cast<float>(v[j] + (epsilon > 0 ? epsilon * std::log(atoms.b[j]) : 0.0));
+  return biases;
+}
+
+Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> x,
+                        VectorView<const std::int32_t> labels, const std::vector<float>& biases) {
+  Scores<float> s{.x = x, .y = problem.atoms.y.view(), .v = biases, .y_digits = problem.atoms.digits.get()};
+  if (!problem.is_labelled()) return s;
+  s.row_labels = labels;
+  s.col_labels = problem.atoms.labels;
+  s.label_penalty = static_cast<float>(problem.label_penalty);
+  return s;
+}
+
+}  // namespace monge::ot::detail

@@ -1,0 +1,45 @@
+#pragma once  // private: never installed
+#include <limits>
+#include <vector>
+
+#include "monge/ot/atoms.h"
+#include "monge/ot/core/scores.h"
+#include "monge/ot/label_law.h"
+#include "monge/ot/semidiscrete.h"
+
+namespace monge::ot::detail {
+
+// The problem in inner-product form: maximise over v the semidual with scores <x, y_j> + v_j and temperature epsilon.
+// All prices are in units of the inner product.
+struct SemidualProblem {
+  const AtomSet& atoms;
+  double epsilon = 0;
+  SourceLaw source = {};     // in the space of the atoms
+  LabelLaw labels = {};      // of the noise, where the atoms have labels
+  double label_penalty = 0;  // off the score of unequal labels
+  double tau = std::numeric_limits<double>::infinity();
+  std::vector<double> level = {};  // N: the potential of v_j is v_j + level_j, up to a constant; empty: v_j
+
+  bool is_labelled() const { return !labels.empty(); }
+  bool is_unbalanced() const { return tau < std::numeric_limits<double>::infinity(); }
+};
+
+// As the options and the atoms have it. Throws infeasible (labels), invalid_argument, not_finite.
+SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& options, SourceLaw source);
+
+// What atoms are to get under v, of sum one; and the constant to be added to v + level: <b, v + level> balances it to
+// mean zero, or a free one solves sum_j b_j exp(-(v_j + level_j + constant) / tau) = 1.
+struct Target {
+  std::vector<double> mass;
+  double constant = 0;
+};
+Target target(const SemidualProblem& problem, const std::vector<double>& v);
+
+// The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
+std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std::vector<double>& v);
+
+// Scores of noise x, with labels if the problem has any, against the atoms.
+Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> x,
+                        VectorView<const std::int32_t> labels, const std::vector<float>& biases);
+
+}  // namespace monge::ot::detail
