@@ -15,7 +15,7 @@ bool forbids_pairs(const Matrix<T>& cost) {
 
 template <class T>
 Choice choose_solver(const Input<T>& input, const Request& r, double left) {
-  constexpr Index small = 4000;  // points on each side: seconds, however they lie
+  constexpr Index small = 4000;  // points on each side: seconds, unless tails are as heavy as Cauchy's
   if (r.solver != "auto") return {r.solver, ""};
   if (r.from_law()) return {"semidiscrete", "X is a law"};
   if (r.epsilon || r.relative) return {"sinkhorn", "an epsilon is given"};

@@ -36,10 +36,8 @@ TEST_F(SolveExact, OrLibrary) {
     std::vector<double> costs(static_cast<std::size_t>(n * n));
     for (double& c : costs) in >> c;
     save("C.npy", n, costs);
-    for (const std::string solver : {"auto", "exact", "network_simplex", "hungarian", "auction"}) {
-      for (const std::string type : {"float", "double"})
-        expect_cost("--cost C.npy --solver " + solver + " --dtype " + type, static_cast<double>(optimum) / n);
-    }
+    for (const std::string solver : {"auto", "exact --dtype double", "network_simplex", "hungarian", "auction"})
+      expect_cost("--cost C.npy --solver " + solver, static_cast<double>(optimum) / n);
   }
 }
 
@@ -73,8 +71,8 @@ TEST_F(SolveExact, MetricsAndLabels) {
                                      {"l1", 2},
                                      {"cosine", 1 - 1 / std::sqrt(5.0)},
                                      {"negative_dot", -1}}) {
-    expect_cost("x.csv y.csv --metric " + metric, cost, 1e-14);
-    expect_cost("x.csv y.csv --solver network_simplex --metric " + metric, cost, 1e-14);
+    expect_cost("x.csv y.csv --metric " + metric, cost, 1e-13);
+    expect_cost("x.csv y.csv --solver network_simplex --metric " + metric, cost, 1e-13);
   }
   save("x.npy", 2, std::vector<double>{0, 1});
   std::ofstream(folder / "zx.csv") << "0\n1\n";

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <random>
+#include <utility>
 
 #include "exact_solvers.h"
 
@@ -328,6 +329,38 @@ TEST(Exact, WeightsOfAnyScale) {
   for (double& w : a) w *= 1e306;
   for (double& w : b) w *= 1e306;
   expect_error([&] { exact(plain); }, Errc::invalid_argument, "exact: the cost overflows double");
+}
+
+// A graph is a dense cost whose other pairs are forbidden, tall ones and weights too; a pair may be there twice.
+TEST(Exact, GraphsTakeWeights) {
+  constexpr Index n = 50, m = 30;
+  std::mt19937_64 random(6);
+  Matrix<double> cost = filled<double>(n, m, HUGE_VAL);
+  std::vector<Index> offsets{0};
+  std::vector<std::int32_t> columns;
+  std::vector<double> costs, a(n, 0.0), b(m, 0.0);
+  for (Index i = 0; i < n; ++i) {
+    for (int k = 0; k < 6; ++k) {
+      const auto j = static_cast<Index>(random() % m);
+      columns.push_back(static_cast<std::int32_t>(j)), costs.push_back(static_cast<double>(random() % 50) - 10);
+      cost(i, j) = std::min(cost(i, j), costs.back());
+      const double mass = static_cast<double>(random() % 3);  // which shows that there is a plan
+      a[static_cast<std::size_t>(i)] += mass, b[static_cast<std::size_t>(j)] += mass;
+    }
+    offsets.push_back(static_cast<Index>(columns.size()));
+  }
+  const SparseCost<double> graph{n, m, offsets, columns, costs};
+  const ExactResult r = network_simplex(graph, a, b), dense = exact({.cost_matrix = cost.view(), .a = a, .b = b});
+  EXPECT_EQ(r.cost, dense.cost);  // whole numbers
+  EXPECT_NEAR(r.certificate.lower, dense.cost, 1e-10);
+  EXPECT_NEAR(r.certificate.upper, dense.cost, 1e-10);
+
+  const auto j = static_cast<std::size_t>(columns[0]);  // a column that gets more than its rows have
+  for (std::size_t k = 0; k < b.size(); ++k) b[j] += k == j ? 0 : std::exchange(b[k], 0);
+  expect_error([&] { network_simplex(graph, a, b); }, Errc::infeasible, "network_simplex: ");
+  costs[7] = std::numeric_limits<double>::quiet_NaN();
+  expect_error([&] { network_simplex(graph, a, b); }, Errc::not_finite,
+               concat("network_simplex: cost is nan in row 1, column ", columns[7]));
 }
 
 // What memory allows: nothing of n x m is kept, the answer is the same.
