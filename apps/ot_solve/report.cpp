@@ -59,7 +59,7 @@ std::string outcome(const Solution& s) {
 }
 
 std::string effort(const Solution& s) {
-  const char* unit = s.solver == "sliced" ? " directions" : s.sinkhorn ? " iterations" : " pivots";
+  const char* unit = s.solver == "sliced" ? " directions" : s.solver == "sinkhorn" ? " iterations" : " pivots";
   return (s.iterations ? ", " + std::to_string(*s.iterations) + unit : "") + ", " + number(s.seconds, "%.3g") +
          " s, at most " + megabytes(peak_memory());
 }

@@ -65,7 +65,8 @@ bool ExactMemory::keeps(double left) const {
 }
 
 // Assignments keep a float of each pair, network_simplex a double where making scores anew is dear; up to three
-// dimensions, trees do without. The clouds are held in double, and once more in float.
+// dimensions, trees do without. The clouds are held in double, and once more in float; a dense cost of network_simplex
+// once more where labels add to it, or while it starts where pairs are forbidden.
 template <class T>
 ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) {
   const double n = static_cast<double>(p.rows()), m = static_cast<double>(p.cols()), d = static_cast<double>(p.dims());
