@@ -21,7 +21,7 @@ using apps::Solution;
 
 template <class T>
 Solution run_solver(const std::string& solver, const Input<T>& input, const Request& r, const MemoryBudget& budget) {
-  if (solver == "exact") return apps::solve_exact(input, r, budget);
+  if (apps::is_exact(solver)) return apps::solve_exact(input, r, solver, budget);
   if (solver == "sliced") return apps::solve_sliced(input, r, budget);
   if constexpr (std::is_same_v<T, float>) {
     if (solver == "semidiscrete") return apps::solve_semidiscrete(input, r, budget);
@@ -33,8 +33,9 @@ Solution run_solver(const std::string& solver, const Input<T>& input, const Requ
 template <class T>
 void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
-  const apps::Choice choice = apps::choose_solver(r, problem.rows(), problem.cols(), budget.left());
+  const apps::Choice choice = apps::choose_solver(input, r, budget.left());
   apps::check_options_of(choice.solver, r);
+  if (!apps::is_exact(choice.solver)) apps::require_no_forbidden_pairs(input, r);
   apps::check_output_memory(input, r, choice.solver, budget);
   apps::check_interrupt();
   const Solution solution = run_solver(choice.solver, input, r, budget);
@@ -47,7 +48,7 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   if (!r.json.empty()) apps::write_output(r.json, apps::json_summary(r, shape, solution));
   if (solution.status == ot::Status::numerical_failure)
     throw Error(Errc::invalid_argument, "the numbers broke down (status numerical_failure); try --dtype double");
-  if (solution.solver == "sinkhorn" && solution.iterations == 0) {
+  if (!solution.found) {
     if (apps::interrupted()) throw apps::Interrupted("interrupted before anything was found");
     throw Error(Errc::invalid_argument, concat("--max-seconds ", r.max_seconds, " is over before anything was found"));
   }
@@ -73,7 +74,8 @@ void add_problem(CLI::App& app, Request& r) {
                  "uniform (on the unit cube), see --solver semidiscrete")
       ->type_name("CLOUD");
   app.add_option("Y", r.y, "The cloud to move it to")->type_name("CLOUD");
-  app.add_option("--cost", r.cost, "An n x m matrix of costs, instead of X and Y")->type_name("FILE");
+  app.add_option("--cost", r.cost, "An n x m matrix of costs, instead of X and Y; inf forbids a pair (exact)")
+      ->type_name("FILE");
   app.add_option("--a", r.a, "Weights of the rows of X; default 1/n each. Sums of a and b must agree")
       ->type_name("FILE");
   app.add_option("--b", r.b, "Weights of the rows of Y; default 1/m each")->type_name("FILE");
@@ -92,10 +94,13 @@ void add_problem(CLI::App& app, Request& r) {
 void add_solver(CLI::App& app, Request& r) {
   const CLI::Validator positive = apps::at_least<double>(0);
   app.add_option("--solver", r.solver,
-                 "auto, sinkhorn (entropic; any weights and metric), exact (one to one, uniform weights),\n"
-                 "semidiscrete (X is a law: normal, uniform, or a cloud to draw from), sliced (no plan, no proof)")
+                 "auto, exact (the best plan; any weights and metric), sinkhorn (entropic; the same, and unbalanced),\n"
+                 "semidiscrete (X is a law: normal, uniform, or a cloud to draw from), sliced (no plan, no proof);\n"
+                 "exact by a method of your choice: network_simplex (takes the same), and hungarian or auction\n"
+                 "(one to one, uniform weights, squared_euclidean or --cost)")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"auto", "sinkhorn", "exact", "semidiscrete", "sliced"}))
+      ->check(CLI::IsMember(
+          {"auto", "exact", "sinkhorn", "network_simplex", "hungarian", "auction", "semidiscrete", "sliced"}))
       ->capture_default_str();
   app.add_option("--epsilon", r.epsilon,
                  "Blur of the plan, units of the cost: smaller is sharper and slower.\n"

@@ -218,7 +218,7 @@ class ListSearch {
   }
 
   [[noreturn]] void infeasible(Index i) const {
-    throw Error(Errc::infeasible, concat(options_.who, ": the forbidden pairs leave no complete assignment (row ", i,
+    throw Error(Errc::infeasible, concat(monitor_.who(), ": the forbidden pairs leave no complete assignment (row ", i,
                                          " is one too many)"));
   }
 

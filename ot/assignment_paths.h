@@ -11,7 +11,6 @@ namespace monge::ot::detail {
 struct ListSearchOptions {
   std::vector<double> epsilons = {};  // phases of auction that come first, n = m only
   Index bids_per_row = 32;            // at most, of each phase and of row reduction
-  const char* who = "assign";
 };
 
 // Assigns every row unless the monitor ends the run. v: a start for the column potentials, those the lists were made

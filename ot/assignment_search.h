@@ -15,6 +15,7 @@ class Monitor {
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
+  const char* who() const { return who_; }              // the public function, for messages
   bool stop(Index assigned);                            // calls progress; true once the run is to end
   Status status() const { return status_; }             // converged, or why it is to end
   const Stop& in_passes() const { return in_passes_; }  // asks like stop(0)
@@ -22,6 +23,7 @@ class Monitor {
  private:
   const AssignmentOptions& options_;
   Index rows_;
+  const char* who_;
   Stop::Clock::time_point start_ = Stop::Clock::now();
   Status status_ = Status::converged;
   Stop in_passes_;

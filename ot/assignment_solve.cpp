@@ -103,9 +103,9 @@ bool search_matrix(MatrixView<const T> cost, std::vector<double> start, Monitor&
 // phases of auction.
 template <class Epsilons, class Complete>
 bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons,
-                  const Complete& complete, Monitor& monitor, const char* who, Draft& draft) {
+                  const Complete& complete, Monitor& monitor, Draft& draft) {
   Shortlists lists = costs.shortlists(std::min(listed, costs.cols()), start);
-  const ListSearchOptions options{.epsilons = epsilons(lists, start), .who = who};
+  const ListSearchOptions options{.epsilons = epsilons(lists, start)};
   Assignment assignment = search(costs, lists, std::move(start), monitor, options);
   const bool done = complete(lists, assignment);
   std::vector<double> f(costs.rows());
@@ -202,7 +202,7 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
     };
     const auto complete = [](const Shortlists& lists, Assignment& a) { return detail::complete(lists, a), true; };
     const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start) {
-      search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, call.who, draft);
+      search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, draft);
     };
     const auto solve_by_size = [&] {
       if (d <= KdTree::most_dims && n >= kTreeFrom) {
@@ -309,7 +309,7 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
     const auto solve = [&] {
       complete =
           search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
-                       epsilons, finish, monitor, call.who, draft);
+                       epsilons, finish, monitor, draft);
     };
     if (stopped(solve, monitor)) complete = search_matrix(cost, {}, monitor, context.threads, draft);
   }
@@ -348,8 +348,8 @@ AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& c
   Draft draft;
   const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
   const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };
-  const bool complete = search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish,
-                                     monitor, call.who, draft);
+  const bool complete =
+      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish, monitor, draft);
   if (!complete) return draft.give_up(pairs.exponent(), call.who);
   for (Index i = 0; i < cost.rows; ++i) draft.primal.add(pairs.cost(i, draft.result.columns[i]));
   const double lost = pairs.exponent() == 0 ? 0.0 : static_cast<double>(cost.rows) * std::numeric_limits<double>::min();

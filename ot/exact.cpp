@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "monge/ot/assignment_solve.h"
 #include "monge/ot/bounded_sum.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
@@ -132,6 +134,7 @@ ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, T
   r.plan = std::move(flows.plan);
   r.marginal_error = marginal_error(masses, r.plan);
   r.cost = flows.cost.value() * costs.unit;
+  require(std::isfinite(r.cost), call.who, ": the cost overflows double");
   // Masses that are a little different from the weights meant would move so much more or less.
   const double off = costs.complete ? 2 * masses.off * total * costs.largest : 0;
   const auto outward = [&](double bound, double to) { return std::nextafter(bound * costs.unit, to); };
@@ -162,7 +165,8 @@ ExactResult solve_clouds(const Problem<T>& given, const Call& call) {
                 detail::network_simplex(costs, masses, monitor,
                                         [&] {
                                           std::vector<double> v =
-                                              detail::exact_start(given, pairs, costs.unit, context);
+                                              detail::exact_start(given, pairs, costs.unit, costs.largest,
+                                                                  call.options.stored_bytes, context);
                                           for (double& e : v) e /= costs.unit;
                                           return v;
                                         }),
@@ -188,21 +192,30 @@ Extent extent_of(MatrixView<const T> cost) {
   return e;
 }
 
+// What became of the costs given: they are in this unit, and off by as much as in TransportCosts.
+struct Rewritten {
+  double unit = 1, share = 0, most = 0;
+};
+
 template <class T>
-ExactResult solve_matrix(const Problem<T>& problem, const Extent& extent, double unit, const Call& call) {
+ExactResult solve_matrix(const Problem<T>& problem, const Extent& extent, const Rewritten& as, const Call& call) {
   const TransportMasses masses(problem.a, problem.rows(), problem.b, problem.cols(), call.who);
   ExactMonitor monitor(call.options);
   Context context = call.options.context;
   context.stop = &monitor.in_passes();
   detail::MatrixPairs<T> pairs(problem.cost_matrix, context);
   const TransportCosts costs{.pairs = pairs,
-                             .unit = unit,
+                             .unit = as.unit,
+                             .share = as.share,
+                             .most = as.most,
                              .least = std::min(0.0, extent.least),
                              .largest = extent.largest,
                              .complete = extent.complete};
   return finish(
       costs, masses,
-      detail::network_simplex(costs, masses, monitor, [&] { return detail::exact_start(problem, pairs, 1, context); }),
+      detail::network_simplex(
+          costs, masses, monitor,
+          [&] { return detail::exact_start(problem, pairs, 1, costs.largest, call.options.stored_bytes, context); }),
       call);
 }
 
@@ -213,7 +226,7 @@ ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
   const bool labels = !problem.x_labels.empty() && problem.label_penalty > 0;
   const double largest = extent.largest + (labels ? problem.label_penalty : 0);
   const int size = largest > 0 ? std::ilogb(largest) : 0, exponent = std::abs(size) < 500 ? 0 : size;
-  if (!labels && exponent == 0) return solve_matrix(problem, extent, 1, call);
+  if (!labels && exponent == 0) return solve_matrix(problem, extent, {}, call);
   Matrix<double> costs(problem.rows(), problem.cols());
   for (Index i = 0; i < costs.rows(); ++i) {
     for (Index j = 0; j < costs.cols(); ++j) {
@@ -223,7 +236,10 @@ ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
     }
   }
   const Problem<double> in_double{.cost_matrix = costs.view(), .a = problem.a, .b = problem.b};
-  return solve_matrix(in_double, extent_of(in_double.cost_matrix), std::ldexp(1.0, exponent), call);
+  const Rewritten as{.unit = std::ldexp(1.0, exponent),
+                     .share = labels ? u : 0,
+                     .most = exponent != 0 ? std::numeric_limits<double>::min() : 0};  // what underflow may take
+  return solve_matrix(in_double, extent_of(in_double.cost_matrix), as, call);
 }
 
 template <class T>
@@ -236,7 +252,10 @@ ExactResult solve_graph(const SparseCost<T>& graph, VectorView<const double> a, 
   const TransportMasses masses(a, pairs.rows(), b, pairs.cols(), call.who);
   ExactMonitor monitor(call.options);
   const double unit = std::ldexp(1.0, pairs.exponent());
-  TransportCosts costs{.pairs = pairs, .unit = unit, .complete = false};
+  TransportCosts costs{.pairs = pairs,
+                       .unit = unit,
+                       .most = pairs.exponent() != 0 ? std::numeric_limits<double>::min() : 0,
+                       .complete = false};
   for (const T c : graph.costs)
     if (std::isfinite(c)) costs.least = std::min(costs.least, static_cast<double>(c) / unit);
   return finish(
@@ -256,34 +275,21 @@ ExactResult simplex(const Problem<T>& problem, const Call& call) {
   return result;
 }
 
-// An assignment of n rows to n columns as a plan.
-ExactResult plan_of(AssignmentResult found) {
-  ExactResult r;
-  r.status = found.status;
-  r.cost = found.cost;
-  r.certificate = found.certificate;
-  r.f = std::move(found.f), r.g = std::move(found.g);
-  const Index n = static_cast<Index>(found.columns.size());
-  r.plan.rows = r.plan.cols = n;
-  r.plan.offsets.push_back(0);
-  if (!std::isfinite(r.cost)) found.columns.clear();  // rows are left without a partner
-  for (const std::int32_t column : found.columns) {
-    r.plan.columns.push_back(column);
-    r.plan.values.push_back(1 / static_cast<double>(n));
-    r.plan.offsets.push_back(static_cast<std::int64_t>(r.plan.columns.size()));
-  }
-  r.plan.offsets.resize(static_cast<std::size_t>(n) + 1, r.plan.offsets.back());
-  r.columns = std::move(found.columns);
+ExactResult result_of(AssignmentResult found) {
+  if (!std::isfinite(found.cost)) std::fill(found.columns.begin(), found.columns.end(), -1);  // some have no partner
+  ExactResult r{.status = found.status,
+                .plan = assignment_plan(found.columns, static_cast<Index>(found.g.size())),
+                .f = std::move(found.f),
+                .g = std::move(found.g),
+                .cost = found.cost,
+                .certificate = found.certificate};
+  if (std::isfinite(r.cost)) r.columns = std::move(found.columns);
   return r;
 }
 
 template <class T>
 ExactResult choose(const Problem<T>& p, const Call& call) {
-  const bool uniform = p.a.empty() && p.b.empty() && p.rows() == p.cols();
-  const bool known = p.is_dense() || p.cost == Cost::squared_euclidean;
-  if (!uniform || !known || !p.x_labels.empty()) return simplex(p, call);
-  check_options(call);
-  check(p, call.who, Forbidden::allowed);
+  if (!is_assignment(p)) return simplex(p, call);
   AssignmentOptions options;
   options.context = call.options.context;
   options.max_seconds = call.options.max_seconds;
@@ -293,10 +299,33 @@ ExactResult choose(const Problem<T>& p, const Call& call) {
       return call.options.progress({.iterations = now.assigned, .seconds = now.seconds});
     };
   }
-  return plan_of(p.is_dense() ? assign(p.cost_matrix, options) : assign(p.x, p.y, options));
+  const detail::AssignmentCall assignment{call.who, detail::AssignmentMethod::automatic, options};
+  return result_of(p.is_dense() ? detail::solve_matrix(p.cost_matrix, assignment)
+                                : detail::solve_clouds(p.x, p.y, assignment));
 }
 
 }  // namespace
+
+template <class T>
+bool is_assignment(const Problem<T>& p) {
+  const bool uniform = p.a.empty() && p.b.empty(), labels = !p.x_labels.empty() || !p.y_labels.empty();
+  const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr : p.cost == Cost::squared_euclidean;
+  return uniform && !labels && known && p.rows() == p.cols();
+}
+template bool is_assignment(const Problem<float>&);
+template bool is_assignment(const Problem<double>&);
+
+SparsePlan assignment_plan(VectorView<const std::int32_t> columns, Index cols) {
+  SparsePlan plan{.rows = columns.size, .cols = cols, .offsets = {0}};
+  for (const std::int32_t column : columns) {
+    if (column >= 0) {
+      plan.columns.push_back(column);
+      plan.values.push_back(1 / static_cast<double>(columns.size));
+    }
+    plan.offsets.push_back(static_cast<std::int64_t>(plan.columns.size()));
+  }
+  return plan;
+}
 
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
   return choose(problem, {"exact", options});

@@ -43,13 +43,21 @@ struct ExactResult {
 // plan all the same, and the certificate still brackets the optimum; where pairs are forbidden there may be none yet:
 // then the plan is empty, cost is +infinity and the certificate has kind none.
 //
-// exact() chooses: assign() (ot/assignment.h) for uniform weights, n = m, and a cost that it knows, network_simplex()
-// for all else. Throws Error: see check(Problem); invalid_argument (sums of the weights), infeasible (every plan uses
-// forbidden pairs), out_of_memory.
+// exact() chooses: assign() (ot/assignment.h) where is_assignment() says so, network_simplex() for all else. Throws
+// Error: see check(Problem); invalid_argument (sums of the weights), infeasible (every plan uses forbidden pairs),
+// out_of_memory.
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options = {});
 ExactResult exact(const Problem<double>& problem, const ExactOptions& options = {});
 ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options = {});
 ExactResult network_simplex(const Problem<double>& problem, const ExactOptions& options = {});
+
+// Whether the problem is one to one, and assign() knows its cost: n = m, uniform weights, squared Euclidean or dense
+// costs, no labels.
+template <class T>
+bool is_assignment(const Problem<T>& problem);
+
+// An assignment of n rows as a plan: an entry of 1/n in each row that has a partner (column >= 0).
+SparsePlan assignment_plan(VectorView<const std::int32_t> columns, Index cols);
 
 // Uniform weights on either side: between clouds, cost |x_i - y_j|^2, or of a dense cost.
 inline ExactResult exact(MatrixView<const float> x, MatrixView<const float> y, const ExactOptions& options = {}) {

@@ -89,11 +89,13 @@ struct InFloat {
 };
 
 template <class T>
-std::vector<double> sinkhorn_start(const Problem<T>& problem, double epsilon, const Context& context) {
+std::vector<double> sinkhorn_start(const Problem<T>& problem, double epsilon, double stored_bytes,
+                                   const Context& context) {
   SinkhornResult result = sinkhorn(problem, {.epsilon = epsilon,
                                              .epsilon_unit = EpsilonUnit::cost,
                                              .tolerance = 0.05,
                                              .max_iterations = 100,
+                                             .storage_bytes = stored_bytes,
                                              .certify = false,
                                              .context = context});
   if (result.status == Status::numerical_failure) result.g.clear();
@@ -103,28 +105,31 @@ std::vector<double> sinkhorn_start(const Problem<T>& problem, double epsilon, co
 }  // namespace
 
 template <class T>
-std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pairs, double unit,
-                                const Context& context) {
+std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pairs, double unit, double largest,
+                                double stored_bytes, const Context& context) {
   std::vector<double> none(static_cast<std::size_t>(problem.cols()), 0.0);
   if (problem.rows() * problem.cols() <= small) return none;
-  const double epsilon = 0.02 * spread_of(pairs) * unit;
-  if (!std::isnormal(epsilon)) return none;
+  const double spread = spread_of(pairs), epsilon = 0.02 * spread * unit;
+  if (!std::isnormal(epsilon) || spread < 0x1p-80 * largest) return none;  // float would hold no such epsilon
   std::vector<double> g;
   if (problem.is_dense()) {
     const Matrix<T> finite = all_finite(problem.cost_matrix);
     Problem<T> allowed = problem;
     if (finite.rows() > 0) allowed.cost_matrix = finite.view();
-    g = sinkhorn_start(allowed, epsilon, context);
+    g = sinkhorn_start(allowed, epsilon, stored_bytes, context);
   } else if constexpr (std::is_same_v<T, double>) {
     const InFloat narrow(problem);
-    g = narrow.fits ? sinkhorn_start(narrow.view, epsilon, context) : sinkhorn_start(problem, epsilon, context);
+    g = narrow.fits ? sinkhorn_start(narrow.view, epsilon, stored_bytes, context)
+                    : sinkhorn_start(problem, epsilon, stored_bytes, context);
   } else {
-    g = sinkhorn_start(problem, epsilon, context);
+    g = sinkhorn_start(problem, epsilon, stored_bytes, context);
   }
   return g.empty() ? none : g;
 }
 
-template std::vector<double> exact_start(const Problem<float>&, const PairCosts&, double, const Context&);
-template std::vector<double> exact_start(const Problem<double>&, const PairCosts&, double, const Context&);
+template std::vector<double> exact_start(const Problem<float>&, const PairCosts&, double, double, double,
+                                         const Context&);
+template std::vector<double> exact_start(const Problem<double>&, const PairCosts&, double, double, double,
+                                         const Context&);
 
 }  // namespace monge::ot::detail

@@ -7,9 +7,11 @@
 namespace monge::ot::detail {
 
 // Column potentials near the optimal ones, m values in units of the cost: few of Sinkhorn's iterations. `pairs` are the
-// problem's, in `unit`. Zeros for small problems, and for those that Sinkhorn makes nothing of.
+// problem's, in `unit`; scores are kept where they take `stored_bytes` at most. Zeros for small problems, and for those
+// that Sinkhorn makes nothing of. No modulus of a cost is above `largest`, in `unit`.
 template <class T>
-std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pairs, double unit, const Context& context);
+std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pairs, double unit, double largest,
+                                double stored_bytes, const Context& context);
 
 // Clouds in double; `owned` keeps what is not there already.
 inline const Problem<double>& as_double(const Problem<double>& problem, OwnedProblem<double>&) { return problem; }

@@ -35,4 +35,17 @@ void require_finite(MatrixView<const T> x, const char* who) {
   }
 }
 
+// Throws Error(not_finite) likewise; but +infinity is no fault: of costs it forbids a pair.
+template <class T>
+void require_costs(MatrixView<const T> cost, const char* who) {
+  constexpr T least = std::numeric_limits<T>::lowest();
+  for (Index i = 0; i < cost.rows; ++i) {
+    bool good = true;
+    for (Index j = 0; j < cost.cols; ++j) good &= cost(i, j) >= least;
+    for (Index j = 0; !good && j < cost.cols; ++j)
+      if (!(cost(i, j) >= least))
+        throw Error(Errc::not_finite, concat(who, " is ", cost(i, j), " in row ", i, ", column ", j));
+  }
+}
+
 }  // namespace monge

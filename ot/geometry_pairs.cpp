@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
@@ -67,7 +68,7 @@ GeometryPairs::GeometryPairs(const Problem<double>& problem, double stored_bytes
   }
   most_ += (d + 8) * (problem.cost == Cost::euclidean ? 0x1p-530 : std::numeric_limits<double>::min());  // underflow
   const double bytes = static_cast<double>(rows()) * static_cast<double>(cols()) * sizeof(double);
-  if (problem.dims() > cheap && bytes <= stored_bytes) geometry_.store(context);
+  store_ = problem.dims() > cheap && bytes <= stored_bytes;
 }
 
 double GeometryPairs::between(Index i, Index j) const {
@@ -105,6 +106,7 @@ Shortlists GeometryPairs::shortlists(Index k, const std::vector<double>& v) {
     bias[j] = v[j] - geometry_.col_own()[j];
     if (std::isfinite(bias[j])) largest = std::max(largest, std::abs(v[j]) + std::abs(geometry_.col_own()[j]));
   }
+  if (std::exchange(store_, false)) geometry_.store(context_);
   const Scores<double> scores = geometry_.scores({});
   const Index most = geometry_.is_stored() ? n : std::clamp<Index>((Index{1} << 20) / m, 1, n);
   Matrix<double> block(geometry_.is_stored() ? 0 : most, m);

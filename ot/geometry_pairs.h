@@ -8,7 +8,8 @@ namespace monge::ot::detail {
 // which are then priced from the points as given. docs/network_simplex.md bounds what either may round.
 class GeometryPairs final : public PairCosts {
  public:
-  // Borrows what the problem borrows. Keeps the n x m scores where that pays and takes at most `stored_bytes`.
+  // Borrows what the problem borrows. Keeps the n x m scores, once they are needed, where that pays and takes at most
+  // `stored_bytes`.
   GeometryPairs(const Problem<double>& problem, double stored_bytes, const Context& context);
 
   Index rows() const override { return geometry_.rows(); }
@@ -33,6 +34,7 @@ class GeometryPairs final : public PairCosts {
   Matrix<double> x_, y_;  // directions, of the cosine cost
   int exponent_ = 0;      // of coordinates
   double share_ = 0, most_ = 0, penalty_ = 0;
+  bool store_ = false;  // the scores, when they are needed
 };
 
 }  // namespace monge::ot::detail

@@ -256,16 +256,10 @@ class Solver {
   TransportSolution out_;
 };
 
-Stop::Clock::time_point after(Stop::Clock::time_point start, double seconds) {
-  constexpr double ever = 1e9;
-  if (!(seconds < ever)) return Stop::never;
-  return start + std::chrono::duration_cast<Stop::Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
 }  // namespace
 
 ExactMonitor::ExactMonitor(const ExactOptions& options)
-    : options_(options), stop_([this] { return refused_ || ask(); }, after(start_, options.max_seconds)) {}
+    : options_(options), stop_([this] { return refused_ || ask(); }, Stop::after(start_, options.max_seconds)) {}
 
 double ExactMonitor::seconds() const { return std::chrono::duration<double>(Stop::Clock::now() - start_).count(); }
 
@@ -285,7 +279,7 @@ bool ExactMonitor::go_on(const ExactProgress& now) {
 void ExactMonitor::grant() {
   constexpr double least = 0.5;
   const double limit = refused_ ? seconds() : 1.1 * options_.max_seconds;
-  stop_.rearm(after(start_, limit + least));
+  stop_.rearm(Stop::after(start_, limit + least));
 }
 
 TransportSolution network_simplex(const TransportCosts& costs, const TransportMasses& masses, ExactMonitor& monitor,

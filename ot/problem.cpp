@@ -15,18 +15,6 @@ void check_on_cpu(MatrixView<const T> m, const char* who) {
   if (m.device.type != DeviceType::cpu) throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
 }
 
-// +infinity may be there.
-template <class T>
-void require_costs(MatrixView<const T> cost, const char* who) {
-  for (Index i = 0; i < cost.rows; ++i) {
-    bool good = true;
-    for (Index j = 0; j < cost.cols; ++j) good &= cost(i, j) >= std::numeric_limits<T>::lowest();
-    for (Index j = 0; !good && j < cost.cols; ++j)
-      if (!(cost(i, j) >= std::numeric_limits<T>::lowest()))
-        throw Error(Errc::not_finite, concat(who, " is ", cost(i, j), " in row ", i, ", column ", j));
-  }
-}
-
 }  // namespace
 
 const char* to_string(Cost cost) {

@@ -50,20 +50,10 @@ void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOption
   if (wanted && !geometry.is_stored()) geometry.store(options.context);
 }
 
-namespace {
-
-Stop::Clock::time_point after(Stop::Clock::time_point start, double seconds) {
-  constexpr double ever = 1e9;
-  if (!(seconds < ever)) return Stop::never;
-  return start + std::chrono::duration_cast<Stop::Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
-}  // namespace
-
 SinkhornMonitor::SinkhornMonitor(const SinkhornOptions& options)
     : options_(options),
       stop_([this] { return refused_ || ask(); },
-            after(start_, options.max_seconds > 0 ? options.max_seconds : HUGE_VAL)) {
+            Stop::after(start_, options.max_seconds > 0 ? options.max_seconds : HUGE_VAL)) {
   last_.marginal_error = HUGE_VAL;
 }
 
@@ -87,7 +77,7 @@ std::optional<Status> SinkhornMonitor::stop(const SinkhornProgress& now, double 
 void SinkhornMonitor::begin_certificate() {
   constexpr double grace = 0.5;
   const double limit = refused_ ? seconds() : options_.max_seconds > 0 ? 1.1 * options_.max_seconds : HUGE_VAL;
-  stop_.rearm(after(start_, limit + grace));
+  stop_.rearm(Stop::after(start_, limit + grace));
 }
 
 template <class T>

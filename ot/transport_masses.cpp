@@ -60,7 +60,7 @@ TransportMasses::TransportMasses(VectorView<const double> a, Index n, VectorView
   require(std::abs(all_a - all_b) <= 1e-6 * std::max(all_a, all_b), who, ": a sums to ", all_a, " and b to ", all_b,
           ": a balanced problem needs equal sums");
   const int shift = total_bits - std::ilogb(std::max(all_a, all_b)) - 1;
-  unit = std::ldexp(1.0, -shift);
+  exponent = -shift;
   read(of_rows, shift, rows, supply);
   read(of_cols, shift, cols, demand);
   const bool equal = sum_of(supply) == sum_of(demand);

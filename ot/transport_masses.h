@@ -1,4 +1,5 @@
 #pragma once  // private: never installed
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -13,13 +14,14 @@ namespace monge::ot::detail {
 struct TransportMasses {
   std::vector<std::int32_t> rows, cols;  // that take part
   std::vector<Int128> supply, demand;    // of these
-  double unit = 1;                       // what 1 stands for
-  double off = 0;                        // share of the mass by which the weights meant may differ from these
+  double unit = 1;                       // 1 stands for unit 2^exponent: weights may be smaller than 2^-118
+  int exponent = 0;
+  double off = 0;  // share of the mass by which the weights meant may differ from these
 
   // Throws invalid_argument where the sums are more than 1e-6 apart, relative. `who` is the caller's name.
   TransportMasses(VectorView<const double> a, Index n, VectorView<const double> b, Index m, const char* who);
 
-  double in_units(Int128 mass) const { return to_double(mass) * unit; }
+  double in_units(Int128 mass) const { return std::ldexp(to_double(mass) * unit, exponent); }
   double total() const;  // of either side
 };
 

@@ -38,12 +38,13 @@ TransportTree::TransportTree(Index rows, const Basis& basis, double largest) : r
   settle();
 }
 
+// Rounded down, whatever the sign: what prices say is gained is gained.
 Int128 TransportTree::exact(double cost) const {
   int exponent;
   const double digits = std::frexp(cost, &exponent);  // cost = digits 2^exponent
   const Int128 whole = static_cast<std::int64_t>(digits * 0x1p53);
   exponent += shift_ - 53;
-  return exponent >= 0 ? whole * (static_cast<Int128>(1) << exponent) : exponent > -64 ? whole >> -exponent : 0;
+  return exponent >= 0 ? whole * (static_cast<Int128>(1) << exponent) : whole >> std::min(-exponent, 64);
 }
 
 void TransportTree::add(const std::vector<Arc>& arcs) {

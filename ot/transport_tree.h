@@ -8,10 +8,12 @@ namespace monge::ot::detail {
 
 __extension__ typedef __int128 Int128;
 
-// Off by 2^-52 of it, or 2^11.
+// Off by 2^-52 of it, however small: prices that are worse than that would see gains where there are none.
 inline double to_double(Int128 x) {
-  return static_cast<double>(static_cast<std::int64_t>(x >> 64)) * 0x1p64 +
-         static_cast<double>(static_cast<std::uint64_t>(x));
+  const Int128 size = x < 0 ? -x : x;
+  const double value = static_cast<double>(static_cast<std::int64_t>(size >> 64)) * 0x1p64 +
+                       static_cast<double>(static_cast<std::uint64_t>(size));
+  return x < 0 ? -value : value;
 }
 
 // A pair that a plan may use.

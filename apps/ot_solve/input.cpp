@@ -24,11 +24,24 @@ auto within_budget(Read read) {
 }
 
 template <class T>
+Matrix<T> read_matrix(const std::string& where, const MemoryBudget& budget) {
+  Matrix<T> values = within_budget([&] { return data::read_cloud<T>(where, budget.left()); });
+  require(values.rows() > 0 && values.cols() > 0, where, ": is empty (", values.rows(), " x ", values.cols(), ")");
+  return values;
+}
+
+template <class T>
 Matrix<T> read_points(const std::string& where, const MemoryBudget& budget) {
-  Matrix<T> points = within_budget([&] { return data::read_cloud<T>(where, budget.left()); });
-  require(points.rows() > 0 && points.cols() > 0, where, ": is empty (", points.rows(), " x ", points.cols(), ")");
+  Matrix<T> points = read_matrix<T>(where, budget);
   require_finite<T>(points.view(), (where + ": the value").c_str());
   return points;
+}
+
+template <class T>
+Matrix<T> read_costs(const std::string& where, const MemoryBudget& budget) {
+  Matrix<T> costs = read_matrix<T>(where, budget);
+  require_costs<T>(costs.view(), (where + ": the value").c_str());
+  return costs;
 }
 
 // `option` is "--a"; none where no file is named.
@@ -62,7 +75,7 @@ template <class T>
 Input<T> read_as(const Request& r, const MemoryBudget& budget) {
   Input<T> in;
   if (!r.cost.empty()) {
-    in.cost_matrix = read_points<T>(r.cost, budget);
+    in.cost_matrix = read_costs<T>(r.cost, budget);
   } else {
     in.cost = parse_metric(r.metric_name());
     if (!r.from_law()) in.x = read_points<T>(r.x, budget);
@@ -143,6 +156,13 @@ void check_balanced(const Input<T>& input, const char* advice) {
           advice);
 }
 
+template <class T>
+void require_no_forbidden_pairs(const Input<T>& input, const Request& r) {
+  if (input.cost_matrix.rows() == 0) return;
+  require_finite<T>(input.cost_matrix.view(),
+                    (r.cost + ": only --solver exact takes forbidden pairs; the value").c_str());
+}
+
 ot::Cost parse_metric(const std::string& name) {
   for (const ot::Cost cost :
        {ot::Cost::squared_euclidean, ot::Cost::euclidean, ot::Cost::l1, ot::Cost::cosine, ot::Cost::negative_dot}) {
@@ -153,6 +173,8 @@ ot::Cost parse_metric(const std::string& name) {
 
 template void check_balanced(const Input<float>&, const char*);
 template void check_balanced(const Input<double>&, const char*);
+template void require_no_forbidden_pairs(const Input<float>&, const Request&);
+template void require_no_forbidden_pairs(const Input<double>&, const Request&);
 template struct Input<float>;
 template struct Input<double>;
 

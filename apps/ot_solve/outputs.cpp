@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "monge/apps/common/interrupt.h"
+#include "monge/apps/ot_solve/solvers.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
 #include "monge/ot/core/error.h"
@@ -39,17 +40,12 @@ ot::Plan entropic_plan(const Input<T>& input, const Request& r, const Solution& 
   return ot::Plan(input.problem(), *s.sinkhorn, {.threads = r.threads, .stop = &stop});
 }
 
-// An assignment as a plan: one entry in each row that has a partner.
-ot::SparsePlan assignment_plan(const Solution& s, Index cols) {
-  ot::SparsePlan plan{static_cast<Index>(s.columns.size()), cols, {0}, {}, {}, 0};
-  for (const std::int32_t column : s.columns) {
-    if (column >= 0) {
-      plan.columns.push_back(column);
-      plan.values.push_back(1.0 / static_cast<double>(s.columns.size()));
-    }
-    plan.offsets.push_back(static_cast<std::int64_t>(plan.columns.size()));
-  }
-  return plan;
+// visit(row, column, mass) for each entry of a plan.
+template <class Visit>
+void for_entries(const ot::SparsePlan& plan, const Visit& visit) {
+  for (Index i = 0; i < plan.rows; ++i)
+    for (auto k = plan.offsets[static_cast<std::size_t>(i)]; k < plan.offsets[static_cast<std::size_t>(i) + 1]; ++k)
+      visit(i, plan.columns[static_cast<std::size_t>(k)], plan.values[static_cast<std::size_t>(k)]);
 }
 
 // Leaves out so little that all of it is within the tolerance of the marginals.
@@ -57,7 +53,7 @@ template <class T>
 ot::SparsePlan sparse_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop,
                            const MemoryBudget& budget) {
   const ot::Problem<T> problem = input.problem();
-  if (!s.sinkhorn) return assignment_plan(s, problem.cols());
+  if (!s.sinkhorn) return s.plan;
   ot::SparseOptions options;
   options.share = r.tolerance.value_or(ot::SinkhornOptions{}.tolerance) / static_cast<double>(problem.cols());
   options.share = std::min(options.share, 1e-4);
@@ -81,21 +77,34 @@ Matrix<double> dense_plan(const Input<T>& input, const Request& r, const Solutio
     return plan;
   }
   std::fill_n(plan.data(), problem.rows() * problem.cols(), 0.0);
-  for (Index i = 0; i < problem.rows(); ++i)
-    if (const std::int32_t j = s.columns[static_cast<std::size_t>(i)]; j >= 0)
-      plan(i, j) = 1.0 / static_cast<double>(problem.rows());
+  for_entries(s.plan, [&](Index i, Index j, double mass) { plan(i, j) = mass; });
   return plan;
+}
+
+// Points that no mass leaves stay where they are.
+template <class T>
+Matrix<T> mean_of_partners(const Input<T>& input, const ot::SparsePlan& plan) {
+  const Index n = input.x.rows(), d = input.x.cols();
+  std::vector<double> sent(static_cast<std::size_t>(n), 0.0);
+  for_entries(plan, [&](Index i, Index, double mass) { sent[static_cast<std::size_t>(i)] += mass; });
+  Matrix<double> mean(n, d);
+  std::fill_n(mean.data(), n * d, 0.0);
+  for_entries(plan, [&](Index i, Index j, double mass) {
+    const double share = mass / sent[static_cast<std::size_t>(i)];
+    for (Index k = 0; k < d; ++k) mean(i, k) += share * static_cast<double>(input.y(j, k));
+  });
+  Matrix<T> map(n, d);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k)
+      map(i, k) = sent[static_cast<std::size_t>(i)] > 0 ? static_cast<T>(mean(i, k)) : input.x(i, k);
+  return map;
 }
 
 template <class T>
 Matrix<T> barycentric_map(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
+  if (!s.sinkhorn) return mean_of_partners(input, s.plan);
   Matrix<T> map(input.x.rows(), input.x.cols());
-  if (s.sinkhorn) {
-    entropic_plan(input, r, s, stop).map(map.view());
-  } else {
-    for (Index i = 0; i < map.rows(); ++i)
-      std::copy_n(input.y.view().row(s.columns[static_cast<std::size_t>(i)]), map.cols(), map.view().row(i));
-  }
+  entropic_plan(input, r, s, stop).map(map.view());
   return map;
 }
 
@@ -172,7 +181,8 @@ template <class T>
 void check_output_memory(const Input<T>& input, const Request& r, const std::string& solver,
                          const MemoryBudget& budget) {
   const ot::Problem<T> p = input.problem();
-  if (!r.map.empty()) budget.require(pairs(p.rows(), p.dims()) * sizeof(T), "--map");
+  const double means = is_exact(solver) ? sizeof(double) : 0;
+  if (!r.map.empty()) budget.require(pairs(p.rows(), p.dims()) * (sizeof(T) + means), "--map");
   if (r.plan.empty()) return;
   if (!is_hdf5(r.plan))
     return budget.require(pairs(p.rows(), p.cols()) * sizeof(double), "--plan as a dense .npy (.h5 is sparse)");

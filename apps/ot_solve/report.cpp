@@ -59,9 +59,9 @@ std::string outcome(const Solution& s) {
 }
 
 std::string effort(const Solution& s) {
-  return (s.iterations ? ", " + std::to_string(*s.iterations) + (s.solver == "sliced" ? " directions" : " iterations")
-                       : "") +
-         ", " + number(s.seconds, "%.3g") + " s, at most " + megabytes(peak_memory());
+  const char* unit = s.solver == "sliced" ? " directions" : s.solver == "sinkhorn" ? " iterations" : " pivots";
+  return (s.iterations ? ", " + std::to_string(*s.iterations) + unit : "") + ", " + number(s.seconds, "%.3g") +
+         " s, at most " + megabytes(peak_memory());
 }
 
 bool is_balanced(const Request& r) { return !r.tau_a && !r.tau_b && !r.mass; }

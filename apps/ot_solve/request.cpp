@@ -86,21 +86,27 @@ void check_request(const Request& request) {
 }
 
 void check_options_of(const std::string& solver, const Request& r) {
+  const std::vector<std::string> plans{"sinkhorn", "exact", "network_simplex"};
+  const auto with = [](std::vector<std::string> solvers, std::initializer_list<const char*> more) {
+    solvers.insert(solvers.end(), more.begin(), more.end());
+    return solvers;
+  };
+  const std::vector<std::string> all_plans = with(plans, {"hungarian", "auction"});
   const std::vector<Option> options{
-      {"--cost", !r.cost.empty(), {"sinkhorn", "exact"}},
-      {"--a", !r.a.empty(), {"sinkhorn", "semidiscrete", "sliced"}},
-      {"--b", !r.b.empty(), {"sinkhorn", "semidiscrete", "sliced"}},
-      {"--x-labels", !r.x_labels.empty(), {"sinkhorn"}},
+      {"--cost", !r.cost.empty(), all_plans},
+      {"--a", !r.a.empty(), with(plans, {"semidiscrete", "sliced"})},
+      {"--b", !r.b.empty(), with(plans, {"semidiscrete", "sliced"})},
+      {"--x-labels", !r.x_labels.empty(), plans},
       {"--epsilon", r.epsilon.has_value(), {"sinkhorn", "semidiscrete"}},
       {"--relative", r.relative, {"sinkhorn"}},
       {"--tau-a", r.tau_a.has_value(), {"sinkhorn"}},
       {"--tau-b", r.tau_b.has_value(), {"sinkhorn"}},
       {"--mass", r.mass.has_value(), {"sinkhorn"}},
-      {"--tolerance", r.tolerance.has_value(), {"sinkhorn", "semidiscrete", "exact"}},
+      {"--tolerance", r.tolerance.has_value(), with(all_plans, {"semidiscrete"})},
       {"--max-iterations", r.max_iterations.has_value(), {"sinkhorn", "sliced"}},
-      {"--plan", !r.plan.empty(), {"sinkhorn", "exact"}},
-      {"--map", !r.map.empty(), {"sinkhorn", "exact"}},
-      {"--potentials", !r.potentials.empty(), {"sinkhorn", "semidiscrete", "exact"}},
+      {"--plan", !r.plan.empty(), all_plans},
+      {"--map", !r.map.empty(), all_plans},
+      {"--potentials", !r.potentials.empty(), with(all_plans, {"semidiscrete"})},
   };
   for (const Option& o : options) {
     usage(!o.given || std::count(o.solvers.begin(), o.solvers.end(), solver) > 0, o.name, " is not of --solver ",
@@ -114,7 +120,7 @@ void check_options_of(const std::string& solver, const Request& r) {
     usage(std::count(metrics.begin(), metrics.end(), metric) > 0, "--solver ", solver, " knows --metric ",
           listed(metrics), ", not ", metric);
   };
-  if (solver == "exact") knows({"squared_euclidean"});
+  if (solver == "hungarian" || solver == "auction") knows({"squared_euclidean"});
   if (solver == "sliced") knows({"squared_euclidean", "euclidean"});
   if (solver == "semidiscrete") {
     knows({"squared_euclidean", "negative_dot"});

@@ -5,6 +5,7 @@
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/status.h"
+#include "monge/ot/plan.h"
 #include "monge/ot/sinkhorn.h"
 
 namespace monge::apps {
@@ -14,6 +15,7 @@ struct Solution {
   std::string solver = {};
   std::string dtype = {};  // it computed in
   ot::Status status = ot::Status::converged;
+  bool found = true;                 // false: it ended before there was any plan
   std::optional<double> cost = {};   // <P, C>
   std::optional<double> value = {};  // cost, and the prices of straying from a and b: what the certificate brackets
   ot::Certificate certificate = {};
@@ -27,7 +29,7 @@ struct Solution {
 
   std::vector<double> f = {}, g = {};               // potentials, units of the cost; none of sliced, no f of a law
   std::optional<ot::SinkhornResult> sinkhorn = {};  // for its plan
-  std::vector<std::int32_t> columns = {};           // of an assignment
+  ot::SparsePlan plan = {};                         // of an exact solver
 };
 
 // What it was found for.

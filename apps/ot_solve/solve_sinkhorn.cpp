@@ -63,7 +63,8 @@ Solution solve_sinkhorn(const Input<T>& input, const Request& r, const MemoryBud
   s.dtype = result.in_double ? "double" : "float";
   s.status = result.status;
   s.iterations = result.iterations;
-  if (result.iterations == 0) return s;  // stopped before anything was known
+  s.found = result.iterations > 0;
+  if (!s.found) return s;
   if (result.has_cost) s.cost = result.cost, s.value = result.value;
   s.certificate = result.certificate;
   s.marginal_error = result.marginal_error;

@@ -11,18 +11,30 @@ struct Choice {
   std::string solver, why;
 };
 
-// What "auto" stands for, between so many points in `left` bytes of memory.
-Choice choose_solver(const Request& request, Index rows, Index cols, double left);
+// What "auto" stands for, in `left` bytes of memory.
+template <class T>
+Choice choose_solver(const Input<T>& input, const Request& request, double left);
 
-// Bytes that the exact solver takes besides the points, or besides a dense cost.
-double memory_of_exact(Index rows, Index cols, bool dense);
+// exact, network_simplex, hungarian and auction.
+bool is_exact(const std::string& solver);
+
+// Bytes that an exact solver takes besides its input.
+struct ExactMemory {
+  double least = 0;
+  double scores = 0, instead = 0;  // on top: for scores of all pairs, which are kept where they fit; else instead of it
+  bool keeps(double left) const;
+  double needed(double left) const { return least + (keeps(left) ? scores : instead); }
+};
+template <class T>
+ExactMemory memory_of_exact(const ot::Problem<T>& problem, const std::string& solver);
 
 // Each runs one solver with progress on stderr; interrupted, it returns the best so far with status stopped_by_caller.
 // Throws as the solver, and Error(out_of_memory) before it would take more than the budget.
 template <class T>
 Solution solve_sinkhorn(const Input<T>& input, const Request& request, const MemoryBudget& budget);
 template <class T>
-Solution solve_exact(const Input<T>& input, const Request& request, const MemoryBudget& budget);
+Solution solve_exact(const Input<T>& input, const Request& request, const std::string& solver,
+                     const MemoryBudget& budget);
 template <class T>
 Solution solve_sliced(const Input<T>& input, const Request& request, const MemoryBudget& budget);
 Solution solve_semidiscrete(const Input<float>& input, const Request& request, const MemoryBudget& budget);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Exact assignment beside its peers: seconds from two clouds to the optimum, the n x n matrix included.
+"""Exact solvers beside their peers: seconds from two clouds to the optimum, the n x m matrix included.
 
     python3 -m venv base && base/bin/pip install numpy scipy POT
     python3 -m venv lapx && lapx/bin/pip install numpy lapx       # lapx and lap install the same module
@@ -10,17 +10,24 @@
 Clouds: both normal; or normal noise and the first n images of a file of monge's (needs h5py in base). Each peer runs in
 a process of its own; its matrix comes from one routine around a GEMM, and both are timed, in float and in double: the
 faster of the two medians of `--repeat` runs counts. monge (ot_exact_run) goes from the points to a proven optimum on
-all cores, medians of as many runs in one process. `matrix` problems: a matrix of doubles is given, nobody's time holds its
-making. Costs are compared in double with the pairs each solver returns.
+all cores, medians of as many runs in one process. Costs are compared in double with the pairs each solver returns.
+
+Problems are named KIND:N[xM]:D, and `--only` takes patterns of these:
+  clouds      assignment between clouds
+  matrix      the same, but a matrix of doubles is given: nobody's time holds its making
+  transport   n onto m points of unequal random weights, where POT alone is a peer; its times count if its cost agrees to
+              1e-9, which a matrix in float may not be good enough for
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +45,46 @@ def matrix(x, y, dtype):
     return c
 
 
+@dataclass
+class Problem:
+    kind: str  # clouds, matrix, transport
+    n: int
+    m: int
+    d: int
+
+    @property
+    def name(self):
+        return f"{self.kind}:{self.n}{'' if self.m == self.n else f'x{self.m}'}:{self.d}"
+
+    @property
+    def files(self):
+        return {"matrix": ["c.f64"], "transport": ["x.f32", "y.f32", "a.f64", "b.f64"]}.get(self.kind, ["x.f32", "y.f32"])
+
+    def load(self, folder):
+        data = [np.fromfile(folder / f, np.float32 if f.endswith("f32") else np.float64) for f in self.files]
+        if self.kind == "matrix":
+            return [data[0].reshape(self.n, self.m)]
+        return [data[0].reshape(self.n, self.d), data[1].reshape(self.m, self.d), *data[2:]]
+
+    def write(self, folder, images):
+        rng = np.random.default_rng(1)
+        x = rng.standard_normal((self.n, self.d)).astype(np.float32)
+        y = rng.standard_normal((self.m, self.d)).astype(np.float32)
+        if self.d == 784:
+            y = np.ascontiguousarray(images[: self.m], np.float32)
+        if self.kind == "matrix":
+            matrix(x, y, np.float64).tofile(folder / "c.f64")
+            return
+        x.tofile(folder / "x.f32")
+        y.tofile(folder / "y.f32")
+        if self.kind == "transport":
+            for file, size in ("a.f64", self.n), ("b.f64", self.m):
+                w = rng.random(size)
+                (w / w.sum()).tofile(folder / file)
+
+
 def solver(name):
-    """cost -> column of each row."""
+    """cost, weights or not -> column of each row, or the plan."""
     if name == "scipy":
         from scipy.optimize import linear_sum_assignment
 
@@ -47,10 +92,11 @@ def solver(name):
     if name == "POT":
         import ot
 
-        def emd(c):
+        def emd(c, a=None, b=None):
+            if a is not None:
+                return ot.emd(a, b, c, numItermax=10**8)
             n = len(c)
-            plan = ot.emd(np.full(n, 1 / n), np.full(n, 1 / n), c, numItermax=10**8)
-            return plan.argmax(1)
+            return ot.emd(np.full(n, 1 / n), np.full(n, 1 / n), c, numItermax=10**8).argmax(1)
 
         return emd
     import lap
@@ -71,68 +117,65 @@ def solver(name):
     return run
 
 
-def load(folder, n, d, given):
-    if given:
-        return np.fromfile(folder / "c.f64").reshape(n, n), None
-    return [np.fromfile(folder / f"{k}.f32", np.float32).reshape(n, d) for k in "xy"]
+def judge(problem, data, found):
+    """Cost in double, and whether it is an assignment or a plan at all."""
+    if problem.kind == "transport":
+        x, y, a, b = data
+        i, j = np.nonzero(found)
+        mass = found[i, j]
+        valid = abs(found.sum(1) - a).sum() + abs(found.sum(0) - b).sum() < 1e-9
+        return (mass * ((x[i].astype(np.float64) - y[j].astype(np.float64)) ** 2).sum(1)).sum(), valid
+    valid = len(set(found.tolist())) == problem.n
+    if problem.kind == "matrix":
+        return data[0][np.arange(problem.n), found].mean(), valid
+    x, y = data
+    return ((x.astype(np.float64) - y[found].astype(np.float64)) ** 2).sum(1).mean(), valid
 
 
-def run_peer(name, folder, n, d, given, repeat):
+def run_peer(name, folder, problem, repeat):
     """Prints a JSON line for each dtype."""
-    run, folder = solver(name), Path(folder)
-    x, y = load(folder, n, d, given)
+    run = solver(name)
+    data = problem.load(Path(folder))
     small = np.random.default_rng(0).random((50, 50))
     for dtype in (np.float64, np.float32):
         run(small.astype(dtype))
-        source = x.astype(dtype) if given else None
+        source = data[0].astype(dtype) if problem.kind == "matrix" else None
         times, making = [], []
         for _ in range(repeat):
             start = time.perf_counter()
-            c = source if given else matrix(x, y, dtype)
+            c = matrix(*data[:2], dtype) if source is None else source
             made = time.perf_counter()
-            columns = run(c)
+            found = run(c, *data[2:])
             times.append(time.perf_counter() - start)
             making.append(made - start)
-        if given:
-            cost = x[np.arange(n), columns].mean()
-        else:
-            cost = ((x.astype(np.float64) - y[columns].astype(np.float64)) ** 2).sum(1).mean()
-        valid = len(set(columns.tolist())) == n
+        cost, valid = judge(problem, data, found)
         print(json.dumps({"dtype": dtype.__name__, "seconds": float(np.median(times)), "times": times,
-                          "matrix_seconds": float(np.median(making)), "cost": float(cost), "valid": valid}), flush=True)
+                          "matrix_seconds": float(np.median(making)), "cost": float(cost), "valid": bool(valid)}), flush=True)
 
 
-def time_peer(python, name, folder, n, d, given, repeat, limit):
-    command = [python, __file__, "--one", name, str(folder), str(n), str(d), str(int(given)), str(repeat)]
+def time_peer(python, name, folder, problem, repeat, limit, truth):
+    command = [python, __file__, "--one", name, str(folder), json.dumps(asdict(problem)), str(repeat)]
     try:
         out = subprocess.run(command, capture_output=True, text=True, timeout=limit)
         text, note = out.stdout, out.stderr.strip().splitlines()[-1:] if out.returncode else []
     except subprocess.TimeoutExpired as e:
         text, note = (e.stdout or b"").decode(), [f"stopped after {limit:g} s"]
     found = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    best = min(found, key=lambda r: r["seconds"], default={})
+    if problem.kind == "transport":
+        for r in found:
+            r["valid"] = r["valid"] and abs(r["cost"] / truth - 1) <= 1e-9
+    best = min(found, key=lambda r: (not r["valid"], r["seconds"]), default={})
     return {"solver": name, **best, **({"note": note[0]} if note else {})}
 
 
-def time_monge(binary, folder, n, d, given, repeat):
-    files = [folder / "c.f64", n, n] if given else [folder / "x.f32", folder / "y.f32", n, d]
-    out = subprocess.run([binary, "cost" if given else "clouds", *map(str, files), str(repeat)], check=True,
-                         capture_output=True, text=True)
+def time_monge(binary, folder, problem, repeat):
+    sizes = [problem.n, problem.m] if problem.kind != "clouds" else [problem.n]
+    sizes += [problem.d] if problem.kind != "matrix" else []
+    mode = "cost" if problem.kind == "matrix" else problem.kind
+    command = [binary, mode, *(folder / f for f in problem.files), *sizes, repeat]
+    out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
     r = json.loads(out.stdout)
     return {"solver": "monge", "seconds": float(np.median(r["times"])), **r}
-
-
-def write_problem(folder, n, d, images, given):
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((n, d)).astype(np.float32)
-    y = rng.standard_normal((n, d)).astype(np.float32)
-    if images is not None:
-        y = np.ascontiguousarray(images[:n], np.float32)
-    if given:
-        matrix(x.astype(np.float64), y.astype(np.float64), np.float64).tofile(folder / "c.f64")
-    else:
-        x.tofile(folder / "x.f32")
-        y.tofile(folder / "y.f32")
 
 
 def read_images(path):
@@ -146,7 +189,7 @@ def read_images(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--one", nargs=6, metavar="...", help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, metavar="...", help=argparse.SUPPRESS)
     parser.add_argument("--bin", default="build/bin", help="folder of ot_exact_run")
     parser.add_argument("--lapx", default=sys.executable, help="python with lapx")
     parser.add_argument("--lap", default=None, help="python with lap; left out by default")
@@ -154,33 +197,44 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--dims", type=int, nargs="*", default=[2, 3, 64, 784])
     parser.add_argument("--matrix", type=int, nargs="*", default=[2, 3, 64], help="dimensions of given matrices")
+    parser.add_argument("--transport", type=int, nargs="*", default=[2, 64], help="dimensions of transport problems")
+    parser.add_argument("--transport-size", type=int, nargs=2, default=[5000, 7000], metavar=("N", "M"))
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="problems to run, as 'clouds:5000:*' 'transport:*'")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--limit", type=float, default=100, help="seconds after which a peer is given up")
     parser.add_argument("--out")
     options = parser.parse_args()
     if options.one:
-        name, folder, n, d, given, repeat = options.one
-        return run_peer(name, folder, int(n), int(d), given == "1", int(repeat))
+        name, folder, problem, repeat = options.one
+        return run_peer(name, folder, Problem(**json.loads(problem)), int(repeat))
 
     pythons = {"base": sys.executable, "lapx": options.lapx, "lap": options.lap}
     names = [name for name in options.peers if pythons[PEERS[name]]]
     images = read_images(options.images) if options.images else None
-    problems = [(n, d, False) for n in options.sizes for d in options.dims if d != 784 or images is not None]
-    problems += [(max(options.sizes), d, True) for d in options.matrix]
+    problems = [Problem("clouds", n, n, d) for n in options.sizes for d in options.dims if d != 784 or images is not None]
+    problems += [Problem("matrix", max(options.sizes), max(options.sizes), d) for d in options.matrix]
+    problems += [Problem("transport", *options.transport_size, d) for d in options.transport]
+    if options.only:
+        known = [p.name for p in problems]
+        problems = [p for p in problems if any(fnmatch.fnmatch(p.name, pattern) for pattern in options.only)]
+        if not problems:
+            parser.error(f"--only fits none of {', '.join(known)}")
     report = {"cores": os.cpu_count(), "problems": []}
-    for n, d, given in problems:
+    for problem in problems:
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
-            write_problem(folder, n, d, images if d == 784 else None, given)
-            rows = [time_monge(f"{options.bin}/ot_exact_run", folder, n, d, given, options.repeat)]
+            problem.write(folder, images)
+            rows = [time_monge(f"{options.bin}/ot_exact_run", folder, problem, options.repeat)]
             for name in names:
-                rows.append(time_peer(pythons[PEERS[name]], name, folder, n, d, given, options.repeat, options.limit))
+                if problem.kind != "transport" or name == "POT":
+                    rows.append(time_peer(pythons[PEERS[name]], name, folder, problem, options.repeat, options.limit,
+                                          rows[0]["cost"]))
         good = [r for r in rows[1:] if r.get("valid")]
         ratio = min((r["seconds"] for r in good), default=float("nan")) / rows[0]["seconds"]
-        report["problems"].append({"n": n, "d": d, "matrix": given, "ratio": ratio, "rows": rows})
+        report["problems"].append({**asdict(problem), "ratio": ratio, "rows": rows})
         gap = (rows[0]["upper"] - rows[0]["lower"]) / rows[0]["upper"]
-        print(f"n = {n}, d = {d}{', matrix given' if given else ''}: fastest peer / monge = {ratio:.1f}, gap {gap:.1e}")
+        print(f"{problem.name}: fastest peer / monge = {ratio:.1f}, gap {gap:.1e}")
         for r in rows:
             off = r.get("cost", float("nan")) / rows[0]["cost"] - 1
             print(f"  {r['solver']:12} {r.get('seconds', float('nan')):8.4f} s  {r.get('dtype', ''):8} cost off by {off:9.1e}"

@@ -1,15 +1,15 @@
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "monge/ot/assignment.h"
+#include "monge/ot/exact.h"
 
-// Times assign() on raw arrays, for bench/peers/exact.py:
+// Times exact() on raw arrays, for bench/peers/exact.py:
 //   ot_exact_run clouds X.f32 Y.f32 N D REPEAT      ot_exact_run cost C.f64 N N REPEAT
+//   ot_exact_run transport X.f32 Y.f32 A.f64 B.f64 N M D REPEAT
 // Prints one JSON line. The first call, which wakes threads and memory, is not counted.
 namespace {
 
@@ -27,7 +27,7 @@ std::vector<T> read(const char* path, Index count) {
 template <class Solve>
 void run(int repeat, const Solve& solve) {
   std::string times;
-  ot::AssignmentResult r;
+  ot::ExactResult r;
   for (int k = 0; k <= repeat; ++k) {
     const auto start = std::chrono::steady_clock::now();
     r = solve();
@@ -41,17 +41,26 @@ void run(int repeat, const Solve& solve) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc == 7 && std::strcmp(argv[1], "clouds") == 0) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (argc == 7 && what == "clouds") {
     const Index n = std::stol(argv[4]), d = std::stol(argv[5]);
     const auto x = read<float>(argv[2], n * d), y = read<float>(argv[3], n * d);
     run(std::stoi(argv[6]),
-        [&] { return ot::assign(MatrixView<const float>(x.data(), n, d), MatrixView<const float>(y.data(), n, d)); });
-  } else if (argc == 6 && std::strcmp(argv[1], "cost") == 0) {
+        [&] { return ot::exact(MatrixView<const float>(x.data(), n, d), MatrixView<const float>(y.data(), n, d)); });
+  } else if (argc == 6 && what == "cost") {
     const Index n = std::stol(argv[3]), m = std::stol(argv[4]);
     const auto cost = read<double>(argv[2], n * m);
-    run(std::stoi(argv[5]), [&] { return ot::assign(MatrixView<const double>(cost.data(), n, m)); });
+    run(std::stoi(argv[5]), [&] { return ot::exact(MatrixView<const double>(cost.data(), n, m)); });
+  } else if (argc == 10 && what == "transport") {
+    const Index n = std::stol(argv[6]), m = std::stol(argv[7]), d = std::stol(argv[8]);
+    const auto x = read<float>(argv[2], n * d), y = read<float>(argv[3], m * d);
+    const auto a = read<double>(argv[4], n), b = read<double>(argv[5], m);
+    const ot::Problem<float> problem{.x = {x.data(), n, d}, .y = {y.data(), m, d}, .a = a, .b = b};
+    run(std::stoi(argv[9]), [&] { return ot::exact(problem); });
   } else {
-    std::fprintf(stderr, "ot_exact_run clouds X.f32 Y.f32 N D REPEAT | cost C.f64 N M REPEAT\n");
+    std::fprintf(stderr,
+                 "ot_exact_run clouds X.f32 Y.f32 N D REPEAT | cost C.f64 N N REPEAT | "
+                 "transport X.f32 Y.f32 A.f64 B.f64 N M D REPEAT\n");
     return 2;
   }
   return 0;

@@ -7,6 +7,12 @@ constexpr std::chrono::milliseconds between_questions{100};
 
 }  // namespace
 
+Stop::Clock::time_point Stop::after(Clock::time_point start, double seconds) {
+  constexpr double ever = 1e9;
+  if (!(seconds < ever)) return never;
+  return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 Stop::Stop(std::function<bool()> go_on, Clock::time_point deadline)
     : go_on_(std::move(go_on)), deadline_(deadline), next_question_(Clock::now() + between_questions) {}
 

@@ -14,6 +14,8 @@ class Stop {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr Clock::time_point never = Clock::time_point::max();
+  // A deadline; never, if that is decades away.
+  static Clock::time_point after(Clock::time_point start, double seconds);
 
   // go_on: asked ten times a second during the work, by the thread that made this and no other; may be empty.
   explicit Stop(std::function<bool()> go_on, Clock::time_point deadline = never);

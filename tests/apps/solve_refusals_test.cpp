@@ -99,14 +99,22 @@ TEST_F(SolveRefusals, Costs) {
   expect_refusal("x.npy y.npy --cost C.npy", "--cost stands for both clouds", 2);
   expect_refusal("--cost C.npy --metric l1", "--metric", 2);
   expect_refusal("--cost C.npy --solver sliced", "--cost is not of --solver sliced", 2);
+  save("C.npy", 2, std::vector<double>{1, HUGE_VAL, 3, 4});
+  expect_refusal("--cost C.npy --solver sinkhorn",
+                 "C.npy: only --solver exact takes forbidden pairs; the value is inf in row 0, column 1");
+  save("C.npy", 2, std::vector<double>{1, HUGE_VAL, 3, HUGE_VAL});
+  for (const std::string solver : {"exact", "network_simplex", "hungarian", "auction"})
+    expect_refusal("--cost C.npy --solver " + solver, solver + ": ");
 }
 
 TEST_F(SolveRefusals, OptionsThatMeanNothing) {
-  expect_refusal("x.npy y.npy --solver hungarian", "hungarian not in {auto,sinkhorn,exact,semidiscrete,sliced}", 2);
+  expect_refusal("x.npy y.npy --solver simplex",
+                 "simplex not in {auto,exact,sinkhorn,network_simplex,hungarian,auction,", 2);
   expect_refusal("x.npy y.npy --metric manhattan", "manhattan not in", 2);
-  expect_refusal("x.npy y.npy --solver exact", "X has 20 points, Y has 15");
+  expect_refusal("x.npy y.npy --solver hungarian", "X has 20 points, Y has 15; --solver exact takes any numbers");
+  expect_refusal("x.npy x.npy --solver auction --a x.npy", "--a is not of --solver auction", 2);
   expect_refusal("x.npy x.npy --solver exact --epsilon 1", "--epsilon is not of --solver exact", 2);
-  expect_refusal("x.npy x.npy --solver exact --metric l1", "exact knows --metric squared_euclidean, not l1", 2);
+  expect_refusal("x.npy x.npy --solver auction --metric l1", "auction knows --metric squared_euclidean, not l1", 2);
   expect_refusal("x.npy y.npy --solver sliced", "--plan is not of --solver sliced", 2);
   expect_refusal("normal y.npy", "--plan is not of --solver semidiscrete", 2);
   expect_refusal("normal y.npy --solver sinkhorn", "X is the law \"normal\"", 2);
@@ -121,7 +129,10 @@ TEST_F(SolveRefusals, OptionsThatMeanNothing) {
 TEST_F(SolveRefusals, Memory) {
   expect_refusal("x.npy y.npy --memory-mb 5", "the budget (--memory-mb) of 5 MB is less than");
   save_cloud("wide.npy", 4000, 3, 1);
-  EXPECT_NE(solve("wide.npy wide.npy --solver exact --memory-mb 80").err.find("exact would take about 90 MB"),
+  for (const std::string solver : {"exact", "network_simplex", "auction"})
+    EXPECT_NE(solve("wide.npy wide.npy --memory-mb 30 --solver " + solver).err.find(solver + " would take about "),
+              std::string::npos);
+  EXPECT_NE(solve("wide.npy wide.npy --solver hungarian --memory-mb 100").err.find("hungarian would take about 140 MB"),
             std::string::npos);
   expect_refusal("wide.npy x.npy --memory-mb 15", "--memory-mb");
   expect_refusal("wide.npy wide.npy --solver sinkhorn --memory-mb 100", "--plan as a dense .npy (.h5 is sparse)");

@@ -1,9 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <random>
 
 #include "assignment_truth.h"
@@ -14,31 +11,6 @@ namespace monge::ot {
 namespace {
 
 using namespace exact_test;
-
-// Beasley's OR-Library, by every solver and as a sparse graph.
-TEST(AssignmentSolvers, OrLibrary) {
-  const std::filesystem::path folder = MONGE_TEST_FILES;
-  for (const auto& [n, optimum] : {std::pair{100, 305}, {200, 475}, {300, 626}, {400, 804}}) {
-    std::ifstream in(folder / ("assign" + std::to_string(n) + ".txt"));
-    Index size = 0;
-    in >> size;
-    std::vector<double> cost(size * size);
-    for (double& c : cost) in >> c;
-    const std::vector<float> narrow(cost.begin(), cost.end());
-    const MatrixView<const double> matrix(cost.data(), size, size);
-    const MatrixView<const float> floats(narrow.data(), size, size);
-    std::vector<Index> offsets;
-    std::vector<std::int32_t> columns;
-    for (Index i = 0; i <= size; ++i) offsets.push_back(i * size);
-    for (Index p = 0; p < size * size; ++p) columns.push_back(static_cast<std::int32_t>(p % size));
-    const SparseCost<double> graph{size, size, offsets, columns, cost};
-    for (const AssignmentResult& r : {assign(matrix), hungarian(matrix), auction(matrix), assign(graph), assign(floats),
-                                      hungarian(floats), auction(floats)}) {
-      EXPECT_NEAR(r.cost * n, optimum, 1e-9);
-      expect_sound(r, size, size, [&](Index i, Index j) { return cost[i * size + j]; });
-    }
-  }
-}
 
 // Trees for few dimensions, products for many; Gaussian, clustered and heavy-tailed, square and not.
 TEST(AssignmentSolvers, AgreeBetweenClouds) {

@@ -329,16 +329,5 @@ TEST(NetworkSimplex, GraphsAreSparseMatrices) {
   EXPECT_EQ(r.cost, network_simplex(dense).cost);
 }
 
-TEST(Exact, ChoosesAssignment) {
-  const Matrix<double> x = normal(120, 3, 41), y = normal(120, 3, 42), z = normal(140, 3, 43);
-  const ExactResult one_to_one = exact(x.view(), y.view());
-  EXPECT_EQ(one_to_one.columns.size(), 120u);
-  expect_optimal<double>({.x = x.view(), .y = y.view()}, one_to_one);
-  const ExactResult transport = exact(x.view(), z.view());
-  EXPECT_TRUE(transport.columns.empty());
-  expect_optimal<double>({.x = x.view(), .y = z.view()}, transport);
-  EXPECT_NEAR(network_simplex(Problem<double>{.x = x.view(), .y = y.view()}).cost, one_to_one.cost, 1e-14);
-}
-
 }  // namespace
 }  // namespace monge::ot
