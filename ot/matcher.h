@@ -4,6 +4,7 @@
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/random.h"
+#include "monge/ot/faiss_options.h"
 #include "monge/ot/semidiscrete.h"
 
 namespace monge::ot {
@@ -29,16 +30,6 @@ class Matcher {
 // Our own streaming pass: exact, for any epsilon. y: the N x d atoms the potentials were fitted on; copied.
 std::unique_ptr<Matcher> pass_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
                                       const Context& context = {});
-
-enum class FaissIndex { flat, ivf, hnsw };
-
-struct FaissOptions {
-  FaissIndex index = FaissIndex::flat;  // flat is exact; ivf and hnsw are approximate: measure their recall
-  int lists = 0;                        // ivf: number of cells; 0 = 4 sqrt(N)
-  int probes = 16;                      // ivf: cells searched; more = higher recall, slower
-  int links = 32;                       // hnsw: neighbours per node
-  int search_width = 64;                // hnsw: candidates kept during a search
-};
 
 // A FAISS inner-product index over (y_j, v_j). epsilon = 0 only, else Error(invalid_argument). Uses FAISS's own
 // threads, but one alone to make a graph: it is the same every time.

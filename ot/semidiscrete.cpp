@@ -33,16 +33,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); }
 
-// A source in d dimensions as the projected problem sees it. The standard normal stays itself.
-SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca) {
-  if (!source || !pca) return source;
-  return [&source, &pca](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
-    Matrix<float> x(out.rows, pca->basis.cols());
-    source(rng, first, x.view());
-    project(*pca, x.view(), out, {.threads = 1});
-  };
-}
-
 // Potentials of a cloud before, and which of its atoms each atom was.
 struct Before {
   const SemidiscretePotentials& potentials;
@@ -81,7 +71,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context, options.labels);
   atoms.keep_digits(options.context);
   const detail::SemidualProblem problem =
-      detail::make_semidual(atoms, options, projected_source(source, potentials.pca));
+      detail::make_semidual(atoms, options, detail::projected_source(source, potentials.pca));
 
   // The fit is over when fresh noise says so, unless the caller wants too little of that for it to say much.
   detail::check_rows(atoms.size(), options);

@@ -51,6 +51,15 @@ SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& o
   return problem;
 }
 
+SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca) {
+  if (!source || !pca) return source;
+  return [&source, &pca](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    Matrix<float> x(out.rows, pca->basis.cols());
+    source(rng, first, x.view());
+    project(*pca, x.view(), out, {.threads = 1});
+  };
+}
+
 Target target(const SemidualProblem& problem, const std::vector<double>& v) {
   const std::vector<double>& b = problem.atoms.b;
   const auto potential = [&](std::size_t j) { return v[j] + (problem.level.empty() ? 0.0 : problem.level[j]); };

@@ -27,6 +27,9 @@ struct SemidualProblem {
 // As the options and the atoms have it. Throws infeasible (labels), invalid_argument, not_finite.
 SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& options, SourceLaw source);
 
+// A source in d dimensions as the projected problem sees it. The standard normal stays itself. Borrows both.
+SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca);
+
 // What atoms are to get under v, of sum one; and the constant to be added to v + level: <b, v + level> balances it to
 // mean zero, or a free one solves sum_j b_j exp(-(v_j + level_j + constant) / tau) = 1.
 struct Target {
