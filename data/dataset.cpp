@@ -7,8 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "monge/data/dataset_file.h"
 #include "monge/data/digest.h"
-#include "monge/data/hdf5_writer.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
@@ -65,16 +65,6 @@ void check_split(const std::string& name, const Split& split, Index dims) {
                                          split.x(bad.row, bad.col)));
 }
 
-void write_labels(Hdf5Writer& file, const std::string& name, const std::vector<std::int32_t>& labels) {
-  const std::vector<Index> shape = {static_cast<Index>(labels.size())};
-  const auto [least, greatest] = std::minmax_element(labels.begin(), labels.end());
-  if (*least >= 0 && *greatest <= 255) {
-    file.array(name, shape, std::vector<std::uint8_t>(labels.begin(), labels.end()).data());
-  } else {
-    file.array(name, shape, labels.data());
-  }
-}
-
 void write_split(Hdf5Writer& file, const std::string& prefix, const Split& split, const Dataset& dataset) {
   const std::vector<Index> shape = {split.rows(), split.x.cols()};
   if (dataset.storage == Storage::u8) {
@@ -82,7 +72,7 @@ void write_split(Hdf5Writer& file, const std::string& prefix, const Split& split
   } else {
     file.array(prefix + "x", shape, split.x.data());
   }
-  if (split.labelled()) write_labels(file, prefix + "labels", split.labels);
+  if (split.labelled()) write_dataset_labels(file, prefix + "labels", split.labels);
 }
 
 std::vector<std::int32_t> read_labels(const Hdf5Reader& file, const std::string& name, Index rows) {
@@ -199,21 +189,35 @@ void save_dataset(const Dataset& dataset, const std::filesystem::path& path) {
           dataset.image.width, " x ", dataset.image.channels, " do not fill rows of ", dataset.dims(), " values");
 
   Hdf5Writer file("save_dataset", path);
-  file.attribute("", "format", format);
-  file.attribute("", "version", version);
   write_split(file, "", dataset.train, dataset);
   const auto [low, high] =
       dataset.storage == Storage::u8 ? std::pair(dataset.low, dataset.high) : extremes(dataset.train.x);
-  file.attribute("", "range", std::vector<double>{low, high});
-  file.attribute("", "source", dataset.source);
-  if (images) {
-    const auto [height, width, channels] = dataset.image;
-    file.attribute("", "image",
-                   std::vector<std::uint64_t>{static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width),
-                                              static_cast<std::uint64_t>(channels)});
-  }
+  write_dataset_attributes(file, low, high, dataset.image, dataset.source);
   if (dataset.test.rows() > 0) write_split(file, "test/", dataset.test, dataset);
   file.commit();
+}
+
+void write_dataset_attributes(Hdf5Writer& file, double low, double high, const ImageShape& image,
+                              const std::string& source) {
+  file.attribute("", "format", format);
+  file.attribute("", "version", version);
+  file.attribute("", "range", std::vector<double>{low, high});
+  file.attribute("", "source", source);
+  if (image.size() == 0) return;
+  file.attribute(
+      "", "image",
+      std::vector<std::uint64_t>{static_cast<std::uint64_t>(image.height), static_cast<std::uint64_t>(image.width),
+                                 static_cast<std::uint64_t>(image.channels)});
+}
+
+void write_dataset_labels(Hdf5Writer& file, const std::string& name, const std::vector<std::int32_t>& labels) {
+  const std::vector<Index> shape = {static_cast<Index>(labels.size())};
+  const auto [least, greatest] = std::minmax_element(labels.begin(), labels.end());
+  if (*least >= 0 && *greatest <= 255) {
+    file.array(name, shape, std::vector<std::uint8_t>(labels.begin(), labels.end()).data());
+  } else {
+    file.array(name, shape, labels.data());
+  }
 }
 
 }  // namespace monge::data
