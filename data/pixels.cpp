@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
 
 #include "monge/data/dataset_file.h"
 #include "monge/data/digest.h"
@@ -20,6 +21,20 @@ void check_split(const std::string& name, const PixelSplit& split, Index dims) {
 void write_split(Hdf5Writer& file, const std::string& prefix, const PixelSplit& split) {
   file.array(prefix + "x", {split.rows(), split.x.cols()}, split.x.data());
   if (!split.labels.empty()) write_dataset_labels(file, prefix + "labels", split.labels);
+}
+
+PixelSplit read_split(const Hdf5Reader& file, const std::string& prefix, Index dims) {
+  const std::string name = prefix + "x";
+  const ArrayInfo array = file.info(name);
+  if (array.type != ElementType::u8) file.fail(name, concat("holds ", to_string(array.type), ", not u8"));
+  if (array.shape.size() != 2)
+    file.fail(name, concat("has ", array.shape.size(), " dimensions, not 2 (rows x columns)"));
+  if (array.size() == 0) file.fail(name, "is empty: " + array.describe());
+  if (dims > 0 && array.shape[1] != dims) file.fail(name, concat("has ", array.shape[1], " columns, /x has ", dims));
+  PixelSplit split;
+  split.x = file.read_matrix<std::uint8_t>(name);
+  if (file.has(prefix + "labels")) split.labels = read_dataset_labels(file, prefix + "labels", split.rows());
+  return split;
 }
 
 // Rows N to 2 N of `x` are made of rows 0 to N, flipped.
@@ -50,6 +65,23 @@ void append_flips(AnyDataset& dataset) {
 }
 
 }  // namespace
+
+PixelDataset load_pixels(const std::filesystem::path& path, const ReadLimits& limits) {
+  const Hdf5Reader file("load_pixels", path, limits);
+  check_dataset_format(file);
+  PixelDataset dataset;
+  std::tie(dataset.low, dataset.high) = read_dataset_range(file);
+  dataset.train = read_split(file, "", 0);
+  const Index dims = dataset.train.x.cols();
+  if (file.has("test")) dataset.test = read_split(file, "test/", dims);
+  dataset.image = read_dataset_image(file, dims);
+  dataset.source = file.attribute_or<std::string>("", "source", "");
+  return dataset;
+}
+
+bool holds_pixels(const std::filesystem::path& path) {
+  return Hdf5Reader("holds_pixels", path).info("x").type == ElementType::u8;
+}
 
 void save_dataset(const PixelDataset& dataset, const std::filesystem::path& path) {
   const Index dims = dataset.train.x.cols();

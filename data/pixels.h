@@ -8,7 +8,7 @@
 
 namespace monge::data {
 
-// Images as bytes, a quarter of what Dataset takes: for data sets that are made here only to be written.
+// A data set of bytes, a quarter of what Dataset takes.
 struct PixelSplit {
   Matrix<std::uint8_t> x;            // N x d, a row per image, channels last
   std::vector<std::int32_t> labels;  // N, or empty
@@ -24,6 +24,10 @@ struct PixelDataset {
   ImageShape image;
   std::string source;
 };
+
+// Reads a u8 data set as it is stored. Errors: as load_dataset; Error(bad_file) for one of floats.
+PixelDataset load_pixels(const std::filesystem::path& path, const ReadLimits& limits = {});
+bool holds_pixels(const std::filesystem::path& path);  // whether a data set is stored as u8
 
 // The same file, and the same identity, as those of the Dataset that it stands for. Errors: as save_dataset.
 void save_dataset(const PixelDataset& dataset, const std::filesystem::path& path);

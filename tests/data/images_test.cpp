@@ -70,6 +70,19 @@ TEST_F(Cifar, ReadsRecords) {
   EXPECT_EQ(back.image.channels, 3);
   EXPECT_EQ(back.train.labels, d.train.labels);
   EXPECT_EQ(back.test.x(1, 5), pixel_value(-1, 1, d.test.x(1, 5)));
+
+  EXPECT_TRUE(holds_pixels(path));
+  const PixelDataset bytes = load_pixels(path, {.memory = 17 * 3072 + 200});  // no floats are made of them
+  EXPECT_EQ(content_digest(bytes), back.digest);
+  EXPECT_TRUE(std::equal(d.test.x.data(), d.test.x.data() + 2 * 3072, bytes.test.x.data()));
+  EXPECT_EQ(bytes.train.labels, d.train.labels);
+  EXPECT_EQ(bytes.image.width, 32);
+  EXPECT_EQ(bytes.source, d.source);
+  Dataset floats = load_dataset(path);
+  floats.storage = Storage::f32;
+  save_dataset(floats, path);
+  EXPECT_FALSE(holds_pixels(path));
+  expect_error(Errc::bad_file, {"load_pixels", "holds f32, not u8"}, [&] { load_pixels(path); });
 }
 
 TEST_F(Cifar, FlipsAreAtomsOfTheirOwn) {
