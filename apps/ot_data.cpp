@@ -109,9 +109,11 @@ void read_split(const std::string& x, const std::string& labels, double max_byte
 }
 
 void import_clouds(const Clouds& a) {
-  apps::require_distinct_files(
-      {{"the points", a.x}, {"--labels", a.labels}, {"--test", a.test}, {"--test-labels", a.test_labels}},
-      {{"--out", a.out}});
+  apps::require_distinct_files({{"the points", apps::file_of(a.x)},
+                                {"--labels", apps::file_of(a.labels)},
+                                {"--test", apps::file_of(a.test)},
+                                {"--test-labels", apps::file_of(a.test_labels)}},
+                               {{"--out", a.out}});
   data::require_writable("--out", a.out);
   require(a.test_labels.empty() || !a.test.empty(), "--test-labels is given, --test is not");
   data::Dataset dataset;
@@ -187,7 +189,8 @@ int main(int argc, char** argv) {
 
   auto* import = app.add_subcommand("import", "Make a data file from a published data set, or from arrays");
   import->require_subcommand(1);
-  Images fashion_files{.from = data::fashion_mnist_folder}, cifar_files, imagenet_files;
+  Images fashion_files, cifar_files, imagenet_files;
+  fashion_files.from = data::fashion_mnist_folder;
   auto* fashion = import->add_subcommand(
       "fashion-mnist",
       "60,000 training and 10,000 test images of clothes,\n28 x 28 grey pixels mapped to [-1, 1], with labels");
@@ -264,6 +267,6 @@ int main(int argc, char** argv) {
     if (*imagenet) import_images(imagenet_files, [](const auto& from) { return data::import_imagenet32(from); });
     if (*cloud) import_clouds(clouds);
     if (*make) generate(made);
-    if (*info) print(data::load_dataset(file));
+    if (*info) data::holds_pixels(file) ? print(data::load_pixels(file)) : print(data::load_dataset(file));
   });
 }

@@ -22,17 +22,32 @@ struct Counts {
   double saved = 0;
 };
 
+// <a, a>, <a, b> and <b, b> of a = x - x', b = y - y'. Several sums at a time, which vectorises.
+struct Products {
+  double aa, ab, bb;
+};
+Products products(const float* x, const float* x_, const float* y, const float* y_, Index d) {
+  constexpr Index lanes = 4;
+  double aa[lanes] = {}, ab[lanes] = {}, bb[lanes] = {};
+  const auto add = [&](Index lane, Index k) {
+    const double a = static_cast<double>(x[k]) - static_cast<double>(x_[k]);
+    const double b = static_cast<double>(y[k]) - static_cast<double>(y_[k]);
+    aa[lane] += a * a;
+    ab[lane] += a * b;
+    bb[lane] += b * b;
+  };
+  Index k = 0;
+  for (; k + lanes <= d; k += lanes)
+    for (Index lane = 0; lane < lanes; ++lane) add(lane, k + lane);
+  for (; k < d; ++k) add(0, k);
+  return {aa[0] + aa[1] + (aa[2] + aa[3]), ab[0] + ab[1] + (ab[2] + ab[3]), bb[0] + bb[1] + (bb[2] + bb[3])};
+}
+
 // Path i against all after it.
 void compare(MatrixView<const float> x0, MatrixView<const float> x1, Index i, Counts& counts) {
   const auto bins = static_cast<Index>(counts.by_time.size());
   for (Index j = i + 1; j < x0.rows; ++j) {
-    double aa = 0, ab = 0, bb = 0;  // a = x0_i - x0_j, b = x1_i - x1_j
-    for (Index k = 0; k < x0.cols; ++k) {
-      const double a = static_cast<double>(x0(i, k)) - x0(j, k), b = static_cast<double>(x1(i, k)) - x1(j, k);
-      aa += a * a;
-      ab += a * b;
-      bb += b * b;
-    }
+    const auto [aa, ab, bb] = products(x0.row(i), x0.row(j), x1.row(i), x1.row(j), x0.cols);
     if (ab >= 0) continue;
     // |a + t (b - a)| is least at t = <a, a - b> / |a - b|^2, which lies within (0, 1).
     const double t = (aa - ab) / (aa - 2 * ab + bb);

@@ -21,13 +21,15 @@ void for_rows(const Context& context, Index rows, Index cols, const Body& body) 
   });
 }
 
-// Signs of probe p for row `row`: bit k of the stream's words for dimension k.
+// Signs of a probe for a row: bit k of the stream's words for dimension k, 128 to a block.
 void fill_signs(const Rng& rng, std::uint64_t row, std::uint64_t probe, std::uint64_t probes, VectorView<float> w) {
-  const auto blocks = static_cast<std::uint64_t>((w.size + 127) / 128);
-  for (Index k = 0; k < w.size; ++k) {
-    const auto bit = static_cast<std::uint64_t>(k);
-    const Rng::Block b = rng.bits((row * probes + probe) * blocks + bit / 128);
-    w[k] = b.w[bit / 32 % 4] >> bit % 32 & 1 ? 1.0f : -1.0f;
+  constexpr Index bits = 128;
+  const auto blocks = static_cast<std::uint64_t>((w.size + bits - 1) / bits);
+  const std::uint64_t first = (row * probes + probe) * blocks;
+  for (Index k = 0; k < w.size; k += bits) {
+    const Rng::Block b = rng.bits(first + static_cast<std::uint64_t>(k / bits));
+    for (Index bit = 0; bit < std::min(bits, w.size - k); ++bit)
+      w[k + bit] = b.w[bit / 32] >> bit % 32 & 1 ? 1.0f : -1.0f;
   }
 }
 
@@ -140,10 +142,11 @@ void dequantise(MatrixView<float> x, double width, const Rng& rng, std::uint64_t
   require(width > 0 && std::isfinite(width), "dequantise: width must be positive, not ", width);
   const auto blocks = static_cast<std::uint64_t>((x.cols + 3) / 4);
   for (Index i = 0; i < x.rows; ++i) {
-    for (Index k = 0; k < x.cols; ++k) {
-      const Rng::Block b =
-          rng.bits((first + static_cast<std::uint64_t>(i)) * blocks + static_cast<std::uint64_t>(k / 4));
-      x(i, k) += static_cast<float>(width * (Rng::uniform(b.w[k % 4]) - 0.5));
+    const std::uint64_t block = (first + static_cast<std::uint64_t>(i)) * blocks;
+    for (Index k = 0; k < x.cols; k += 4) {
+      const Rng::Block b = rng.bits(block + static_cast<std::uint64_t>(k / 4));
+      for (Index j = k; j < std::min(k + 4, x.cols); ++j)
+        x(i, j) += static_cast<float>(width * (Rng::uniform(b.w[j - k]) - 0.5));
     }
   }
 }

@@ -60,7 +60,9 @@ class MinibatchCoupling : public Coupling {
   Partners assign(MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& x_labels,
                   const std::vector<std::int32_t>& y_labels) const {
     const PenalisedPoints points(x, y, x_labels, y_labels, options_.labels.penalty);
-    return ot::assign(points.x, points.y, {.context = options_.context}).columns;
+    ot::AssignmentOptions assignment;
+    assignment.context = options_.context;
+    return ot::assign(points.x, points.y, assignment).columns;
   }
 
   const char* who_;

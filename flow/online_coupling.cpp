@@ -85,13 +85,15 @@ class OnlineCoupling final : public Coupling {
       batch.x_labels.push_back(options_.labels.atoms[held[i]]);  // numbers began with the atom of the same number
     }
     make_noise(held, batch.x0.view());
+    ot::AssignmentOptions assignment;
+    assignment.context = options_.context;
     const bool within = !options_.labels.atoms.empty() && std::isinf(options_.labels.penalty);
     for_classes(batch, within,
                 [&](MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members) {
                   const std::vector<std::int32_t> none;
                   const PenalisedPoints points(x, y, within ? none : batch.x_labels, within ? none : batch.y_labels,
                                                options_.labels.penalty);
-                  const auto columns = ot::assign(points.x, points.y, {.context = options_.context}).columns;
+                  const auto columns = ot::assign(points.x, points.y, assignment).columns;
                   for (std::size_t i = 0; i < columns.size(); ++i) {
                     const auto at = [&](std::size_t k) {
                       return members.empty() ? k : static_cast<std::size_t>(members[k]);

@@ -14,7 +14,7 @@ struct OnlineOptions {
 // Every atom keeps one noise vector of N(0, I), as a number of 32 bits that the vector is made from. A step takes the
 // next atoms in random order, assigns their noise vectors to them anew, as cheaply as can be for |x0 - x1|^2, and
 // writes the numbers back: step by step the pairing of the whole data set gets cheaper, at the price of a small
-// assignment (LOOM, looking one move ahead at a time; Davtyan, Dadi, Cevher and Favaro, Faster inference of flow-based
+// assignment (LOOM-CFM, looking out of the minibatch; Davtyan, Dadi, Cevher and Favaro, Faster inference of flow-based
 // generative models via improved data-noise coupling, ICLR 2025). The noise is N fixed vectors, each used once in a
 // pass over the data, as is each atom; a batch that reaches into the next pass is assigned in two parts.
 //
