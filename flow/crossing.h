@@ -12,7 +12,7 @@ namespace monge::flow {
 struct Crossing {
   double share = 0;  // of all pairs of paths, those that approach and part
   double gain = 0;   // what exchanging ends would save, over the mean cost of a path: the mean, over all pairs i != j,
-                    // of max(0, -2 <x0_i - x0_j, x1_i - x1_j>), over that of |x1_i - x0_i|^2
+                     // of max(0, -2 <x0_i - x0_j, x1_i - x1_j>), over that of |x1_i - x0_i|^2
   // The share of all pairs that are nearest to each other in each of equal parts of [0, 1], those at its ends not
   // counted: when paths get into each other's way. Sums to `share`.
   std::vector<double> by_time;
