@@ -96,4 +96,9 @@ PenalisedPoints::PenalisedPoints(MatrixView<const float> x_in, MatrixView<const 
   y = std::as_const(y_).view();
 }
 
+Context matching_context(Context context, Index n, Index d) {
+  if (n * n * std::max<Index>(d, 16) <= Index{1} << 24) context.threads = 1;
+  return context;
+}
+
 }  // namespace monge::flow

@@ -53,4 +53,8 @@ class PenalisedPoints {
   Matrix<float> x_, y_;
 };
 
+// The threads that matching n points of d dimensions is worth: small matches are many short loops, which waking threads
+// takes longer than running. Results do not depend on it.
+Context matching_context(Context context, Index n, Index d);
+
 }  // namespace monge::flow

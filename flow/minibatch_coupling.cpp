@@ -61,7 +61,7 @@ class MinibatchCoupling : public Coupling {
                   const std::vector<std::int32_t>& y_labels) const {
     const PenalisedPoints points(x, y, x_labels, y_labels, options_.labels.penalty);
     ot::AssignmentOptions assignment;
-    assignment.context = options_.context;
+    assignment.context = matching_context(options_.context, x.rows, x.cols);
     return ot::assign(points.x, points.y, assignment).columns;
   }
 
@@ -137,15 +137,16 @@ class EntropicCoupling final : public MinibatchCoupling {
       problem.y_labels = y_labels;
       problem.label_penalty = options_.labels.penalty;
     }
+    const Context context = matching_context(options_.context, x.rows, x.cols);
     const ot::SinkhornResult result = ot::sinkhorn(problem, {.epsilon = entropic_.epsilon,
                                                              .epsilon_unit = entropic_.epsilon_unit,
                                                              .tolerance = entropic_.tolerance,
                                                              .max_iterations = entropic_.max_iterations,
                                                              .certify = false,
-                                                             .context = options_.context});
+                                                             .context = context});
     if (result.status == ot::Status::numerical_failure || result.f.empty())
       throw Error(Errc::not_finite, concat(who_, ": the plan of a batch broke down; a larger epsilon may help"));
-    const ot::Plan plan(problem, result, options_.context);
+    const ot::Plan plan(problem, result, context);
     Partners columns(static_cast<std::size_t>(x.rows));
     plan.sample_partners(rng, columns);
     if (entropic_.draw == PlanDraw::distinct) make_distinct(plan, x, y, rng, columns);

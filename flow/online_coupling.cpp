@@ -86,7 +86,7 @@ class OnlineCoupling final : public Coupling {
     }
     make_noise(held, batch.x0.view());
     ot::AssignmentOptions assignment;
-    assignment.context = options_.context;
+    assignment.context = matching_context(options_.context, atoms.size, y_.cols);
     const bool within = !options_.labels.atoms.empty() && std::isinf(options_.labels.penalty);
     for_classes(batch, within,
                 [&](MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members) {
