@@ -40,7 +40,7 @@ void BatchDrawer::draw(std::uint64_t number, Index n, DrawnBatch& batch) const {
   }
   const std::uint64_t first = number * static_cast<std::uint64_t>(n);
   constexpr Index block = 64;
-  parallel_for(context_.threads, (n + block - 1) / block, [&](Index task, int) {
+  parallel_for(threads_worth(context_.threads, 16 * n * y_.cols), (n + block - 1) / block, [&](Index task, int) {
     for (Index i = task * block; i < std::min(n, (task + 1) * block); ++i) {
       const auto place = static_cast<std::size_t>(i);
       const std::uint64_t sample = first + static_cast<std::uint64_t>(i);

@@ -107,7 +107,8 @@ class OnlineCoupling final : public Coupling {
   // Row i is the noise vector of the number seeds_i.
   void make_noise(const std::vector<std::int32_t>& seeds, MatrixView<float> x0) const {
     constexpr Index block = 64;
-    parallel_for(options_.context.threads, (x0.rows + block - 1) / block, [&](Index task, int) {
+    const int threads = threads_worth(options_.context.threads, 16 * x0.rows * x0.cols);
+    parallel_for(threads, (x0.rows + block - 1) / block, [&](Index task, int) {
       for (Index i = task * block; i < std::min(x0.rows, (task + 1) * block); ++i) {
         const auto seed = static_cast<std::uint64_t>(seeds[static_cast<std::size_t>(i)]);
         fill_normal(noise_, seed * static_cast<std::uint64_t>(x0.cols), {x0.row(i), x0.cols});
