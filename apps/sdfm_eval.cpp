@@ -1,6 +1,7 @@
 // sdfm_eval: measures samples of a trained model against held-out data.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,10 @@
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
+#include "monge/flow/crossing.h"
 #include "monge/flow/metrics.h"
+#include "monge/flow/mmd.h"
+#include "monge/flow/trajectory.h"
 #include "monge/ot/core/error.h"
 
 namespace {
@@ -33,8 +37,16 @@ struct Arguments {
   std::vector<Index> steps = {1, 2, 4, 8, 16};
   Index samples = 10000, exact = 2000;
   std::uint64_t seed = 0;
-  bool dopri5 = false, raw = false;
+  std::string source;  // data file whose test points (else training points) samples start from; empty: noise
+  bool dopri5 = false, raw = false, mmd = false, paths = false;
   int threads = 0;
+};
+
+// Of --mmd and --paths, where they are asked for.
+struct Extras {
+  double energy_distance = 0, mmd_rbf = 0;
+  flow::TrajectoryStatistics paths = {};
+  flow::Crossing crossing = {};  // of the straight paths to the samples
 };
 
 struct Row {
@@ -42,12 +54,15 @@ struct Row {
   Index steps = 0;  // made
   Index nfe = 0;
   flow::Metrics metrics = {};
+  Extras extras = {};
   double seconds = 0;
 };
 
 struct Results {
   Index samples = 0, exact_rows = 0;
   flow::Metrics floor = {};
+  Extras floor_extras = {};
+  double squared_w2 = 0;       // between starting points and test points, exact_rows of each: least energy of a path
   std::vector<Row> rows = {};  // finished
   std::size_t planned = 0;
 };
@@ -70,37 +85,89 @@ std::vector<Row> plan(const Arguments& a, const Context& context) {
 Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results& results) {
   Json list = Json::array();
   for (const Row& row : results.rows) {
-    list.push_back({{"solver", flow::to_string(row.run.solver)},
-                    {"steps", row.steps},
-                    {"nfe", row.nfe},
-                    {"sliced_w2", row.metrics.sliced_w2},
-                    {"w2", row.metrics.w2.distance},
-                    {"w2_lower", row.metrics.w2.certificate.lower},
-                    {"w2_upper", row.metrics.w2.certificate.upper},
-                    {"seconds", row.seconds}});
+    Json json = {{"solver", flow::to_string(row.run.solver)},
+                 {"steps", row.steps},
+                 {"nfe", row.nfe},
+                 {"sliced_w2", row.metrics.sliced_w2},
+                 {"w2", row.metrics.w2.distance},
+                 {"w2_lower", row.metrics.w2.certificate.lower},
+                 {"w2_upper", row.metrics.w2.certificate.upper},
+                 {"seconds", row.seconds}};
+    if (a.mmd) {
+      json["energy_distance"] = row.extras.energy_distance;
+      json["mmd_rbf"] = row.extras.mmd_rbf;
+    }
+    if (a.paths) {
+      const flow::TrajectoryStatistics& paths = row.extras.paths;
+      json["path_energy"] = paths.energy;
+      json["normalised_path_energy"] = flow::normalised_path_energy(paths.energy, results.squared_w2);
+      json["displacement"] = paths.displacement;
+      json["curvature"] = paths.curvature;
+      json["detour"] = paths.detour;
+      json["crossing"] = row.extras.crossing.share;
+      json["crossing_by_time"] = row.extras.crossing.by_time;
+    }
+    list.push_back(std::move(json));
   }
-  return {{"checkpoint", a.checkpoint},
-          {"step", model.step},
-          {"coupling", model.config.coupling},
-          {"seed", model.config.seed},
-          {"samples", results.samples},
-          {"exact_rows", results.exact_rows},
-          {"complete", results.rows.size() == results.planned},
-          {"rows", list},
-          {"floor", {{"sliced_w2", results.floor.sliced_w2}, {"w2", results.floor.w2.distance}}}};
+  Json floor = {{"sliced_w2", results.floor.sliced_w2}, {"w2", results.floor.w2.distance}};
+  if (a.mmd) {
+    floor["energy_distance"] = results.floor_extras.energy_distance;
+    floor["mmd_rbf"] = results.floor_extras.mmd_rbf;
+  }
+  Json whole = {{"checkpoint", a.checkpoint},
+                {"step", model.step},
+                {"coupling", model.config.coupling},
+                {"seed", model.config.seed},
+                {"samples", results.samples},
+                {"exact_rows", results.exact_rows},
+                {"complete", results.rows.size() == results.planned},
+                {"rows", list},
+                {"floor", floor}};
+  if (!a.source.empty()) whole["source"] = a.source;
+  if (a.paths) whole["squared_w2"] = results.squared_w2;
+  return whole;
 }
 
-std::string to_table(const Results& results) {
-  std::vector<std::vector<std::string>> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
+std::string to_table(const Arguments& a, const Results& results) {
+  using Line = std::vector<std::string>;
+  const auto add_mmd = [&](Line& line, const Extras& extras) {
+    if (a.mmd) line.insert(line.end(), {apps::fixed(extras.energy_distance, 5), apps::fixed(extras.mmd_rbf, 5)});
+  };
+  std::vector<Line> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
+  if (a.mmd) table[0].insert(table[0].end(), {"energy", "MMD"});
+  if (a.paths) table[0].insert(table[0].end(), {"NPE", "curvature", "detour", "crossing"});
   for (const Row& row : results.rows) {
     table.push_back({flow::to_string(row.run.solver), std::to_string(row.steps), std::to_string(row.nfe),
                      apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
                      apps::fixed(row.seconds, 1)});
+    add_mmd(table.back(), row.extras);
+    if (!a.paths) continue;
+    const flow::TrajectoryStatistics& paths = row.extras.paths;
+    const double npe = flow::normalised_path_energy(paths.energy, results.squared_w2);
+    table.back().insert(table.back().end(), {apps::fixed(npe, 3), apps::fixed(paths.curvature, 3),
+                                             apps::fixed(paths.detour, 3), apps::fixed(row.extras.crossing.share, 3)});
   }
-  const flow::Metrics& floor = results.floor;
   table.push_back({});
-  table.push_back({"train vs test", "", "", apps::fixed(floor.sliced_w2, 4), apps::fixed(floor.w2.distance, 3), ""});
+  table.push_back({"train vs test", "", "", apps::fixed(results.floor.sliced_w2, 4),
+                   apps::fixed(results.floor.w2.distance, 3), ""});
+  add_mmd(table.back(), results.floor_extras);
   return apps::format_table(table);
+}
+
+void measure_mmd(MatrixView<const float> x, MatrixView<const float> y, const Context& context, Extras& extras) {
+  extras.energy_distance = flow::energy_distance(x, y, context);
+  extras.mmd_rbf = flow::mmd_rbf(x, y, {.context = context});
+}
+
+// Runs the first rows again, with energy and length of their paths.
+void measure_paths(flow::VelocityModel& model, MatrixView<const float> x0, const flow::SampleOptions& run,
+                   Extras& extras) {
+  Matrix<float> x1 = apps::copy_of(x0);
+  extras.paths = flow::trajectory_statistics(apps::interruptible(model), x1.view(), run);
+  if (extras.paths.run.status != ot::Status::converged)
+    throw Error(Errc::not_finite, concat("--paths: ", flow::to_string(run.solver), " ended with ",
+                                         ot::to_string(extras.paths.run.status), " at t = ", extras.paths.run.t));
+  extras.crossing = flow::crossing(x0, x1.view(), 20, run.context);
 }
 
 // Finishes row after row; what is finished stays in `results` when an interrupt or an error ends it early.
@@ -115,15 +182,24 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
   apps::check_interrupt();
   results.floor = held_out.floor(dataset.train.x.view(), results.samples);
   apps::check_interrupt();
+  const Index few = results.exact_rows;  // for what takes time with the square of their number
+  const MatrixView<const float> test = dataset.test.x.view().rows_from(0, few);
+  if (a.mmd) measure_mmd(dataset.train.x.view().rows_from(0, few), test, context, results.floor_extras);
+  const Matrix<float> x0 =
+      apps::starting_points(a.source, results.samples, trained.options.dimensions, a.seed, context);
+  if (a.paths) results.squared_w2 = std::pow(flow::exact_w2(x0.view(), test, few, options.exact).distance, 2);
+  apps::check_interrupt();
   progress.update(1);
 
   flow::VelocityModel model(trained.options, trained.weights, 512, context);
   for (Row row : rows) {
-    const apps::Generated generated = apps::generate(model, results.samples, a.seed, row.run);
+    const apps::Generated generated = apps::generate(model, apps::copy_of(x0.view()), row.run);
     row.steps = generated.run.accepted;
     row.nfe = generated.run.nfe;
     row.seconds = generated.seconds;
     row.metrics = held_out.compare(generated.x.view());
+    if (a.mmd) measure_mmd(generated.x.view().rows_from(0, few), test, context, row.extras);
+    if (a.paths) measure_paths(model, x0.view().rows_from(0, few), row.run, row.extras);
     apps::check_interrupt();
     results.rows.push_back(row);
     progress.update(static_cast<double>(results.rows.size()) + 1, flow::to_string(row.run.solver));
@@ -132,7 +208,8 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
 }
 
 void evaluate(const Arguments& a) {
-  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--data", a.data}}, {{"--json", a.json}});
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--data", a.data}, {"--source", a.source}},
+                               {{"--json", a.json}});
   if (!a.json.empty() && a.json != "-") data::require_writable("sdfm_eval", a.json);
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
@@ -154,7 +231,7 @@ void evaluate(const Arguments& a) {
     if (results.rows.empty()) throw;  // nothing to save
     ended = std::current_exception();
   }
-  if (a.json != "-") std::printf("%s", to_table(results).c_str());
+  if (a.json != "-") std::printf("%s", to_table(a, results).c_str());
   if (!a.json.empty()) apps::write_output(a.json, apps::json_text(to_json(a, trained, results)));
   if (ended && apps::interrupted()) {
     throw apps::Interrupted(concat("interrupted after ", results.rows.size(), " of ", results.planned, " rows",
@@ -180,12 +257,12 @@ int main(int argc, char** argv) {
   Arguments a;
   app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
   app.add_option("--data", a.data, "Data file with test points")->required()->type_name("FILE.h5");
-  app.add_option("--solver", a.solvers, "euler, heun, dopri5; several by commas")
+  app.add_option("--solver", a.solvers, "euler, midpoint, heun, rk4, dopri5; several by commas")
       ->type_name("S")
       ->delimiter(',')
-      ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
+      ->check(CLI::IsMember(flow::solver_names()))
       ->capture_default_str();
-  app.add_option("--steps", a.steps, "Steps of euler and heun; several by commas")
+  app.add_option("--steps", a.steps, "Steps of all but dopri5; several by commas")
       ->type_name("K")
       ->delimiter(',')
       ->check(apps::at_least<Index>(1))
@@ -203,6 +280,14 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<std::int64_t>(0))
       ->capture_default_str();
+  app.add_flag("--mmd", a.mmd, "Also energy distance and MMD, of the --exact points");
+  app.add_flag(
+      "--paths", a.paths,
+      "Also what paths are like, of the --exact points: normalised path energy (NPE), curvature, detour, and the\n"
+      "share of pairs that cross");
+  app.add_option("--source", a.source,
+                 "Start from the test points of this data file (training points if it has none) instead of noise")
+      ->type_name("FILE.h5");
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
   app.add_option("--json", a.json, "Write the figures as JSON; - = standard output, instead of the table")
       ->type_name("FILE|-");

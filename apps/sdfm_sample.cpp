@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <string>
 
 #include "monge/apps/common/device.h"
@@ -17,6 +18,7 @@
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
+#include "monge/data/pairs.h"
 #include "monge/ot/core/error.h"
 
 namespace {
@@ -24,7 +26,7 @@ namespace {
 using namespace monge;
 
 struct Arguments {
-  std::string checkpoint, out, solver = "euler", device = "auto";
+  std::string checkpoint, out, pairs, source, solver = "euler", device = "auto";
   Index count = 64, steps = 16, columns = 0;
   std::uint64_t seed = 0;
   bool raw = false;
@@ -55,8 +57,11 @@ void sample(const Arguments& a) {
   const std::string kind = std::filesystem::path(a.out).extension();
   require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
   require(kind == ".png" || a.columns == 0, "--columns is of a picture, ", a.out, " is none");
-  apps::require_distinct_files({{"the checkpoint", a.checkpoint}}, {{"--out", a.out}});
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--source", a.source}},
+                               {{"--out", a.out}, {"--pairs", a.pairs}});
+  require(a.pairs.empty() || kind == ".h5", "--pairs goes with samples in a data file (.h5), not ", a.out);
   data::require_writable("sdfm_sample", a.out);
+  if (!a.pairs.empty()) data::require_writable("sdfm_sample", a.pairs);
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
   if (kind == ".png") {
@@ -66,8 +71,11 @@ void sample(const Arguments& a) {
 
   apps::announce_device("sdfm_sample", a.device, context);
   flow::VelocityModel model(trained.options, trained.weights, 512, context);
+  Matrix<float> x0 = apps::starting_points(a.source, a.count, trained.options.dimensions, a.seed, context);
+  data::Pairs pairs;
+  if (!a.pairs.empty()) pairs.x0 = apps::copy_of(x0.view());
   apps::Generated samples = apps::generate(
-      model, a.count, a.seed, {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
+      model, std::move(x0), {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
   if (kind == ".png") {
     apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
   } else if (kind == ".npy") {
@@ -77,6 +85,12 @@ void sample(const Arguments& a) {
     dataset.train.x = std::move(samples.x);
     dataset.image = trained.image;
     dataset.source = "samples of " + a.checkpoint;
+    if (!a.pairs.empty()) {
+      pairs.dataset_digest = data::content_digest(dataset);
+      pairs.atoms.resize(static_cast<std::size_t>(a.count));
+      std::iota(pairs.atoms.begin(), pairs.atoms.end(), 0);
+      data::save_pairs(pairs, a.pairs);
+    }
     data::save_dataset(dataset, a.out);
   }
   std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
@@ -105,14 +119,20 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::in_range<Index>(1, 1'000'000'000))
       ->capture_default_str();
-  app.add_option("--solver", a.solver, "euler, heun or dopri5")
+  app.add_option("--solver", a.solver, "euler, midpoint, heun, rk4 or dopri5")
       ->type_name("S")
-      ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
+      ->check(CLI::IsMember(flow::solver_names()))
       ->capture_default_str();
-  app.add_option("--steps", a.steps, "Steps of euler and heun")
+  app.add_option("--steps", a.steps, "Steps of all but dopri5")
       ->type_name("K")
       ->check(apps::at_least<Index>(1))
       ->capture_default_str();
+  app.add_option("--pairs", a.pairs,
+                 "With a data file: also each sample with what it started from, to train on (coupling pairs: reflow)")
+      ->type_name("FILE.h5");
+  app.add_option("--source", a.source,
+                 "Start from the test points of this data file (training points if it has none) instead of noise")
+      ->type_name("FILE.h5");
   app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square")
       ->type_name("C")
       ->check(apps::at_least<Index>(0))

@@ -7,8 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "monge/data/dataset_file.h"
 #include "monge/data/digest.h"
-#include "monge/data/hdf5_writer.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::data {
@@ -65,16 +65,6 @@ void check_split(const std::string& name, const Split& split, Index dims) {
                                          split.x(bad.row, bad.col)));
 }
 
-void write_labels(Hdf5Writer& file, const std::string& name, const std::vector<std::int32_t>& labels) {
-  const std::vector<Index> shape = {static_cast<Index>(labels.size())};
-  const auto [least, greatest] = std::minmax_element(labels.begin(), labels.end());
-  if (*least >= 0 && *greatest <= 255) {
-    file.array(name, shape, std::vector<std::uint8_t>(labels.begin(), labels.end()).data());
-  } else {
-    file.array(name, shape, labels.data());
-  }
-}
-
 void write_split(Hdf5Writer& file, const std::string& prefix, const Split& split, const Dataset& dataset) {
   const std::vector<Index> shape = {split.rows(), split.x.cols()};
   if (dataset.storage == Storage::u8) {
@@ -82,27 +72,7 @@ void write_split(Hdf5Writer& file, const std::string& prefix, const Split& split
   } else {
     file.array(prefix + "x", shape, split.x.data());
   }
-  if (split.labelled()) write_labels(file, prefix + "labels", split.labels);
-}
-
-std::vector<std::int32_t> read_labels(const Hdf5Reader& file, const std::string& name, Index rows) {
-  switch (file.info(name).type) {
-    case ElementType::i32:
-      return file.read_vector<std::int32_t>(name, rows);
-    case ElementType::u8: {
-      const auto labels = file.read_vector<std::uint8_t>(name, rows);
-      return {labels.begin(), labels.end()};
-    }
-    case ElementType::i64: {  // what numpy makes by default
-      const auto labels = file.read_vector<std::int64_t>(name, rows);
-      for (std::size_t i = 0; i < labels.size(); ++i)
-        if (labels[i] != static_cast<std::int32_t>(labels[i]))
-          file.fail(name, concat("element ", i, ": ", labels[i], " does not fit in 32 bits"));
-      return {labels.begin(), labels.end()};
-    }
-    default:
-      file.fail(name, "holds " + std::string(to_string(file.info(name).type)) + ", not u8, i32 or i64");
-  }
+  if (split.labelled()) write_dataset_labels(file, prefix + "labels", split.labels);
 }
 
 Split read_split(const Hdf5Reader& file, const std::string& prefix, Dataset& dataset) {
@@ -126,31 +96,8 @@ Split read_split(const Hdf5Reader& file, const std::string& prefix, Dataset& dat
       throw Error(Errc::not_finite, concat("load_dataset: ", file.path().string(), ": /", name, ": row ", bad.row,
                                            ", column ", bad.col, ": ", split.x(bad.row, bad.col)));
   }
-  if (file.has(prefix + "labels")) split.labels = read_labels(file, prefix + "labels", split.rows());
+  if (file.has(prefix + "labels")) split.labels = read_dataset_labels(file, prefix + "labels", split.rows());
   return split;
-}
-
-void read_range(const Hdf5Reader& file, Dataset& dataset) {
-  dataset.low = 0;
-  dataset.high = 255;
-  if (!file.has_attribute("", "range")) return;
-  const auto range = file.attribute<std::vector<double>>("", "range");
-  const bool ok = range.size() == 2 && std::isfinite(range[0]) && std::isfinite(range[1]) && range[0] < range[1] &&
-                  std::max(std::abs(range[0]), std::abs(range[1])) <= std::numeric_limits<float>::max();
-  if (!ok) file.fail("", "attribute range is not two finite numbers, the lower one first");
-  dataset.low = range[0];
-  dataset.high = range[1];
-}
-
-void read_image_shape(const Hdf5Reader& file, Dataset& dataset) {
-  if (!file.has_attribute("", "image")) return;
-  const auto shape = file.attribute<std::vector<double>>("", "image");
-  const double dims = static_cast<double>(dataset.dims());
-  double product = 1;
-  for (const double n : shape) product *= n >= 1 && n <= dims && n == std::floor(n) ? n : 0;
-  if (shape.size() != 3 || product != dims)
-    file.fail("", concat("attribute image is not height, width and channels of rows of ", dataset.dims(), " values"));
-  dataset.image = {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), static_cast<Index>(shape[2])};
 }
 
 }  // namespace
@@ -167,10 +114,10 @@ Matrix<float> pixels_to_float(MatrixView<const std::uint8_t> pixels, double low,
 
 Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits) {
   const Hdf5Reader file("load_dataset", path, limits);
-  file.check_format(format, version, false);  // a bare /x made elsewhere is a data set too
+  check_dataset_format(file);
   Dataset dataset;
   dataset.storage = file.info("x").type == ElementType::u8 ? Storage::u8 : Storage::f32;
-  if (dataset.storage == Storage::u8) read_range(file, dataset);
+  if (dataset.storage == Storage::u8) std::tie(dataset.low, dataset.high) = read_dataset_range(file);
   dataset.train = read_split(file, "", dataset);
   dataset.digest = content_digest(dataset);
   if (file.has("test")) {
@@ -179,7 +126,7 @@ Dataset load_dataset(const std::filesystem::path& path, const ReadLimits& limits
       file.fail("test/x", concat("has ", dataset.test.x.cols(), " columns, /x has ", dataset.dims()));
   }
   if (dataset.storage == Storage::f32) std::tie(dataset.low, dataset.high) = extremes(dataset.train.x);
-  read_image_shape(file, dataset);
+  dataset.image = read_dataset_image(file, dataset.dims());
   dataset.source = file.attribute_or<std::string>("", "source", "");
   return dataset;
 }
@@ -199,21 +146,79 @@ void save_dataset(const Dataset& dataset, const std::filesystem::path& path) {
           dataset.image.width, " x ", dataset.image.channels, " do not fill rows of ", dataset.dims(), " values");
 
   Hdf5Writer file("save_dataset", path);
-  file.attribute("", "format", format);
-  file.attribute("", "version", version);
   write_split(file, "", dataset.train, dataset);
   const auto [low, high] =
       dataset.storage == Storage::u8 ? std::pair(dataset.low, dataset.high) : extremes(dataset.train.x);
-  file.attribute("", "range", std::vector<double>{low, high});
-  file.attribute("", "source", dataset.source);
-  if (images) {
-    const auto [height, width, channels] = dataset.image;
-    file.attribute("", "image",
-                   std::vector<std::uint64_t>{static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width),
-                                              static_cast<std::uint64_t>(channels)});
-  }
+  write_dataset_attributes(file, low, high, dataset.image, dataset.source);
   if (dataset.test.rows() > 0) write_split(file, "test/", dataset.test, dataset);
   file.commit();
+}
+
+void check_dataset_format(const Hdf5Reader& file) {
+  file.check_format(format, version, false);  // a bare /x made elsewhere is a data set too
+}
+
+std::vector<std::int32_t> read_dataset_labels(const Hdf5Reader& file, const std::string& name, Index rows) {
+  switch (file.info(name).type) {
+    case ElementType::i32:
+      return file.read_vector<std::int32_t>(name, rows);
+    case ElementType::u8: {
+      const auto labels = file.read_vector<std::uint8_t>(name, rows);
+      return {labels.begin(), labels.end()};
+    }
+    case ElementType::i64: {  // what numpy makes by default
+      const auto labels = file.read_vector<std::int64_t>(name, rows);
+      for (std::size_t i = 0; i < labels.size(); ++i)
+        if (labels[i] != static_cast<std::int32_t>(labels[i]))
+          file.fail(name, concat("element ", i, ": ", labels[i], " does not fit in 32 bits"));
+      return {labels.begin(), labels.end()};
+    }
+    default:
+      file.fail(name, "holds " + std::string(to_string(file.info(name).type)) + ", not u8, i32 or i64");
+  }
+}
+
+std::pair<double, double> read_dataset_range(const Hdf5Reader& file) {
+  if (!file.has_attribute("", "range")) return {0, 255};
+  const auto range = file.attribute<std::vector<double>>("", "range");
+  const bool ok = range.size() == 2 && std::isfinite(range[0]) && std::isfinite(range[1]) && range[0] < range[1] &&
+                  std::max(std::abs(range[0]), std::abs(range[1])) <= std::numeric_limits<float>::max();
+  if (!ok) file.fail("", "attribute range is not two finite numbers, the lower one first");
+  return {range[0], range[1]};
+}
+
+ImageShape read_dataset_image(const Hdf5Reader& file, Index dims) {
+  if (!file.has_attribute("", "image")) return {};
+  const auto shape = file.attribute<std::vector<double>>("", "image");
+  const double most = static_cast<double>(dims);
+  double product = 1;
+  for (const double n : shape) product *= n >= 1 && n <= most && n == std::floor(n) ? n : 0;
+  if (shape.size() != 3 || product != most)
+    file.fail("", concat("attribute image is not height, width and channels of rows of ", dims, " values"));
+  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), static_cast<Index>(shape[2])};
+}
+
+void write_dataset_attributes(Hdf5Writer& file, double low, double high, const ImageShape& image,
+                              const std::string& source) {
+  file.attribute("", "format", format);
+  file.attribute("", "version", version);
+  file.attribute("", "range", std::vector<double>{low, high});
+  file.attribute("", "source", source);
+  if (image.size() == 0) return;
+  file.attribute(
+      "", "image",
+      std::vector<std::uint64_t>{static_cast<std::uint64_t>(image.height), static_cast<std::uint64_t>(image.width),
+                                 static_cast<std::uint64_t>(image.channels)});
+}
+
+void write_dataset_labels(Hdf5Writer& file, const std::string& name, const std::vector<std::int32_t>& labels) {
+  const std::vector<Index> shape = {static_cast<Index>(labels.size())};
+  const auto [least, greatest] = std::minmax_element(labels.begin(), labels.end());
+  if (*least >= 0 && *greatest <= 255) {
+    file.array(name, shape, std::vector<std::uint8_t>(labels.begin(), labels.end()).data());
+  } else {
+    file.array(name, shape, labels.data());
+  }
 }
 
 }  // namespace monge::data

@@ -42,6 +42,18 @@ void InputFile::rewind() {
   if (lseek(descriptor_, 0, SEEK_SET) != 0) fail(Errc::io, std::strerror(errno));
 }
 
+void InputFile::read_at(std::uint64_t offset, void* out, std::size_t size) const {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t n =
+        pread(descriptor_, static_cast<char*>(out) + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(Errc::io, std::strerror(errno));
+    if (n == 0) fail(Errc::bad_file, concat("ends before the ", size, " bytes it should have at ", offset));
+    done += static_cast<std::size_t>(n);
+  }
+}
+
 void InputFile::fail(Errc code, const std::string& what) const {
   throw Error(code, one_line(concat(caller_, ": ", path_.string(), ": ", what)));
 }

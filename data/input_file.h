@@ -20,6 +20,8 @@ class InputFile {
   std::uint64_t size() const { return size_; }    // bytes, when it was opened
   std::size_t read(void* out, std::size_t size);  // fewer bytes only at the end
   void rewind();
+  // Exactly `size` bytes from `offset` on, wherever reading has got to; fails when they are not there.
+  void read_at(std::uint64_t offset, void* out, std::size_t size) const;
   [[noreturn]] void fail(Errc code, const std::string& what) const;
 
  private:

@@ -18,30 +18,13 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view magic = "\x93NUMPY";
-constexpr std::size_t longest_header = 1 << 16;  // bytes; NumPy refuses 10,000
-constexpr Index block = 1 << 16;                 // elements that are converted at once
+constexpr Index block = 1 << 16;  // elements that are converted at once
 
 NpyHeader read_header(InputFile& file) {
   const auto bad = [&](const std::string& what) { file.fail(Errc::bad_file, what); };
-  unsigned char start[12] = {};
-  if (file.read(start, 10) < 10 || !std::equal(magic.begin(), magic.end(), reinterpret_cast<const char*>(start)))
-    bad(file.size() == 0 ? "the file is empty, not a .npy file" : "not a .npy file");
-  const int version = start[6];
-  if (version < 1 || version > 3 || start[7] != 0)
-    bad(concat("is of .npy version ", version, ".", int{start[7]}, "; 1.0, 2.0 and 3.0 are read"));
-  if (version > 1 && file.read(start + 10, 2) < 2) bad("truncated in its header");
-  std::size_t length = start[8] | std::size_t{start[9]} << 8;
-  if (version > 1) length |= std::size_t{start[10]} << 16 | std::size_t{start[11]} << 24;
-  if (length > longest_header) bad(concat("declares a header of ", length, " bytes"));
-  std::string text(length, '\0');
-  if (file.read(text.data(), length) < length) bad("truncated in its header");
-
-  NpyHeader header;
-  try {
-    header = parse_npy_header(text);
-  } catch (const Error& error) {
-    bad(error.what());
-  }
+  if (file.size() == 0) bad("the file is empty, not a .npy file");
+  std::uint64_t before = 0;
+  NpyHeader header = read_npy_header([&](void* out, std::size_t size) { return file.read(out, size); }, bad, &before);
   if (header.shape.empty() || header.shape.size() > 2)
     bad(concat("has ", header.shape.size(), " dimensions, not 1 or 2"));
   if (header.shape.size() == 1) header.shape.push_back(1);
@@ -51,7 +34,7 @@ NpyHeader read_header(InputFile& file) {
   for (const Index n : header.shape)
     if (__builtin_mul_overflow(declared, static_cast<std::uint64_t>(n), &declared))
       bad(concat("declares ", header.shape[0], " x ", header.shape[1], " values, far more than it has"));
-  const std::uint64_t stored = file.size() - std::min(file.size(), 8 + (version > 1 ? 4 : 2) + std::uint64_t{length});
+  const std::uint64_t stored = file.size() - std::min(file.size(), before);
   if (stored != declared)
     bad(concat("declares ", declared, " bytes of values, but has ", stored,
                stored < declared ? ": truncated" : ": bytes are left over"));

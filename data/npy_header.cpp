@@ -134,4 +134,31 @@ NpyHeader parse_npy_header(std::string_view text) {
   return header;
 }
 
+NpyHeader read_npy_header(const std::function<std::size_t(void*, std::size_t)>& read,
+                          const std::function<void(const std::string&)>& bad, std::uint64_t* bytes) {
+  constexpr std::string_view magic = "\x93NUMPY";
+  constexpr std::size_t longest = 1 << 16;  // bytes; NumPy refuses 10,000
+  unsigned char start[12] = {};
+  if (read(start, 10) < 10 || !std::equal(magic.begin(), magic.end(), reinterpret_cast<const char*>(start)))
+    bad("not a .npy file");
+  const int version = start[6];
+  if (version < 1 || version > 3 || start[7] != 0)
+    bad(concat("is of .npy version ", version, ".", int{start[7]}, "; 1.0, 2.0 and 3.0 are read"));
+  if (version > 1 && read(start + 10, 2) < 2) bad("truncated in its header");
+  std::size_t length = start[8] | std::size_t{start[9]} << 8;
+  if (version > 1) length |= std::size_t{start[10]} << 16 | std::size_t{start[11]} << 24;
+  if (length > longest) bad(concat("declares a header of ", length, " bytes"));
+  std::string text(length, '\0');
+  if (read(text.data(), length) < length) bad("truncated in its header");
+
+  NpyHeader header;
+  try {
+    header = parse_npy_header(text);
+  } catch (const Error& error) {
+    bad(error.what());
+  }
+  if (bytes) *bytes = 8 + (version > 1 ? 4 : 2) + std::uint64_t{length};
+  return header;
+}
+
 }  // namespace monge::data

@@ -1,4 +1,7 @@
 #pragma once  // private: never installed
+#include <cstdint>
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,5 +21,10 @@ struct NpyHeader {
 // Parses the header's text, a Python dictionary such as {'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }:
 // exactly these keys in any order, any spacing. Errors: Error(bad_file), which says what is wrong with it.
 NpyHeader parse_npy_header(std::string_view text);
+
+// Reads what stands before the values of a .npy file, versions 1 to 3. read(out, size) gives the next bytes, fewer only
+// at the end; bad(what) throws. `bytes`, when not null: how many were read.
+NpyHeader read_npy_header(const std::function<std::size_t(void* out, std::size_t size)>& read,
+                          const std::function<void(const std::string& what)>& bad, std::uint64_t* bytes = nullptr);
 
 }  // namespace monge::data

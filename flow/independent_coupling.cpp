@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <limits>
+#include <cmath>
 
 #include "monge/flow/coupling.h"
+#include "monge/flow/source_points.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/core/random.h"
@@ -11,36 +12,41 @@ namespace {
 
 class IndependentCoupling final : public Coupling {
  public:
-  IndependentCoupling(Index atoms, std::uint64_t seed, const Context& context)
-      : atoms_(static_cast<std::uint64_t>(atoms)), rng_{seed, 0}, context_(context) {}
+  IndependentCoupling(Index atoms, const IndependentOptions& options)
+      : atoms_(static_cast<std::uint64_t>(atoms)),
+        options_(options),
+        within_(!options.labels.atoms.empty() && std::isinf(options.labels.penalty)),
+        source_(options.source, within_, Rng{options.seed}) {}
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
     require(atoms.size == x0.rows, "IndependentCoupling::draw: ", x0.rows, " rows of noise but room for ", atoms.size,
             " atoms");
-    const Rng noise = rng_.substream(1), choice = rng_.substream(2);
+    require(source_.standard_normal() || x0.cols == options_.source.points.cols, "IndependentCoupling::draw: x0 has ",
+            x0.cols, " dimensions, the source points have ", options_.source.points.cols);
+    const Rng choice = Rng{options_.seed}.substream(2);
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
     const Index block = std::max<Index>(1, 16384 / std::max<Index>(1, x0.cols));  // rows of a task
-    parallel_for(context_.threads, (x0.rows + block - 1) / block, [&](Index task, int) {
+    parallel_for(options_.context.threads, (x0.rows + block - 1) / block, [&](Index task, int) {
       for (Index i = task * block; i < std::min(x0.rows, (task + 1) * block); ++i) {
         const std::uint64_t sample = first + static_cast<std::uint64_t>(i);
-        fill_normal(noise, sample * static_cast<std::uint64_t>(x0.cols), VectorView<float>(x0.row(i), x0.cols));
         atoms[i] = static_cast<std::int32_t>(uniform_below(choice, sample, atoms_));
+        source_.draw(sample, within_ ? options_.labels.atoms[atoms[i]] : 0, {x0.row(i), x0.cols});
       }
     });
   }
 
  private:
   std::uint64_t atoms_;
-  Rng rng_;
-  Context context_;
+  IndependentOptions options_;
+  bool within_;
+  SourcePoints source_;
 };
 
 }  // namespace
 
-std::unique_ptr<Coupling> independent_coupling(Index atoms, std::uint64_t seed, const Context& context) {
-  require(atoms > 0 && atoms <= std::numeric_limits<std::int32_t>::max(),
-          "independent_coupling: the number of atoms must be in [1, 2^31), not ", atoms);
-  return std::make_unique<IndependentCoupling>(atoms, seed, context);
+std::unique_ptr<Coupling> independent_coupling(Index atoms, const IndependentOptions& options) {
+  check_pairing("independent_coupling", atoms, 0, options.source, options.labels);
+  return std::make_unique<IndependentCoupling>(atoms, options);
 }
 
 }  // namespace monge::flow

@@ -45,6 +45,29 @@ Tableau heun() {
   return t;
 }
 
+Tableau midpoint() {
+  Tableau t;
+  t.stages = 2;
+  t.order = 2;
+  t.c = {0, 0.5};
+  t.a[1] = {0.5};
+  t.b = {0, 1};
+  return t;
+}
+
+// Kutta, Beitrag zur naeherungsweisen Integration totaler Differentialgleichungen, 1901.
+Tableau rk4() {
+  Tableau t;
+  t.stages = 4;
+  t.order = 4;
+  t.c = {0, 0.5, 0.5, 1};
+  t.a[1] = {0.5};
+  t.a[2] = {0, 0.5};
+  t.a[3] = {0, 0, 1};
+  t.b = {1. / 6, 1. / 3, 1. / 3, 1. / 6};
+  return t;
+}
+
 // Dormand and Prince, A family of embedded Runge-Kutta formulae, J. Comput. Appl. Math. 6, 1980.
 Tableau dopri5() {
   Tableau t;
@@ -65,7 +88,7 @@ Tableau dopri5() {
 }  // namespace
 
 const Tableau& tableau(Solver solver) {
-  static const Tableau tableaux[] = {euler(), heun(), dopri5()};
+  static const Tableau tableaux[] = {euler(), midpoint(), heun(), rk4(), dopri5()};
   return tableaux[static_cast<int>(solver)];
 }
 

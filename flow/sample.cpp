@@ -2,17 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <utility>
 
 #include "monge/flow/runge_kutta.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
 
 namespace monge::flow {
 namespace {
 
 using ot::Status;
-
-constexpr const char* kNames[] = {"euler", "heun", "dopri5"};  // in the order of Solver
 
 // Tells the caller; true if the run is to end before t1.
 bool stopped(const SampleOptions& options, const RungeKutta& method, SampleResult& result) {
@@ -84,12 +85,21 @@ void adaptive_steps(RungeKutta& method, const SampleOptions& options, SampleResu
 
 }  // namespace
 
-const char* to_string(Solver solver) { return kNames[static_cast<int>(solver)]; }
+const std::vector<std::string>& solver_names() {
+  static const std::vector<std::string> names = {"euler", "midpoint", "heun", "rk4",
+                                                 "dopri5"};  // in the order of Solver
+  return names;
+}
+
+const char* to_string(Solver solver) { return solver_names()[static_cast<std::size_t>(solver)].c_str(); }
 
 Solver parse_solver(std::string_view name) {
-  for (const Solver solver : {Solver::euler, Solver::heun, Solver::dopri5})
-    if (name == to_string(solver)) return solver;
-  throw Error(Errc::invalid_argument, concat("parse_solver: no solver '", name, "'; there are euler, heun, dopri5"));
+  std::string list;
+  for (std::size_t i = 0; i < solver_names().size(); ++i) {
+    if (name == solver_names()[i]) return static_cast<Solver>(i);
+    list += (i == 0 ? "" : ", ") + solver_names()[i];
+  }
+  throw Error(Errc::invalid_argument, concat("parse_solver: no solver '", name, "'; there are ", list));
 }
 
 SampleResult integrate(const Velocity& velocity, MatrixView<float> x, const SampleOptions& options) {
@@ -115,6 +125,34 @@ SampleResult integrate(const Velocity& velocity, MatrixView<float> x, const Samp
   const MatrixView<const float> state = runge_kutta.state();
   for (Index i = 0; i < x.rows; ++i) std::copy_n(state.row(i), x.cols, x.row(i));
   return result;
+}
+
+SampleResult invert(const Velocity& velocity, MatrixView<float> x, SampleOptions options) {
+  std::swap(options.t0, options.t1);
+  return integrate(velocity, x, options);
+}
+
+Velocity guided(Velocity conditional, Velocity unconditional, double scale, const Context& context) {
+  require(conditional && unconditional, "guided: no velocity");
+  require(std::isfinite(scale), "guided: scale must be finite, not ", scale);
+  if (scale == 1) return conditional;
+  if (scale == 0) return unconditional;
+  struct Scratch {
+    Matrix<float> v;
+  };
+  const auto scratch = std::make_shared<Scratch>();  // a Velocity is copied, its scratch need not be
+  return [=](double t, MatrixView<const float> x, MatrixView<float> v) {
+    if (scratch->v.rows() < x.rows || scratch->v.cols() != x.cols) scratch->v = Matrix<float>(x.rows, x.cols);
+    const MatrixView<float> without = scratch->v.view().rows_from(0, x.rows);
+    conditional(t, x, v);
+    unconditional(t, x, without);
+    const auto with = static_cast<float>(scale), rest = static_cast<float>(1 - scale);
+    constexpr Index block = 64;
+    parallel_for(threads_worth(context.threads, x.rows * x.cols), (x.rows + block - 1) / block, [&](Index task, int) {
+      for (Index i = task * block; i < std::min(x.rows, (task + 1) * block); ++i)
+        for (Index k = 0; k < x.cols; ++k) v(i, k) = with * v(i, k) + rest * without(i, k);
+    });
+  };
 }
 
 }  // namespace monge::flow

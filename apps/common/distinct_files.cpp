@@ -1,5 +1,7 @@
 #include "monge/apps/common/distinct_files.h"
 
+#include <algorithm>
+#include <cctype>
 #include <system_error>
 
 #include "monge/data/atomic_file.h"
@@ -30,6 +32,13 @@ void require_distinct_files(const std::vector<FileArgument>& inputs, const std::
     for (const FileArgument& input : inputs) require_distinct(outputs[i], input);
     for (std::size_t j = 0; j < i; ++j) require_distinct(outputs[i], outputs[j]);
   }
+}
+
+std::string file_of(const std::string& where) {
+  std::string name = where;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::size_t h5 = name.find(".h5:"), hdf5 = name.find(".hdf5:");
+  return where.substr(0, std::min(h5 == name.npos ? h5 : h5 + 3, hdf5 == name.npos ? hdf5 : hdf5 + 5));
 }
 
 }  // namespace monge::apps

@@ -15,4 +15,7 @@ struct FileArgument {
 // the file they lead to. To be called before any work. Throws Error(invalid_argument).
 void require_distinct_files(const std::vector<FileArgument>& inputs, const std::vector<FileArgument>& outputs);
 
+// The file of "file.h5:/x" is file.h5.
+std::string file_of(const std::string& where);
+
 }  // namespace monge::apps

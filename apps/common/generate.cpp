@@ -1,24 +1,43 @@
 #include "monge/apps/common/generate.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "monge/apps/common/interrupt.h"
+#include "monge/data/dataset.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/source.h"
 
 namespace monge::apps {
 
-Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, flow::SampleOptions options) {
+Matrix<float> sampling_noise(Index count, Index dimensions, std::uint64_t seed, const Context& context) {
   require(count > 0, "generate: the number of samples must be positive, not ", count);
-  Generated result;
-  result.x = Matrix<float>(count, model.options().dimensions);
+  Matrix<float> x0(count, dimensions);
   const Rng noise = Rng{seed}.substream(0x73616D706C65);  // "sample"
-  ot::draw({}, noise, 0, result.x.view(), options.context);
+  ot::draw({}, noise, 0, x0.view(), context);
+  return x0;
+}
 
-  const auto told = options.progress;
-  options.progress = [&](const flow::SampleProgress& at) { return !interrupted() && (!told || told(at)); };
-  // Between steps is too seldom for an interrupt: a step of many rows takes seconds.
-  const flow::Velocity velocity = [&](double t, MatrixView<const float> x, MatrixView<float> v) {
+Matrix<float> starting_points(const std::string& source_file, Index count, Index dimensions, std::uint64_t seed,
+                              const Context& context) {
+  if (source_file.empty()) return sampling_noise(count, dimensions, seed, context);
+  const data::Dataset source = data::load_dataset(source_file);
+  const Matrix<float>& points = source.test.rows() > 0 ? source.test.x : source.train.x;
+  require(points.cols() == dimensions, source_file, ": points of ", points.cols(), " dimensions, the model has ",
+          dimensions);
+  require(points.rows() >= count, source_file, ": has ", points.rows(), " points to start ", count, " samples from");
+  return copy_of(points.view().rows_from(0, count));
+}
+
+Matrix<float> copy_of(MatrixView<const float> x) {
+  Matrix<float> out(x.rows, x.cols);
+  for (Index i = 0; i < x.rows; ++i) std::copy_n(x.row(i), x.cols, out.view().row(i));
+  return out;
+}
+
+flow::Velocity interruptible(flow::VelocityModel& model) {
+  return [&model](double t, MatrixView<const float> x, MatrixView<float> v) {
     constexpr Index rows = 2048;
     for (Index i = 0; i < x.rows; i += rows) {
       check_interrupt();
@@ -26,8 +45,15 @@ Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, 
       model(t, x.rows_from(i, n), v.rows_from(i, n));
     }
   };
+}
+
+Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOptions options) {
+  Generated result;
+  result.x = std::move(x0);
+  const auto told = options.progress;
+  options.progress = [&](const flow::SampleProgress& at) { return !interrupted() && (!told || told(at)); };
   const auto start = std::chrono::steady_clock::now();
-  result.run = flow::integrate(velocity, result.x.view(), options);
+  result.run = flow::integrate(interruptible(model), result.x.view(), options);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   check_interrupt();
   if (result.run.status != ot::Status::converged) {
@@ -36,6 +62,10 @@ Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, 
                        " at t = ", result.run.t));
   }
   return result;
+}
+
+Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, flow::SampleOptions options) {
+  return generate(model, sampling_noise(count, model.options().dimensions, seed, options.context), options);
 }
 
 }  // namespace monge::apps

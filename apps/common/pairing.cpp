@@ -81,8 +81,14 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
                                               const Context& context) {
+  PairingConfig standard;
+  return make_coupling(config, standard, dataset, fitted, context);
+}
+
+std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, PairingConfig& pairing, const data::Dataset& dataset,
+                                              const fs::path& fitted, const Context& context) {
   const std::uint64_t seed = derived_seed(config.seed, pairing_stream);
-  if (config.coupling == "independent") return flow::independent_coupling(dataset.train.rows(), seed, context);
+  if (config.coupling != "semidiscrete") return make_pairing(config.coupling, pairing, seed, dataset, context);
 
   const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
   const data::PotentialsFile file = load(path, config, dataset);

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "monge/apps/common/pairing_config.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/data/dataset.h"
 #include "monge/data/potentials.h"
@@ -21,6 +22,9 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
 // are filled in. What did not converge is used with a warning on stderr.
 // Throws Error: invalid_argument, bad_file, io.
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset,
+                                              const std::filesystem::path& fitted, const Context& context);
+// The same with all that a config can say of pairs made without potentials.
+std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, PairingConfig& pairing, const data::Dataset& dataset,
                                               const std::filesystem::path& fitted, const Context& context);
 
 }  // namespace monge::apps

@@ -19,14 +19,6 @@ void usage(bool ok, const Parts&... message) {
   if (!ok) throw CLI::ValidationError(concat(message...));
 }
 
-// The file of "file.h5:/x" is file.h5.
-std::string file_of(const std::string& where) {
-  std::string name = where;
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  const std::size_t h5 = name.find(".h5:"), hdf5 = name.find(".hdf5:");
-  return where.substr(0, std::min(h5 == name.npos ? h5 : h5 + 3, hdf5 == name.npos ? hdf5 : hdf5 + 5));
-}
-
 void check_inputs(const Request& r) {
   if (!r.cost.empty()) {
     usage(r.x.empty(), "--cost stands for both clouds: leave X and Y out");

@@ -335,7 +335,7 @@ TEST_F(Runs, CheckpointsAreJudgedBeforeUse) {
   expect_refusal("sdfm_sample", "data.h5 --out s.npy", "data.h5");
   expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.gif", "s.gif");
   expect_refusal("sdfm_sample", "a/checkpoint.h5 --out nowhere/s.png", "nowhere");
-  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.png --solver rk4", "rk4", 2);
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out s.png --solver rk5", "rk5", 2);
   expect_refusal("sdfm_eval", "a/checkpoint.h5 --data data.h5", "--samples 300");
 
   data::Dataset flat;

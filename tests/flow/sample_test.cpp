@@ -111,16 +111,20 @@ double observed_order(const Problem& p, Solver solver, double end, Index steps) 
 TEST(Sample, OrderOfConvergence) {
   for (const Problem& p : {linear(50), logistic(50)}) {
     EXPECT_NEAR(observed_order(p, Solver::euler, 1, 64), 1, 0.1);
+    EXPECT_NEAR(observed_order(p, Solver::midpoint, 1, 32), 2, 0.2);
     EXPECT_NEAR(observed_order(p, Solver::heun, 1, 32), 2, 0.2);
   }
   // Steps so long that the error stands well above float's own rounding: the order is not quite reached yet.
+  EXPECT_NEAR(observed_order(linear(50), Solver::rk4, 3, 8), 4, 0.4);
+  EXPECT_NEAR(observed_order(logistic(50), Solver::rk4, 1, 4), 4, 0.4);
   EXPECT_NEAR(observed_order(linear(50), Solver::dopri5, 3, 8), 5, 0.6);
   EXPECT_NEAR(observed_order(logistic(50), Solver::dopri5, 1, 3), 5, 0.6);
 }
 
 TEST(Sample, EqualStepsCountTheirEvaluations) {
   const Problem p = linear(33);
-  for (const auto& [solver, per_step] : {std::pair{Solver::euler, 1}, {Solver::heun, 2}}) {
+  for (const auto& [solver, per_step] :
+       {std::pair{Solver::euler, 1}, {Solver::midpoint, 2}, {Solver::heun, 2}, {Solver::rk4, 4}}) {
     SampleOptions options;
     options.solver = solver;
     options.steps = 10;
@@ -206,7 +210,7 @@ TEST(Sample, RunsBackwards) {
 
 // Velocities are only asked for inside [t0, t1].
 TEST(Sample, StaysInsideTheInterval) {
-  for (const Solver solver : {Solver::euler, Solver::heun, Solver::dopri5}) {
+  for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::rk4, Solver::dopri5}) {
     SampleOptions options;
     options.solver = solver;
     options.steps = 7;
@@ -232,7 +236,7 @@ TEST(Sample, NothingToDo) {
 
 TEST(Sample, SameBitsAtAnyThreadCount) {
   const Problem p = linear(20000);  // many tiles, the last one short
-  for (const Solver solver : {Solver::euler, Solver::heun, Solver::dopri5}) {
+  for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::rk4, Solver::dopri5}) {
     SampleOptions options;
     options.solver = solver;
     options.context.threads = 1;
@@ -246,7 +250,7 @@ TEST(Sample, SameBitsAtAnyThreadCount) {
 
 TEST(Sample, NonFiniteVelocityIsAFailure) {
   const Problem p = linear(5000);
-  for (const Solver solver : {Solver::euler, Solver::heun, Solver::dopri5})
+  for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::rk4, Solver::dopri5})
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 3e38f}) {
       SampleOptions options;
       options.solver = solver;
@@ -296,15 +300,60 @@ TEST(Sample, StopsAtMaxSteps) {
   EXPECT_EQ(r.result.accepted + r.result.rejected, 3);
 }
 
+// Noise to data to noise: what invert() carries back is where it came from.
+TEST(Sample, InvertsToTheStart) {
+  const Problem p = linear(20);
+  for (const Solver solver : {Solver::rk4, Solver::dopri5}) {
+    const SampleOptions options{.solver = solver, .steps = 50, .rtol = 1e-6, .atol = 1e-6};
+    std::vector<float> x = p.start;
+    const MatrixView<float> view(x.data(), p.rows, p.cols);
+    integrate(p.velocity, view, options);
+    EXPECT_GT(std::abs(x[0] - p.start[0]), 0.1);
+    const SampleResult back = invert(p.velocity, view, options);
+    EXPECT_EQ(back.t, 0);
+    for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], p.start[i], 1e-5);
+  }
+}
+
+TEST(Sample, GuidanceIsAffineInItsScale) {
+  Index conditional_calls = 0, unconditional_calls = 0;
+  const Velocity with = [&](double t, MatrixView<const float> x, MatrixView<float> v) {
+    ++conditional_calls;
+    for (Index i = 0; i < x.rows; ++i)
+      for (Index k = 0; k < x.cols; ++k) v(i, k) = static_cast<float>(2 * t + x(i, k));
+  };
+  const Velocity without = [&](double t, MatrixView<const float> x, MatrixView<float> v) {
+    ++unconditional_calls;
+    for (Index i = 0; i < x.rows; ++i)
+      for (Index k = 0; k < x.cols; ++k) v(i, k) = static_cast<float>(t - 3 * x(i, k));
+  };
+  Matrix<float> x(200, 3), v(200, 3);
+  for (Index i = 0; i < 600; ++i) x.data()[i] = static_cast<float>(i % 17) - 8;
+  for (const double scale : {-0.5, 0.0, 1.0, 2.5}) {
+    const Velocity both = guided(with, without, scale);
+    conditional_calls = unconditional_calls = 0;
+    both(0.25, x.view(), v.view());
+    for (Index i = 0; i < 600; ++i) {
+      const double at = x.data()[i];
+      EXPECT_NEAR(v.data()[i], scale * (0.5 + at) + (1 - scale) * (0.25 - 3 * at), 1e-4);
+    }
+    EXPECT_EQ(conditional_calls, scale != 0);
+    EXPECT_EQ(unconditional_calls, scale != 1);
+    both(0.25, x.view().rows_from(0, 5), v.view().rows_from(0, 5));  // fewer rows, too
+  }
+  EXPECT_THROW(guided(with, nullptr, 2), Error);
+  EXPECT_THROW(guided(with, without, NAN), Error);
+}
+
 TEST(Sample, SolverNames) {
-  for (const Solver solver : {Solver::euler, Solver::heun, Solver::dopri5})
+  for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::rk4, Solver::dopri5})
     EXPECT_EQ(parse_solver(to_string(solver)), solver);
   try {
-    parse_solver("rk4");
+    parse_solver("rk5");
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Errc::invalid_argument);
-    EXPECT_NE(std::string(e.what()).find("rk4"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("rk5"), std::string::npos);
     EXPECT_NE(std::string(e.what()).find("dopri5"), std::string::npos);
   }
 }
