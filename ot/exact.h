@@ -27,14 +27,15 @@ struct ExactOptions {
 
 struct ExactResult {
   Status status = Status::converged;
-  std::vector<std::int32_t> columns;  // n: each row's column, where the plan was found as an assignment; else empty
-  SparsePlan plan;                    // at most n + m - 1 entries, all positive
-  std::vector<double> f;              // n, units of the cost: f_i + g_j <= C_ij, equal up to rounding where the plan is
-  std::vector<double> g;              // m
-  double cost = 0;                    // <P, C>
-  double marginal_error = 0;          // L1 distance of the plan's marginals from a and b: their rounding
-  Certificate certificate;            // of `cost`'s optimum; docs/network_simplex.md has the argument
-  Index iterations = 0;               // pivots
+  std::vector<std::int32_t> columns =
+      {};                      // n: each row's column, where the plan was found as an assignment; else empty
+  SparsePlan plan = {};        // at most n + m - 1 entries, all positive
+  std::vector<double> f = {};  // n, units of the cost: f_i + g_j <= C_ij, equal up to rounding where the plan is
+  std::vector<double> g = {};  // m
+  double cost = 0;             // <P, C>
+  double marginal_error = 0;   // L1 distance of the plan's marginals from a and b: their rounding
+  Certificate certificate;     // of `cost`'s optimum; docs/network_simplex.md has the argument
+  Index iterations = 0;        // pivots
 };
 
 // The cheapest plan of a balanced problem: min <P, C>, P 1 = a, P^T 1 = b. Clouds with any cost, or a dense cost, where

@@ -56,13 +56,13 @@ struct SemidiscreteOptions {
 struct SemidiscretePotentials {
   Cost cost = Cost::negative_dot;
   double epsilon = 0;
-  std::vector<double> g;   // N, units of the cost, of mean <b, g> = 0 in the inner-product form, or, where tau is
-                           // finite, sum_j b_j exp(-g_j / tau) = 1; -infinity where b = 0
-  std::vector<double> b;   // N, or empty = uniform
-  std::optional<Pca> pca;  // set when g belongs to the projected problem
-  std::vector<std::int32_t> labels;  // N, or empty = none
+  std::vector<double> g = {};   // N, units of the cost, of mean <b, g> = 0 in the inner-product form, or, where tau is
+                                // finite, sum_j b_j exp(-g_j / tau) = 1; -infinity where b = 0
+  std::vector<double> b = {};   // N, or empty = uniform
+  std::optional<Pca> pca = {};  // set when g belongs to the projected problem
+  std::vector<std::int32_t> labels = {};  // N, or empty = none
   double label_penalty = std::numeric_limits<double>::infinity();
-  std::vector<LabelShare> noise_labels;  // where there are labels
+  std::vector<LabelShare> noise_labels = {};  // where there are labels
   double tau = std::numeric_limits<double>::infinity();
 
   // N, of sum one: what the atoms are to get. b, or b_j exp(-g_j / tau) where tau is finite.
