@@ -74,9 +74,9 @@ TYPED_TEST(EmulatedTest, NothingDependsOnTheOrderOfThreads) {
   }
 }
 
-TYPED_TEST(EmulatedTest, OutOfMemoryAnywhereLeavesAllUsable) {
-  using T = TypeParam;
-  const PassProblem<T> p({3, 20, 12}, normal<T>(17));
+TEST(EmulatedMemory, RunningOutAnywhereLeavesAllUsable) {
+  using T = float;
+  const PassProblem<T> p({3, 9, 12}, normal<T>(17));
   const Results<T> one = run_all<T>(p.scores(), 2);
   const std::size_t before = cuda::emulator::bytes_in_use();
   int failures = 0;
