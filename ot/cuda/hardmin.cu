@@ -45,6 +45,17 @@ void largest_into(Call& call, Problem<T> p, Scored<T>* out) {
   for_each(call, p.rows, FinishLargest<T>{scored, p.rows, parts, out});
 }
 
+template <class T>
+void best_into(Call& call, Problem<T> p, MatrixView<T> values, MatrixView<std::int32_t> columns, Scored<T>* after,
+               bool started) {
+  const Index parts = share_columns(p, 8);
+  const int k = static_cast<int>(values.cols);
+  Scored<T>* lists = call.scratch<Scored<T>>(parts * p.rows * list_places);
+  run_pass<TopReduction<T>>(call, p, parts, {k, started ? after : nullptr, lists});
+  call.run(merge_lists_kernel<T>, blocks_for(p.rows, block_warps), 1, 0, p.rows, lists, parts, k, p.row_bias,
+           values.data, values.stride, columns.data, columns.stride, after);
+}
+
 // More than a warp's list holds takes several passes, each for what comes behind the last.
 template <class T>
 void hardmin(const Room& room, const Scores<T>& s, MatrixView<T> values, MatrixView<std::int32_t> columns,
@@ -55,28 +66,25 @@ void hardmin(const Room& room, const Scores<T>& s, MatrixView<T> values, MatrixV
   Call call("hardmin", room.device, room.stream, context);
   const MatrixView<T> to_values = call.out(values);
   const MatrixView<std::int32_t> to_columns = call.out(columns);
-  Problem<T> p = read_scores(call, s, context.products);
+  const Problem<T> p = read_scores(call, s, context.products);
+  Scored<T>* last = call.scratch<Scored<T>>(p.rows);
   if (k == 1) {
-    Scored<T>* best = call.scratch<Scored<T>>(p.rows);
-    largest_into(call, p, best);
-    for_each(call, p.rows, WriteLargest<T>{best, p.row_bias, to_values, to_columns});
+    largest_into(call, p, last);
+    for_each(call, p.rows, WriteLargest<T>{last, p.row_bias, to_values, to_columns});
     return call.finish();
   }
-  const Index parts = share_columns(p, 8);
-  const Index width = std::min<Index>(k, list_places);
-  Scored<T>* lists = call.scratch<Scored<T>>(parts * p.rows * list_places);
-  Scored<T>* last = call.scratch<Scored<T>>(p.rows);
-  for (Index done = 0; done < k; done += width) {
-    const int places = static_cast<int>(std::min(width, k - done));
-    run_pass<TopReduction<T>>(call, p, parts, {places, done > 0 ? last : nullptr, lists});
-    call.run(merge_lists_kernel<T>, blocks_for(p.rows, block_warps), 1, 0, p.rows, lists, parts, places, p.row_bias,
-             to_values.data + done, to_values.stride, to_columns.data + done, to_columns.stride, last);
+  for (Index done = 0; done < k; done += list_places) {
+    const Index places = std::min<Index>(list_places, k - done);
+    best_into(call, p, MatrixView<T>{to_values.data + done, p.rows, places, to_values.stride},
+              MatrixView<std::int32_t>{to_columns.data + done, p.rows, places, to_columns.stride}, last, done > 0);
   }
   call.finish();
 }
 
 template void hardmin(const Room&, const Scores<float>&, MatrixView<float>, MatrixView<std::int32_t>, const Context&);
 template void hardmin(const Room&, const Scores<double>&, MatrixView<double>, MatrixView<std::int32_t>, const Context&);
+template void best_into(Call&, Problem<float>, MatrixView<float>, MatrixView<std::int32_t>, Scored<float>*, bool);
+template void best_into(Call&, Problem<double>, MatrixView<double>, MatrixView<std::int32_t>, Scored<double>*, bool);
 template void largest_into(Call&, Problem<float>, Scored<float>*);
 template void largest_into(Call&, Problem<double>, Scored<double>*);
 

@@ -47,6 +47,12 @@ void softmin_into(Call& call, Problem<T> p, T epsilon, U* out);
 // The largest score of each row, without u_i, and its column.
 template <class T>
 void largest_into(Call& call, Problem<T> p, Scored<T>* out);
+// The values.cols <= list_places best of each row behind `after` (null: of all), with u_i, into values and columns; the
+// last of them into `after` (null: nowhere), so that the next call goes on from there. `started`: whether `after` holds
+// something.
+template <class T>
+void best_into(Call& call, Problem<T> p, MatrixView<T> values, MatrixView<std::int32_t> columns, Scored<T>* after,
+               bool started);
 // mass_j = unit sum_i factor_i exp((s_ij + shift_i) / epsilon); unit on the device, null: 1.
 template <class T>
 void mass_into(Call& call, Problem<T> p, T epsilon, const T* shift, const T* factor, const double* unit, double* mass);

@@ -5,7 +5,6 @@
 #include "monge/ot/cuda/hadamard.h"
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
-#include "monge/ot/cuda/reduction_top.h"
 
 namespace monge::ot::cuda {
 namespace {
@@ -68,28 +67,22 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
   const Index at_once = std::clamp<Index>(most / (group_rows * sets * std::max<Index>(dims, 1)), 1, r.groups());
   float* mixed = call.scratch<float>(r.rounds > 0 ? at_once * group_rows * sets * dims : 0);
   for (Index first = 0; first < r.groups(); first += at_once) {
+    Call step("recombined_candidates", room.device, room.stream, context);  // its memory is free again after each
     const Index groups = std::min(at_once, r.groups() - first), rows = groups * group_rows * sets;
     s.x = x.rows_from(first * group_rows, groups * group_rows);
     s.x.device = here;
     if (r.rounds > 0) {
       const std::uint64_t block =
           (r.first_group + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(sets);
-      call.run(mix_kernel, blocks_for(groups * sets * dims), 1, 0, s.x.data, s.x.stride, dims, sets,
+      step.run(mix_kernel, blocks_for(groups * sets * dims), 1, 0, s.x.data, s.x.stride, dims, sets,
                groups * sets * dims, r.signs, block, mixed);
       s.x = {mixed, rows, dims, dims, here};
     }
-    Problem<float> p = read_scores(call, s, context.products);
-    const Index parts = share_columns(p, 8);
-    const int places = static_cast<int>(keep);
-    Scored<float>* lists = call.scratch<Scored<float>>(parts * rows * list_places);
-    Scored<float>* last = call.scratch<Scored<float>>(rows);
     const MatrixView<float> row_scores = to_scores.rows_from(first * group_rows * sets, rows);
     const MatrixView<std::int32_t> row_columns = to_columns.rows_from(first * group_rows * sets, rows);
-    run_pass<TopReduction<float>>(call, p, parts, {places, nullptr, lists});
-    const float* no_bias = nullptr;
-    call.run(merge_lists_kernel<float>, blocks_for(rows, block_warps), 1, 0, rows, lists, parts, places, no_bias,
-             row_scores.data, row_scores.stride, row_columns.data, row_columns.stride, last);
-    for_each(call, rows, CutWindow{row_scores, row_columns, r.window});
+    Scored<float>* nowhere = nullptr;
+    best_into(step, read_scores(step, s, context.products), row_scores, row_columns, nowhere, false);
+    for_each(step, rows, CutWindow{row_scores, row_columns, r.window});
   }
   call.finish();
 }

@@ -84,7 +84,8 @@ struct TopReduction {
   T* scores_;
 };
 
-// The k best of all parts of a row, a warp for each, with u_i added; also what a next pass has to go on from.
+// The k best of all parts of a row, a warp for each, with u_i added; also what a next pass has to go on from, if `last`
+// is not null.
 template <class T>
 MONGE_KERNEL(4)
 merge_lists_kernel(Index rows, const Scored<T>* lists, Index parts, int k, const T* row_bias, T* values,
@@ -103,7 +104,7 @@ merge_lists_kernel(Index rows, const Scored<T>* lists, Index parts, int k, const
     values[i * values_stride + lane] = row_bias ? list.mine.value + row_bias[i] : list.mine.value;
     columns[i * columns_stride + lane] = list.mine.column;
   }
-  if (lane == k - 1) last[i] = list.mine;
+  if (last && lane == k - 1) last[i] = list.mine;
 }
 
 }  // namespace monge::ot::cuda

@@ -176,7 +176,7 @@ struct EnergyReduction {
     const T* bias;   // of columns; null: 0
     Sums<3>* out;    // parts x rows
   };
-  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(Sums<3>), blocks = 2;
+  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(Sums<3>), blocks = 1;
   static constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
 
   MONGE_DEVICE EnergyReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
