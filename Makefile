@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 generator = $(if $(shell command -v ninja),-G Ninja)
 clang_format = $(or $(shell command -v clang-format-14),clang-format)
 
-.PHONY: help setup configure apps build test bench demo coupling-bench format format-check tidy install clean
+.PHONY: help setup configure apps build test bench bundle cuda-check demo coupling-bench format format-check tidy install clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,19 @@ bench: build ## Run the benchmarks (MACHINE=name keeps their raw output under be
 	done
 	@$(if $(MACHINE),sed -i '/"host_name"/d' bench/results/*-$(MACHINE)-*.json)
 
+bundle: build ## Programs with their libraries, for another machine (BUILD=build-cuda OUT=bundle PROGRAMS="monge cuda_tests")
+	@./scripts/bundle $(BUILD) $(or $(OUT),$(BUILD)/bundle) $(PROGRAMS)
+
+# The CUDA room alone, for all of its architectures: needs nvcc, no GPU.
+nvcc = $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
+cuda-check: setup ## Compile the CUDA room, if there is an nvcc
+ifeq ($(nvcc),)
+	@echo "cuda-check: skipped, there is no nvcc"
+else
+	@cmake -S . -B build-cuda $(generator) -DCMAKE_BUILD_TYPE=Release -DMONGE_CUDA=ON >/dev/null
+	@cmake --build build-cuda -j $(JOBS) --target monge_ot_cuda
+endif
+
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
 	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)
 
@@ -47,10 +60,10 @@ coupling-bench: apps ## Cost of couplings against batch size into runs/coupling 
 	@$(BUILD)/bin/coupling_cost $(coupling_out)/fashion.h5 $(if $(QUICK),--points 1000) $(coupling_sizes) --out $(coupling_out)/fashion-mnist
 
 format: ## Format the sources (clang-format 14: ./scripts/setup --dev)
-	@git ls-files '*.h' '*.cpp' | xargs $(clang_format) -i
+	@git ls-files '*.h' '*.cpp' '*.cu' | xargs $(clang_format) -i
 
 format-check: ## Fail if a source is not formatted
-	@git ls-files '*.h' '*.cpp' | xargs $(clang_format) --dry-run --Werror
+	@git ls-files '*.h' '*.cpp' '*.cu' | xargs $(clang_format) --dry-run --Werror
 
 tidy: configure ## Run clang-tidy over the libraries and programs
 	@git ls-files 'ot/*.cpp' 'flow/*.cpp' 'data/*.cpp' 'apps/*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet

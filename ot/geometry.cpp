@@ -75,8 +75,8 @@ Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
     s.stored = given_;
     s.scale = static_cast<T>(-std::ldexp(1.0, -exponent_));
   } else {
-    s.x = x_.view();
-    s.y = y_.view();
+    s.x = x_there_.rows() > 0 ? x_there_.view() : x_.view();
+    s.y = x_there_.rows() > 0 ? y_there_.view() : y_.view();
     s.metric = cost_ == Cost::euclidean ? Metric::euclidean : cost_ == Cost::l1 ? Metric::l1 : Metric::dot;
     s.scale = static_cast<T>(s.metric == Metric::dot ? product_scale() : -1);
   }
@@ -172,6 +172,22 @@ void Geometry<T>::store(const Context& context) {
   Matrix<T> out(rows_, (cols_ + line - 1) / line * line);
   passes_for<T>(context.device).store(scores({}), {out.data(), rows_, cols_, out.cols()}, context);
   stored_ = std::move(out);
+}
+
+// Products of halves on tensor cores (docs/cuda.md) are off by at most (480 + d / 64) u |x||y|, more than products of T
+// in any order when d is small.
+template <class T>
+void Geometry<T>::keep_on(Device device) {
+  if (dense_ || x_there_.rows() > 0) return;
+  x_there_ = Matrix<T>(x_.rows(), x_.cols(), device);
+  y_there_ = Matrix<T>(y_.rows(), y_.cols(), device);
+  copy(x_.view(), x_there_.view());
+  copy(y_.view(), y_there_.view());
+  if (product_scale() == 0 || std::is_same_v<T, double>) return;
+  const double x = *std::max_element(row_square_.begin(), row_square_.end());
+  const double y = *std::max_element(col_square_.begin(), col_square_.end());
+  const double u = 0.5 * std::numeric_limits<T>::epsilon(), d = static_cast<double>(x_.cols());
+  rounding_ += 1.02 * u * product_scale() * (480 + d / 64) * std::sqrt(x * y);
 }
 
 template <class T>

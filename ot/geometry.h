@@ -38,6 +38,8 @@ class Geometry {
   Geometry transposed() const;
   // Keeps the n x m scores from now on.
   void store(const Context& context);
+  // Keeps a copy of the points where passes run from now on; allows for the rounding of products there.
+  void keep_on(Device device);
   bool is_stored() const { return dense_ || stored_.rows() > 0; }
 
   // Of one pair, in double, units of 2^exponent.
@@ -70,7 +72,8 @@ class Geometry {
   bool dense_ = false, signs_ = false;
   int exponent_ = 0;
   Matrix<T> x_, y_;
-  Matrix<T> stored_;  // its rows padded to whole cache lines
+  Matrix<T> x_there_, y_there_;  // on another device
+  Matrix<T> stored_;             // its rows padded to whole cache lines
   MatrixView<const T> given_;
   VectorView<const std::int32_t> x_labels_, y_labels_;
   double label_penalty_ = 0;  // units of 2^exponent

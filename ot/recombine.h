@@ -38,7 +38,7 @@ struct Recombination {
 
 // For each recombined row, group by group, then round by round: the columns of score <x'_i, y_j> + v_j within `window`
 // of the best, best first, as many as `scores` has columns (64 G R x keep, keep <= 32). Unused places hold -infinity
-// and -1. Never forms more than a tile of scores. CPU; the same bits at any thread count. Throws invalid_argument
+// and -1. Never forms more than a tile of scores. The same bits at any thread count. Throws invalid_argument
 // (shapes).
 void recombined_candidates(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                            const Context& context);

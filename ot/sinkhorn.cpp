@@ -30,8 +30,9 @@ void check_options(const SinkhornOptions& o) {
   require(o.max_iterations > 0, "sinkhorn: max_iterations is ", o.max_iterations, ", should be positive");
   require(o.max_seconds >= 0, "sinkhorn: max_seconds is ", o.max_seconds, ", should not be negative");
   require(o.memory >= 0, "sinkhorn: memory is ", o.memory, ", should not be negative");
-  if (o.context.device.type != DeviceType::cpu)
-    throw Error(Errc::backend_unavailable, "sinkhorn: runs on the CPU only");
+  require(o.storage != Storage::store || o.context.device.type == DeviceType::cpu,
+          "sinkhorn: scores are stored on the CPU only");
+  backend_for(o.context.device);  // refuses what is not there
 }
 
 // sum a phi(f) + sum b phi(g) - epsilon (sum P - sum a sum b), and the multiplier of a partial problem times its mass.

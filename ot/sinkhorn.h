@@ -20,9 +20,9 @@ enum class EpsilonUnit {
 };
 
 enum class Storage {
-  automatic,  // keep the n x m scores when making them anew costs more, and they fit in `storage_bytes`
+  automatic,  // keep the n x m scores when making them anew costs more, and they fit in `storage_bytes`; not on a GPU
   recompute,  // O((n + m) d) memory, always
-  store,      // keep them, or throw out_of_memory
+  store,      // keep them, or throw out_of_memory; on the CPU only
 };
 
 struct SinkhornProgress {
@@ -48,7 +48,7 @@ struct SinkhornOptions {
   Storage storage = Storage::automatic;
   double storage_bytes = 2e9;  // the most that Storage::automatic keeps
   bool certify = true;         // two more passes, for the cost and the certificate
-  Context context = {};        // CPU only
+  Context context = {};
   // Called at every iteration, and ten times a second inside of long passes, with what the last iteration saw; always
   // by the calling thread. Return false to stop: the pass that runs is then left, too.
   std::function<bool(const SinkhornProgress&)> progress = {};

@@ -43,6 +43,7 @@ Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, 
 
 template <class T>
 void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOptions& options) {
+  if (options.context.device.type != DeviceType::cpu) return geometry.keep_on(options.context.device);
   constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
   const double bytes = static_cast<double>(geometry.rows()) * static_cast<double>(geometry.cols()) * sizeof(T);
   const bool wanted = options.storage == Storage::store ||

@@ -59,6 +59,28 @@ struct MatrixView {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory) noexcept;
 
+// Copies `rows` rows of `width` bytes between any two devices, and waits until that is done. Throws like allocate.
+struct ByteRows {
+  Device device;
+  void* data;
+  std::size_t pitch;  // bytes from row to row
+};
+void copy_rows(const ByteRows& from, const ByteRows& to, std::size_t width, std::size_t rows);
+
+// Copies a matrix or vector into another of its shape, on any device.
+template <class T>
+void copy(MatrixView<T> from, MatrixView<std::remove_const_t<T>> to) {
+  using V = std::remove_const_t<T>;
+  copy_rows({from.device, const_cast<V*>(from.data), sizeof(T) * static_cast<std::size_t>(from.stride)},
+            {to.device, to.data, sizeof(T) * static_cast<std::size_t>(to.stride)},
+            sizeof(T) * static_cast<std::size_t>(from.cols), static_cast<std::size_t>(from.rows));
+}
+template <class T>
+void copy(VectorView<T> from, VectorView<std::remove_const_t<T>> to) {
+  copy(MatrixView<T>{from.data, 1, from.size, from.size, from.device},
+       MatrixView<std::remove_const_t<T>>{to.data, 1, to.size, to.size, to.device});
+}
+
 // Owns a vector on one device, uninitialised; moves, never copies silently.
 template <class T>
 class Buffer {

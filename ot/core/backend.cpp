@@ -33,4 +33,17 @@ void deallocate(Device device, void* memory) noexcept {
   if (memory) ot::backend_for(device).deallocate(memory);
 }
 
+// Between two GPUs by way of this machine's memory.
+void copy_rows(const ByteRows& from, const ByteRows& to, std::size_t width, std::size_t rows) {
+  if (width == 0 || rows == 0) return;
+  const Device cpu;
+  if (from.device == to.device || from.device == cpu || to.device == cpu) {
+    ot::Backend& room = ot::backend_for(to.device == cpu ? from.device : to.device);
+    return room.copy(to.data, to.pitch, from.data, from.pitch, width, rows);
+  }
+  Buffer<unsigned char> between(static_cast<Index>(width * rows));
+  copy_rows(from, {cpu, between.data(), width}, width, rows);
+  copy_rows({cpu, between.data(), width}, to, width, rows);
+}
+
 }  // namespace monge

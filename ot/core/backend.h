@@ -9,9 +9,12 @@
 
 namespace monge::ot {
 
+struct Recombination;  // ot/recombine.h
+
 // Everything an algorithm may ask of a device for scores of type T: one verb, one pass over the n x m scores, none of
 // which are ever stored. Argument checks are the caller's; verbs assume matching shapes. Results are the same bits at
-// any thread count.
+// any thread count. A view may be of the room's device or of the CPU; what is not the room's own is copied by the verb.
+// Verbs wait for results that go to another device only (docs/cuda.md).
 template <class T>
 class Passes {
  public:
@@ -62,6 +65,12 @@ class Backend {
   virtual Device device() const = 0;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void deallocate(void* memory) noexcept = 0;
+  // One side is of this device, the other of it or the CPU; waits until it is done.
+  virtual void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+                    std::size_t rows) = 0;
+  // See recombined_candidates (ot/recombine.h).
+  virtual void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+                         const Context& context) = 0;
   virtual Passes<float>& passes(float) = 0;
   virtual Passes<double>& passes(double) = 0;
 };

@@ -1,6 +1,7 @@
 #include "monge/ot/core/backend.h"
 
 #include <cstdlib>
+#include <cstring>
 
 #include "monge/ot/cpu/huge_pages.h"
 #include "monge/ot/cpu/passes.h"
@@ -56,6 +57,15 @@ class CpuBackend final : public Backend {
     return memory;
   }
   void deallocate(void* memory) noexcept override { std::free(memory); }
+  void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+            std::size_t rows) override {
+    for (std::size_t r = 0; r < rows; ++r)
+      std::memcpy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch, width);
+  }
+  void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+                 const Context& context) override {
+    cpu::recombine(r, scores, columns, context);
+  }
   Passes<float>& passes(float) override { return float_; }
   Passes<double>& passes(double) override { return double_; }
 

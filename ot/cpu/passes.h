@@ -28,4 +28,8 @@ bool repeats(const Scores<T>& s);
 template <class T>
 void store(const Scores<T>& s, MatrixView<T> out, const Context& context);
 
+// Backend::recombine.
+void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+               const Context& context);
+
 }  // namespace monge::ot::cpu

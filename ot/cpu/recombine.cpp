@@ -10,6 +10,7 @@
 #include "monge/ot/core/stop.h"
 #include "monge/ot/cpu/digits.h"
 #include "monge/ot/cpu/gemm.h"
+#include "monge/ot/cpu/passes.h"
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
@@ -341,6 +342,11 @@ void recombined_candidates(const Recombination& r, MatrixView<float> scores, Mat
   require(!r.is_labelled() || (r.row_labels.size == r.rows() && r.col_labels.size == r.y.rows),
           "recombined_candidates: ", r.row_labels.size, " labels for ", r.rows(), " rows, ", r.col_labels.size, " for ",
           r.y.rows, " atoms");
+  backend_for(context.device).recombine(r, scores, columns, context);
+}
+
+void cpu::recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+                    const Context& context) {
   std::vector<float> bias(static_cast<std::size_t>(r.y.rows) + 16, -std::numeric_limits<float>::infinity());
   std::copy_n(r.v.data, r.y.rows, bias.begin());
   Columns atoms{.bias = bias.data()};

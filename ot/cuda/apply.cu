@@ -1,0 +1,69 @@
+#include <algorithm>
+
+#include "monge/ot/cuda/passes.h"
+#include "monge/ot/cuda/prepare.h"
+#include "monge/ot/cuda/reduction_apply.h"
+
+namespace monge::ot::cuda {
+namespace {
+
+// Adds up the parts of `count` of `width` results of each row.
+template <class T>
+struct FinishApply {
+  const double* sums;
+  Index rows, parts;
+  int width, count;
+  const T* factor;
+  MatrixView<T> out;
+  Index first;
+
+  MONGE_HOST_DEVICE void operator()(Index item) const {
+    const Index i = item / count, k = item % count;
+    double all = 0;
+    for (Index part = 0; part < parts; ++part) all += sums[(part * rows + i) * width + k];
+    out.data[i * out.stride + first + k] = static_cast<T>(all * static_cast<double>(factor[i]));
+  }
+};
+
+}  // namespace
+
+// Softmins first, so that exponentials are shares; then a pass for so many values at a time.
+template <class T>
+void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
+           const Context& context) {
+  if (s.rows() == 0 || values.cols == 0) return;
+  Call call("apply", room.device, room.stream, context);
+  const MatrixView<T> target = call.out(out);
+  const MatrixView<const T> from = call.in(values);
+  Problem<T> p = read_scores(call, s, context.products);
+  double* f = call.scratch<double>(p.rows);
+  T* shift = call.scratch<T>(p.rows);
+  T* factor = call.scratch<T>(p.rows);
+  softmin_into(call, p, epsilon, f);
+  shift_rows<T, double, double>(call, p.rows, f, p.row_bias, nullptr, nullptr, static_cast<double>(epsilon), shift,
+                                factor);
+  using Few = FewValuesReduction<T>;
+  using Many = ManyValuesReduction<T>;
+  const T rate = rate_of(epsilon, p.cols).rate;
+  const Index parts = share_columns(p);
+  const int width = values.cols <= Few::width ? Few::width : Many::width;
+  double* sums = call.scratch<double>(parts * p.rows * width);
+  for (Index first = 0; first < values.cols; first += width) {
+    const int count = static_cast<int>(std::min<Index>(width, values.cols - first));
+    if (width == Few::width) {
+      auto* few = reinterpret_cast<Sums<Few::width>*>(sums);
+      run_pass<Few>(call, p, parts, {rate, shift, from.data + first, from.stride, count, few});
+    } else {
+      run_pass<Many>(call, p, parts, {rate, shift, from.data + first, from.stride, count, sums});
+    }
+    for_each(call, p.rows * count, FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first});
+  }
+  call.finish();
+}
+
+template void apply(const Room&, const Scores<float>&, float, MatrixView<const float>, MatrixView<float>,
+                    const Context&);
+template void apply(const Room&, const Scores<double>&, double, MatrixView<const double>, MatrixView<double>,
+                    const Context&);
+
+}  // namespace monge::ot::cuda

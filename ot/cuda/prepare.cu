@@ -1,0 +1,187 @@
+#include "monge/ot/cuda/prepare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "monge/ot/cuda/half.h"
+
+namespace monge::ot::cuda {
+namespace {
+
+// One warp for each row: its exponent, then its halves, zeros up to the end of the padded row. Rows from x.rows on are
+// padding, all zeros.
+MONGE_KERNEL(4)
+split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_rows, std::int32_t padded_cols,
+             std::uint16_t* high, std::uint16_t* low, float* unit) {
+  const Index i = block_x() * block_warps + thread() / warp_threads;
+  const int lane = thread() % warp_threads;
+  if (i >= padded_rows) return;
+  const float* row = x + i * stride;
+  float largest = 0;
+  for (Index k = lane; k < cols && i < rows; k += warp_threads) largest = fmaxf(largest, fabsf(row[k]));
+  for (int mask = 1; mask < warp_threads; mask *= 2) largest = fmaxf(largest, shuffle_xor(largest, mask));
+  const int exponent = split_exponent(largest);
+  for (Index k = lane; k < padded_cols; k += warp_threads) {
+    const Halves halves = split(k < cols && i < rows ? row[k] : 0.0f, exponent);
+    high[i * padded_cols + k] = halves.high;
+    low[i * padded_cols + k] = halves.low;
+  }
+  // Below 2^-126 the unit is subnormal, below 2^-149 it is 0.
+  if (lane == 0) unit[i] = exponent < -126 ? power_of_two(-126) * power_of_two(exponent + 126) : power_of_two(exponent);
+}
+
+struct Split {
+  std::uint16_t *high, *low;
+  float* unit;
+};
+
+Split split_points(Call& call, MatrixView<const float> x, Index tile) {
+  constexpr Index chunk = HalvesSource<true>::chunk;
+  const Index rows = (x.rows + tile - 1) / tile * tile, cols = (x.cols + chunk - 1) / chunk * chunk;
+  const Split out{call.scratch<std::uint16_t>(rows * cols), call.scratch<std::uint16_t>(rows * cols),
+                  call.scratch<float>(rows)};
+  call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows,
+           static_cast<std::int32_t>(cols), out.high, out.low, out.unit);
+  return out;
+}
+
+// The largest of positive finite weights, in one block; then the power of two below it.
+template <class W>
+MONGE_KERNEL(1)
+unit_kernel(const W* weights, Index count, double* unit) {
+  double* const shared = reinterpret_cast<double*>(shared_memory());
+  double largest = 0;
+  for (Index i = thread(); i < count; i += block_threads) {
+    const double w = static_cast<double>(weights[i]);
+    if (w > largest) largest = w;
+  }
+  for (int mask = 1; mask < warp_threads; mask *= 2) {
+    const double other = shuffle_xor(largest, mask);
+    if (other > largest) largest = other;
+  }
+  if (thread() % warp_threads == 0) shared[thread() / warp_threads] = largest;
+  barrier();
+  if (thread() != 0) return;
+  for (int w = 1; w < block_warps; ++w) {
+    if (shared[w] > largest) largest = shared[w];
+  }
+  *unit = largest > 0 && isfinite(largest) ? ldexp(1.0, ilogb(largest)) : 1.0;
+}
+
+template <class T, class F, class W>
+struct ShiftRow {
+  const F* f;
+  const T* u;
+  const W* weights;
+  const double* unit;
+  double rate;
+  T* shift;
+  T* factor;
+
+  MONGE_HOST_DEVICE void operator()(Index i) const {
+    const double exact = static_cast<double>(f[i]) + (u ? static_cast<double>(u[i]) : 0.0);
+    const double weight = (weights ? static_cast<double>(weights[i]) : 1.0) / (unit ? *unit : 1.0);
+    const T rounded = static_cast<T>(exact);
+    const bool sends = isfinite(rounded) && weight > 0;
+    shift[i] = sends ? rounded : minus_infinity<T>();
+    factor[i] = sends ? static_cast<T>(weight * exp2((exact - static_cast<double>(rounded)) * rate)) : T(0);
+  }
+};
+
+}  // namespace
+
+template <class T>
+Rate<T> rate_of(T epsilon, Index cols) {
+  const double most = std::numeric_limits<T>::max();
+  return {static_cast<T>(std::min(std::numbers::log2e / static_cast<double>(epsilon), most)),
+          static_cast<T>(static_cast<double>(epsilon) * (std::log(static_cast<double>(std::max<Index>(cols, 1))) +
+                                                         std::numbers::ln2 * (std::numeric_limits<T>::digits + 2))),
+          static_cast<double>(epsilon)};
+}
+
+template <class T>
+Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
+  Problem<T> p;
+  p.rows = s.rows();
+  p.cols = s.cols();
+  p.scale = s.scale;
+  p.row_bias = call.in(s.u);
+  p.col_bias = call.in(s.v);
+  if (s.is_labelled()) {
+    p.row_labels = call.in(s.row_labels);
+    p.col_labels = call.in(s.col_labels);
+    p.label_penalty = s.label_penalty;
+  }
+  if (s.is_stored()) {
+    const MatrixView<const T> stored = call.in(s.stored);
+    p.maker = Maker::stored;
+    p.stored = stored.data;
+    p.stored_row = stored.stride;
+    p.stored_col = 1;
+    return p;
+  }
+  const MatrixView<const T> x = call.in(s.x), y = call.in(s.y);
+  p.dims = s.x.cols;
+  p.x = x.data;
+  p.y = y.data;
+  p.x_stride = x.stride;
+  p.y_stride = y.stride;
+  p.maker = s.metric == Metric::euclidean ? Maker::euclidean : s.metric == Metric::l1 ? Maker::l1 : Maker::dot;
+  if constexpr (sizeof(T) == 4) {
+    if (p.maker == Maker::dot && p.dims > direct_dims && p.rows > 0 && p.cols > 0) {
+      constexpr Index tile = Shape<float>::tile_rows;  // which is as wide as high, so roles can be exchanged
+      static_assert(Shape<float>::tile_rows == Shape<float>::tile_cols);
+      const Split xs = split_points(call, x, tile), ys = split_points(call, y, tile);
+      p.maker = Maker::halves;
+      p.x_high = xs.high, p.x_low = xs.low, p.x_unit = xs.unit;
+      p.y_high = ys.high, p.y_low = ys.low, p.y_unit = ys.unit;
+      constexpr Index chunk = HalvesSource<true>::chunk;
+      p.padded_dims = static_cast<std::int32_t>((p.dims + chunk - 1) / chunk * chunk);
+      p.single_product = products == Products::single;
+    }
+  }
+  return p;
+}
+
+template <class T>
+Index share_columns(Problem<T>& p, Index least) {
+  constexpr Index wanted = 264, most_parts = 65535;  // blocks: two for each multiprocessor of the largest chips
+  const Index blocks = std::max<Index>(1, (p.rows + Shape<T>::tile_rows - 1) / Shape<T>::tile_rows);
+  const Index tiles = std::max<Index>(1, (p.cols + Shape<T>::tile_cols - 1) / Shape<T>::tile_cols);
+  const Index parts = std::clamp<Index>((wanted + blocks - 1) / blocks, 1, std::min(most_parts, tiles));
+  const Index width = ((tiles + parts - 1) / parts + least - 1) / least * least;
+  p.tiles_per_part = static_cast<std::int32_t>(width);
+  return (tiles + width - 1) / width;
+}
+
+template <class T, class F, class W>
+void shift_rows(Call& call, Index rows, const F* f, const T* u, const W* weights, const double* unit, double epsilon,
+                T* shift, T* factor) {
+  const double rate = std::min(std::numbers::log2e / epsilon, 1e300);  // finite, so that 0 x rate is 0
+  for_each(call, rows, ShiftRow<T, F, W>{f, u, weights, unit, rate, shift, factor});
+}
+
+template <class W>
+const double* weight_unit(Call& call, const W* weights, Index count) {
+  if (!weights) return nullptr;
+  double* unit = call.scratch<double>(1);
+  call.run(unit_kernel<W>, 1, 1, block_warps * sizeof(double), weights, count, unit);
+  return unit;
+}
+
+template Rate<float> rate_of(float, Index);
+template Rate<double> rate_of(double, Index);
+template Problem<float> read_scores(Call&, const Scores<float>&, Products);
+template Problem<double> read_scores(Call&, const Scores<double>&, Products);
+template Index share_columns(Problem<float>&, Index);
+template Index share_columns(Problem<double>&, Index);
+template void shift_rows(Call&, Index, const float*, const float*, const float*, const double*, double, float*, float*);
+template void shift_rows(Call&, Index, const double*, const float*, const double*, const double*, double, float*,
+                         float*);
+template void shift_rows(Call&, Index, const double*, const double*, const double*, const double*, double, double*,
+                         double*);
+template const double* weight_unit(Call&, const float*, Index);
+template const double* weight_unit(Call&, const double*, Index);
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,98 @@
+#pragma once       // private: never installed
+#include <math.h>  // not cmath: fma and others of either type, on host and device
+
+#include <cstdint>
+#include <limits>
+
+#include "monge/ot/core/random.h"
+#include "monge/ot/core/scores.h"
+
+namespace monge::ot::cuda {
+
+// How a tile of scores is made: read from a matrix, or from points by multiply-adds, sums of differences, or tensor
+// cores.
+enum class Maker : std::int32_t { stored, dot, euclidean, l1, halves };
+
+// Scores<T> as kernels see them, all pointers the device's. Reductions are always along rows; those along columns take
+// the transposed problem (transposed below).
+template <class T>
+struct Problem {
+  Index rows = 0, cols = 0, dims = 0;
+  Maker maker = Maker::dot;
+  const T* x = nullptr;
+  const T* y = nullptr;
+  Index x_stride = 0, y_stride = 0;
+  const T* stored = nullptr;
+  Index stored_row = 1, stored_col = 1;  // steps from row to row and from column to column
+  T scale = 1;
+  const T* row_bias = nullptr;               // added by whoever finishes a row; null: zero
+  const T* col_bias = nullptr;               // part of the score; null: zero
+  const std::int32_t* row_labels = nullptr;  // null: no labels
+  const std::int32_t* col_labels = nullptr;
+  T label_penalty = 0;
+
+  // Maker::halves: rows of padded_dims halves, tiles of rows padded with zeros, and what they are in units of.
+  const std::uint16_t* x_high = nullptr;
+  const std::uint16_t* x_low = nullptr;
+  const std::uint16_t* y_high = nullptr;
+  const std::uint16_t* y_low = nullptr;
+  const float* x_unit = nullptr;
+  const float* y_unit = nullptr;
+  std::int32_t padded_dims = 0;
+  bool single_product = false;  // high parts only
+
+  // Columns are shared among blocks: so many tiles for each.
+  std::int32_t tiles_per_part = 1;
+};
+
+template <class V>
+MONGE_HOST_DEVICE inline void exchange_values(V& a, V& b) {
+  const V c = a;
+  a = b;
+  b = c;
+}
+
+// Rows and columns exchanged.
+template <class T>
+Problem<T> transposed(Problem<T> p) {
+  exchange_values(p.rows, p.cols);
+  exchange_values(p.x, p.y);
+  exchange_values(p.x_stride, p.y_stride);
+  exchange_values(p.stored_row, p.stored_col);
+  exchange_values(p.row_bias, p.col_bias);
+  exchange_values(p.row_labels, p.col_labels);
+  exchange_values(p.x_high, p.y_high);
+  exchange_values(p.x_low, p.y_low);
+  exchange_values(p.x_unit, p.y_unit);
+  return p;
+}
+
+// k(x_i, y_j) or stored_ij, scaled, less the penalty, and v_j: one score without a tile.
+template <class T>
+MONGE_HOST_DEVICE inline T score_of(const Problem<T>& p, Index i, Index j) {
+  T k = 0;
+  if (p.maker == Maker::stored) {
+    k = p.stored[i * p.stored_row + j * p.stored_col];
+  } else {
+    const T* x = p.x + i * p.x_stride;
+    const T* y = p.y + j * p.y_stride;
+    const T most = std::numeric_limits<T>::max();
+    for (Index e = 0; e < p.dims; ++e) {
+      const T difference = y[e] - x[e];
+      if (p.maker == Maker::euclidean) {
+        k = fma(difference, difference, k);
+      } else if (p.maker == Maker::l1) {
+        k += fabs(difference);
+      } else {
+        k = fma(x[e], y[e], k);
+      }
+    }
+    if (p.maker == Maker::euclidean) k = sqrt(k < most ? k : most);
+    if (p.maker == Maker::l1) k = k < most ? k : most;
+  }
+  const T bias = p.col_bias ? p.col_bias[j] : T(0);
+  const T score = fma(p.scale, k, bias);
+  return p.row_labels && p.row_labels[i] != p.col_labels[j] ? score - p.label_penalty : score;
+}
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,171 @@
+#pragma once  // private: never installed
+#include "monge/ot/cuda/engine.h"
+
+namespace monge::ot::cuda {
+
+// sum_j exp((s_ij + shift_i) / epsilon) values_jk for a few k, each thread adding over its own columns.
+template <class T_>
+struct FewValuesReduction {
+  using T = T_;
+  using S = Shape<T>;
+  static constexpr int width = 4;
+  struct Args {
+    T rate;
+    const T* shift;   // of rows
+    const T* values;  // cols x count, count <= width
+    Index stride;
+    int count;
+    Sums<width>* out;  // parts x rows
+  };
+  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(Sums<width>), blocks = 1;
+  static constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
+
+  MONGE_DEVICE FewValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
+      : p_(p), args_(args), block_(block), memory_(memory) {}
+
+  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+    const Place<T> place{thread()};
+    T values[S::cols][width];
+#pragma unroll
+    for (int c = 0; c < S::cols; ++c) {
+      const Index j = first_col + place.col(c);
+#pragma unroll
+      for (int k = 0; k < width; ++k) {
+        values[c][k] = j < p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < S::rows; ++r) {
+      const Index i = block_.first_row + place.row(r);
+      const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
+      T sums[width] = {};
+#pragma unroll
+      for (int c = 0; c < S::cols; ++c) {
+        const T t = (s[r][c] + shift) * args_.rate;
+        const T q = exp2_of(t < largest_exponent ? t : largest_exponent);
+#pragma unroll
+        for (int k = 0; k < width; ++k) sums[k] = fma(q, values[c][k], sums[k]);
+      }
+#pragma unroll
+      for (int k = 0; k < width; ++k) known_[r].v[k] += static_cast<double>(sums[k]);
+    }
+  }
+
+  MONGE_DEVICE void finish() {
+    combine_rows<T>(
+        known_, memory_,
+        [](Sums<width>& all, const Sums<width>& one) {
+          for (int k = 0; k < width; ++k) all.v[k] += one.v[k];
+        },
+        [&](int row, const Sums<width>& all) {
+          const Index i = block_.first_row + row;
+          if (i < p_.rows) args_.out[block_.part * p_.rows + i] = all;
+        });
+  }
+
+ private:
+  const Problem<T>& p_;
+  const Args& args_;
+  RowBlock block_;
+  unsigned char* memory_;
+  Sums<width> known_[S::rows];
+};
+
+// The same for many k: the exponentials of a tile go to shared memory, a slice of its rows at a time, and are
+// multiplied with `width` values of each column as a matrix product, 16 x 16 threads of `rows` x 2 results each.
+template <class T_>
+struct ManyValuesReduction {
+  using T = T_;
+  using S = Shape<T>;
+  static constexpr int width = 32, slices = 4, slice = S::tile_rows / slices, rows = slice / 16,
+                       stride = S::tile_cols + 1;
+  struct Args {
+    T rate;
+    const T* shift;
+    const T* values;  // cols x count, count <= width
+    Index stride;
+    int count;
+    double* out;  // parts x rows x width
+  };
+  static constexpr int shared_bytes = (slice * stride + S::tile_cols * width) * sizeof(T), blocks = 1;
+  static constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
+
+  MONGE_DEVICE ManyValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
+      : p_(p),
+        args_(args),
+        block_(block),
+        terms_(reinterpret_cast<T*>(memory)),
+        values_(reinterpret_cast<T*>(memory) + slice * stride) {}
+
+  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+    const Place<T> place{thread()};
+    barrier();  // the last tile's are done with
+    for (int e = thread(); e < S::tile_cols * width; e += block_threads) {
+      const Index j = first_col + e / width;
+      const int k = e % width;
+      values_[e] = j < p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
+    }
+#pragma unroll
+    for (int q = 0; q < slices; ++q) {  // half of the rows of half of the warps
+      if (q > 0) barrier();
+      if (place.warp_row() == q / 2) {
+#pragma unroll
+        for (int r = q % 2 * S::rows / 2; r < (q % 2 + 1) * S::rows / 2; ++r) {
+          const Index i = block_.first_row + place.row(r);
+          const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
+#pragma unroll
+          for (int c = 0; c < S::cols; ++c) {
+            const T t = (s[r][c] + shift) * args_.rate;
+            terms_[(place.row(r) - q * slice) * stride + place.col(c)] =
+                exp2_of(t < largest_exponent ? t : largest_exponent);
+          }
+        }
+      }
+      barrier();
+      multiply(known_[q]);
+    }
+  }
+
+  MONGE_DEVICE void finish() {
+    const int across = thread() % 16, down = thread() / 16;
+#pragma unroll
+    for (int q = 0; q < slices; ++q) {
+#pragma unroll
+      for (int r = 0; r < rows; ++r) {
+        const Index i = block_.first_row + q * slice + down + 16 * r;
+        if (i >= p_.rows) continue;
+        double* out = args_.out + (block_.part * p_.rows + i) * width;
+        out[across] = known_[q][r][0];
+        out[across + 16] = known_[q][r][1];
+      }
+    }
+  }
+
+ private:
+  MONGE_DEVICE void multiply(double (&known)[rows][2]) const {
+    const int across = thread() % 16, down = thread() / 16;
+    T sums[rows][2] = {};
+    for (int j = 0; j < S::tile_cols; ++j) {
+      const T a = values_[j * width + across], b = values_[j * width + across + 16];
+#pragma unroll
+      for (int r = 0; r < rows; ++r) {
+        const T term = terms_[(down + 16 * r) * stride + j];
+        sums[r][0] = fma(term, a, sums[r][0]);
+        sums[r][1] = fma(term, b, sums[r][1]);
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      for (int e = 0; e < 2; ++e) known[r][e] += static_cast<double>(sums[r][e]);
+    }
+  }
+
+  const Problem<T>& p_;
+  const Args& args_;
+  RowBlock block_;
+  T* terms_;
+  T* values_;
+  double known_[slices][rows][2] = {};
+};
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,137 @@
+#pragma once  // private: never installed
+#include "monge/ot/cuda/engine.h"
+#include "monge/ot/cuda/reductions.h"
+
+namespace monge::ot::cuda {
+
+inline constexpr int group_cols = 256;  // columns that run as one in the race of a draw, as on the CPU
+
+// The words of a draw (docs/passes.md): group t takes word t % 4 of substream t / 4 for its time.
+MONGE_HOST_DEVICE inline double arrival_uniform(const Rng& rng, std::uint64_t block, std::int64_t group) {
+  const Rng::Block words = rng.substream(static_cast<std::uint64_t>(group / 4)).bits(block);
+  return (static_cast<double>(words.w[group % 4]) + 0.5) * 0x1p-32;
+}
+// The column within group t: 53 bits of substream 2^32 + t.
+MONGE_HOST_DEVICE inline double column_uniform(const Rng& rng, std::uint64_t block, std::int64_t group) {
+  const Rng::Block words = rng.substream((std::uint64_t{1} << 32) + static_cast<std::uint64_t>(group)).bits(block);
+  return Rng::uniform(words.w[0], words.w[1]);
+}
+
+// Lets groups of columns race; which column of the winner is drawn is found afterwards. A row's race is kept by one
+// thread.
+template <class T_>
+struct SampleReduction {
+  using T = T_;
+  using S = Shape<T>;
+  struct Args {
+    Rate<T> rate;
+    Rng rng;
+    std::uint64_t first;
+    Race<T>* out;  // parts x rows
+  };
+  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(LogSum<T>), blocks = 2;
+  static_assert(S::tile_rows <= block_threads && group_cols % S::tile_cols == 0);
+
+  MONGE_DEVICE SampleReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
+      : p_(p), args_(args), block_(block), memory_(memory) {}
+
+  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+    const T rate = args_.rate.rate;
+#pragma unroll
+    for (int r = 0; r < S::rows; ++r) {
+      LogSum<T>& known = known_[r];
+      T top = s[r][0];
+#pragma unroll
+      for (int c = 1; c < S::cols; ++c) top = s[r][c] > top ? s[r][c] : top;
+      if (!(top > known.best - args_.rate.reach)) continue;
+      if (top > known.best) {
+        known.sum *= static_cast<double>(exp2_of((known.best - top) * rate));
+        known.best = top;
+      }
+      T sum = 0;
+#pragma unroll
+      for (int c = 0; c < S::cols; ++c) sum += exp2_of((s[r][c] - known.best) * rate);
+      known.sum += static_cast<double>(sum);
+    }
+    const Index end = first_col + S::tile_cols;
+    if (end % group_cols == 0 || end >= p_.cols) run(first_col / group_cols);
+  }
+
+  MONGE_DEVICE void finish() {
+    const Index i = block_.first_row + thread();
+    if (thread() < S::tile_rows && i < p_.rows) args_.out[block_.part * p_.rows + i] = race_;
+  }
+
+ private:
+  MONGE_DEVICE void run(Index group) {
+    const T rate = args_.rate.rate;
+    combine_rows<T>(
+        known_, memory_,
+        [&](LogSum<T>& all, const LogSum<T>& one) {
+          if (one.sum == 0) return;
+          const T best = all.best > one.best ? all.best : one.best;
+          all.sum = all.sum * static_cast<double>(exp2_of((all.best - best) * rate)) +
+                    one.sum * static_cast<double>(exp2_of((one.best - best) * rate));
+          all.best = best;
+        },
+        [&](int row, const LogSum<T>& all) { let_run(block_.first_row + row, group, all); });
+#pragma unroll
+    for (int r = 0; r < S::rows; ++r) known_[r] = {};
+  }
+
+  MONGE_DEVICE void let_run(Index i, Index group, const LogSum<T>& all) {
+    if (all.sum == 0 || !(all.best > race_.best - args_.rate.reach)) return;
+    race_.raise(all.best, args_.rate.epsilon);
+    const double weight = all.sum * static_cast<double>(exp2_of((all.best - race_.best) * args_.rate.rate));
+    const std::uint64_t block = args_.first + static_cast<std::uint64_t>(i);
+    const double time = -log(arrival_uniform(args_.rng, block, group)) / weight;
+    if (!(time < race_.time)) return;
+    race_.time = time;
+    race_.group = group;
+    race_.drawn_from = race_.best;
+    race_.left = weight * column_uniform(args_.rng, block, group);
+  }
+
+  const Problem<T>& p_;
+  const Args& args_;
+  RowBlock block_;
+  unsigned char* memory_;
+  LogSum<T> known_[S::rows];
+  Race<T> race_;
+};
+
+// Ends the races: a warp for each row lets the parts run against each other and looks for the column in the winner's
+// group at which the running sum passes what is left.
+template <class T>
+MONGE_KERNEL(4)
+draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* races, Index parts, std::int32_t* columns) {
+  const Index i = block_x() * block_warps + thread() / warp_threads;
+  const int lane = thread() % warp_threads;
+  if (i >= p.rows) return;
+  Race<T> winner;
+  for (Index part = 0; part < parts; ++part) winner.run_against(races[part * p.rows + i], rate.epsilon);
+  std::int32_t drawn = -1;
+  double left = winner.left;
+  bool found = winner.group < 0;
+  for (int step = 0; step < group_cols && !found; step += warp_threads) {
+    const Index j = winner.group * group_cols + step + lane;
+    const double term =
+        j < p.cols ? static_cast<double>(exp2_of((score_of(p, i, j) - winner.drawn_from) * rate.rate)) : 0.0;
+    double sum = term;  // of this and all lower lanes
+    for (int by = 1; by < warp_threads; by *= 2) {
+      const double lower = shuffle_up(sum, by);
+      if (lane >= by) sum += lower;
+    }
+    const std::uint32_t some = ballot(term > 0), past = ballot(term > 0 && sum > left);
+    if (past != 0) {
+      drawn = static_cast<std::int32_t>(winner.group * group_cols + step + lowest_bit(past));
+      found = true;
+    } else if (some != 0) {  // in case rounding leaves a rest
+      drawn = static_cast<std::int32_t>(winner.group * group_cols + step + 31 - leading_zeros(some));
+    }
+    left -= shuffle(sum, warp_threads - 1);
+  }
+  if (lane == 0) columns[i] = drawn;
+}
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,110 @@
+#pragma once  // private: never installed
+#include "monge/ot/cuda/engine.h"
+#include "monge/ot/cuda/top_list.h"
+
+namespace monge::ot::cuda {
+
+// The k <= list_places best of each row behind `after`. Scores go to shared memory, 32 columns at a time, where a warp
+// looks at its rows. Lists lie in device memory and are only touched for what beats their k-th best, which is rare.
+template <class T_>
+struct TopReduction {
+  using T = T_;
+  using S = Shape<T>;
+  static constexpr int lists = S::tile_rows / block_warps, step = 2 * S::warp_columns * 4, stride = step + 1;
+  static_assert(step == warp_threads);
+  struct Args {
+    int k;
+    const Scored<T>* after;  // of rows, what earlier passes ended with; null: nothing
+    Scored<T>* lists;        // parts x rows x list_places
+  };
+  static constexpr int limits_bytes = S::tile_rows * sizeof(Scored<T>);
+  static constexpr int shared_bytes = limits_bytes + S::tile_rows * stride * sizeof(T), blocks = 2;
+
+  MONGE_DEVICE TopReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
+      : p_(p),
+        args_(args),
+        block_(block),
+        limits_(reinterpret_cast<Scored<T>*>(memory)),
+        scores_(reinterpret_cast<T*>(memory + limits_bytes)) {
+    const Place<T> place{thread()};
+    for (int row = place.warp() * lists; row < (place.warp() + 1) * lists; ++row) {
+      if (place.lane() == 0) limits_[row] = {};
+      if (block_.first_row + row < p_.rows) *place_in_list(row, place.lane()) = {};
+    }
+  }
+
+  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+    const Place<T> place{thread()};
+    const int lane = place.lane();
+    // Column `lane` of a step is warp column lane / 8's column lane % 8 of block j.
+    const int column = lane / 8 * 8 * S::along + lane % 8;
+#pragma unroll
+    for (int j = 0; j < S::along; ++j) {
+      barrier();
+#pragma unroll
+      for (int r = 0; r < S::rows; ++r) {
+        T* to = scores_ + place.row(r) * stride + place.warp_column() * 8 + lane % 4 * 2;
+        to[0] = s[r][2 * j];
+        to[1] = s[r][2 * j + 1];
+      }
+      barrier();
+      look_at_rows(place.warp() * lists, first_col + column + 8 * j, lane);
+    }
+  }
+
+  MONGE_DEVICE void finish() {}
+
+ private:
+  MONGE_DEVICE Scored<T>* place_in_list(int row, int lane) const {
+    return args_.lists + (block_.part * p_.rows + block_.first_row + row) * list_places + lane;
+  }
+
+  // The scores of a warp's rows in one column for each lane.
+  MONGE_DEVICE void look_at_rows(int first, Index col, int lane) {
+#pragma unroll 1
+    for (int row = first; row < first + lists; ++row) {
+      const Index i = block_.first_row + row;
+      if (i >= p_.rows) return;
+      Scored<T> limit = limits_[row], shown;
+      if (col < p_.cols) shown = {scores_[row * stride + lane], static_cast<std::int32_t>(col)};
+      if (args_.after && !args_.after[i].before(shown)) shown = {};
+      if (ballot(shown.before(limit)) == 0) continue;
+      TopList<T> list{*place_in_list(row, lane)};
+      list.insert_all(shown, args_.k, limit, lane);
+      *place_in_list(row, lane) = list.mine;
+      warp_barrier();  // all lanes have read the limit
+      if (lane == 0) limits_[row] = limit;
+    }
+  }
+
+  const Problem<T>& p_;
+  const Args& args_;
+  RowBlock block_;
+  Scored<T>* limits_;
+  T* scores_;
+};
+
+// The k best of all parts of a row, a warp for each, with u_i added; also what a next pass has to go on from, if `last`
+// is not null.
+template <class T>
+MONGE_KERNEL(4)
+merge_lists_kernel(Index rows, const Scored<T>* lists, Index parts, int k, const T* row_bias, T* values,
+                   Index values_stride, std::int32_t* columns, Index columns_stride, Scored<T>* last) {
+  const Index i = block_x() * block_warps + thread() / warp_threads;
+  const int lane = thread() % warp_threads;
+  if (i >= rows) return;
+  TopList<T> list;
+  Scored<T> limit;
+  for (Index part = 0; part < parts; ++part) {
+    Scored<T> shown;
+    if (lane < k) shown = lists[(part * rows + i) * list_places + lane];
+    list.insert_all(shown, k, limit, lane);
+  }
+  if (lane < k) {
+    values[i * values_stride + lane] = row_bias ? list.mine.value + row_bias[i] : list.mine.value;
+    columns[i * columns_stride + lane] = list.mine.column;
+  }
+  if (last && lane == k - 1) last[i] = list.mine;
+}
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,116 @@
+#include "monge/ot/cuda/runtime.h"
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace monge::ot::cuda {
+namespace {
+
+// A failed call leaves an error behind that later calls would report; it is taken away here. (One that has broken the
+// device stays, whatever anyone does.)
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  const Errc code = status == cudaErrorMemoryAllocation ? Errc::out_of_memory : Errc::device_failure;
+  throw Error(code, concat("cuda: ", what, ": ", cudaGetErrorString(status)));
+}
+
+cudaStream_t native(Stream stream) { return static_cast<cudaStream_t>(stream); }
+
+// A pool of our own for each device, so that nobody else's is kept from giving memory back.
+cudaMemPool_t pool_of_this_device() {
+  static std::mutex mutex;
+  static std::vector<cudaMemPool_t> pools;
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  const std::lock_guard lock(mutex);
+  pools.resize(std::max(pools.size(), static_cast<std::size_t>(device) + 1), nullptr);
+  cudaMemPool_t& pool = pools[static_cast<std::size_t>(device)];
+  if (!pool) {
+    cudaMemPoolProps properties = {};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location = {cudaMemLocationTypeDevice, device};
+    check(cudaMemPoolCreate(&pool, &properties), "cudaMemPoolCreate");
+    std::uint64_t keep = UINT64_MAX;
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cudaMemPoolSetAttribute");
+  }
+  return pool;
+}
+
+}  // namespace
+
+DeviceScope::DeviceScope(int device) {
+  check(cudaGetDevice(&before_), "cudaGetDevice");
+  check(cudaSetDevice(device), "cudaSetDevice");
+}
+DeviceScope::~DeviceScope() { cudaSetDevice(before_); }
+
+Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return stream;
+}
+void destroy_stream(Stream stream) noexcept { cudaStreamDestroy(native(stream)); }
+
+void* allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  cudaError_t status = cudaMalloc(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {  // the pool may be holding what is missing
+    cudaGetLastError();
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    check(cudaMemPoolTrimTo(pool_of_this_device(), 0), "cudaMemPoolTrimTo");
+    status = cudaMalloc(&memory, bytes);
+  }
+  check(status, concat("no memory for ", bytes, " bytes").c_str());
+  return memory;
+}
+void deallocate(void* memory) noexcept { cudaFree(memory); }
+
+void* allocate_on(Stream stream, std::size_t bytes) {
+  if (bytes == 0) return nullptr;
+  const cudaMemPool_t pool = pool_of_this_device();
+  void* memory = nullptr;
+  cudaError_t status = cudaMallocFromPoolAsync(&memory, bytes, pool, native(stream));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize");
+    check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
+    status = cudaMallocFromPoolAsync(&memory, bytes, pool, native(stream));
+  }
+  check(status, concat("no memory for ", bytes, " bytes").c_str());
+  return memory;
+}
+void deallocate_on(Stream stream, void* memory) noexcept {
+  if (memory) cudaFreeAsync(memory, native(stream));
+}
+
+void copy_on(Stream stream, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+             std::size_t rows) {
+  if (width == 0 || rows == 0) return;
+  // cudaMemcpy2D refuses pitches beyond some GB of single rows.
+  if (rows == 1 || (to_pitch == width && from_pitch == width)) {
+    check(cudaMemcpyAsync(to, from, width * rows, cudaMemcpyDefault, native(stream)), "cudaMemcpyAsync");
+  } else {
+    check(cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, width, rows, cudaMemcpyDefault, native(stream)),
+          "cudaMemcpy2DAsync");
+  }
+}
+
+void zero_on(Stream stream, void* memory, std::size_t bytes) {
+  if (bytes > 0) check(cudaMemsetAsync(memory, 0, bytes, native(stream)), "cudaMemsetAsync");
+}
+
+void synchronize(Stream stream) { check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize"); }
+
+void check_launch(const char* what) { check(cudaGetLastError(), what); }
+
+void allow_shared(const void* kernel, std::size_t bytes) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+        concat("a kernel needs ", bytes, " bytes of shared memory").c_str());
+}
+
+}  // namespace monge::ot::cuda

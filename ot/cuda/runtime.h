@@ -1,0 +1,62 @@
+#pragma once  // private: never installed
+#include <cstddef>
+#include <string>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/cuda/ops.h"
+
+// The few things asked of the CUDA runtime. tests/cuda has them for the emulator.
+namespace monge::ot::cuda {
+
+using Stream = void*;  // a cudaStream_t
+
+// Makes `device` this thread's for as long as this lives.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+// All of these are about the thread's device, and throw Error: out_of_memory, which leaves everything usable, or
+// device_failure.
+Stream make_stream();
+void destroy_stream(Stream stream) noexcept;
+void* allocate(std::size_t bytes);                    // good on all streams; waits for the device
+void deallocate(void* memory) noexcept;               // waits for the device
+void* allocate_on(Stream stream, std::size_t bytes);  // good for later work of the stream; does not wait
+void deallocate_on(Stream stream, void* memory) noexcept;
+// Rows of `width` bytes, in either direction or within the device, in the order of the stream. Host memory may be
+// reused on return when it is the source, after synchronize when it is the target.
+void copy_on(Stream stream, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+             std::size_t rows);
+void zero_on(Stream stream, void* memory, std::size_t bytes);
+void synchronize(Stream stream);
+
+// Throws if the last launch failed.
+void check_launch(const char* what);
+// Lets a kernel have more shared memory than every kernel may.
+void allow_shared(const void* kernel, std::size_t bytes);
+
+// Runs a kernel on blocks_x x blocks_y blocks of block_threads threads. It is told by its arguments alone.
+template <class... Told, class... Given>
+void launch(const char* name, void (*kernel)(Told...), Index blocks_x, Index blocks_y, std::size_t shared_bytes,
+            Stream stream, const Given&... given) {
+  if (blocks_x <= 0 || blocks_y <= 0) return;
+#ifdef __CUDACC__
+  if (shared_bytes > 48 * 1024) allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
+  const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
+  kernel<<<grid, block_threads, shared_bytes, static_cast<cudaStream_t>(stream)>>>(given...);
+  check_launch(name);
+#else
+  static_cast<void>(name), static_cast<void>(stream);
+  emulator::run_grid(blocks_x, blocks_y, block_threads, shared_bytes, [&] { kernel(given...); });
+#endif
+}
+
+}  // namespace monge::ot::cuda

@@ -1,0 +1,7 @@
+#include "rooms.h"
+
+namespace monge::ot {
+
+bool is_emulated() { return false; }
+
+}  // namespace monge::ot

@@ -1,0 +1,99 @@
+// What only an emulator can show: that no result depends on the order in which threads run between barriers, and that
+// running out of memory at any allocation leaves nothing behind. Left out of builds with the CUDA room.
+#include "emulator.h"
+
+#include "../ot/passes_problem.h"
+#include "rooms.h"
+
+namespace monge::ot {
+namespace {
+
+const Context context{.device = {DeviceType::cuda, 0}};
+
+template <class T>
+struct Results {
+  std::vector<T> f, top, list, mean, wide, all;
+  std::vector<std::int32_t> column, columns, drawn;
+  std::vector<double> soft, hard, potentials, mass, energy;
+  bool operator==(const Results&) const = default;
+};
+
+template <class T>
+Results<T> run_all(const Scores<T>& s, T epsilon) {
+  Passes<T>& passes = cuda_room()->passes(T{});
+  const Index rows = s.rows(), cols = s.cols(), k = std::min<Index>(5, cols);
+  const auto n = static_cast<std::size_t>(rows), m = static_cast<std::size_t>(cols);
+  Results<T> r{std::vector<T>(n),
+               std::vector<T>(n),
+               std::vector<T>(k * n),
+               std::vector<T>(3 * n),
+               std::vector<T>(9 * n),
+               std::vector<T>(n * m),
+               std::vector<std::int32_t>(n),
+               std::vector<std::int32_t>(k * n),
+               std::vector<std::int32_t>(n),
+               std::vector<double>(m),
+               std::vector<double>(m),
+               std::vector<double>(n),
+               std::vector<double>(m),
+               std::vector<double>(3 * n)};
+  Matrix<T> values(cols, 9);
+  fill_normal(Rng{17}, 0, {values.data(), cols * 9});
+  const std::vector<double> weights(n, 0.5);
+  passes.softmin(s, epsilon, r.f, context);
+  passes.hardmin(s, {r.top.data(), rows, 1}, {r.column.data(), rows, 1}, context);
+  passes.hardmin(s, {r.list.data(), rows, k}, {r.columns.data(), rows, k}, context);
+  passes.sample(s, epsilon, Rng{18}, 5, r.drawn, context);
+  passes.histogram(s, epsilon, VectorView<const T>(r.f), {}, r.soft, context);
+  passes.histogram(s, 0, {}, {}, r.hard, context);
+  passes.apply(s, epsilon, {values.data(), cols, 3, 9}, {r.mean.data(), rows, 3}, context);
+  passes.apply(s, epsilon, values.view(), {r.wide.data(), rows, 9}, context);
+  passes.balance(s, epsilon, weights, r.potentials, r.mass, context);
+  passes.energy(s, epsilon, r.potentials, {}, {}, {r.energy.data(), rows, 3}, context);
+  passes.store(s, {r.all.data(), rows, cols}, context);
+  return r;
+}
+
+template <class T>
+class EmulatedTest : public testing::Test {};
+TYPED_TEST_SUITE(EmulatedTest, PassesTypes);
+
+TYPED_TEST(EmulatedTest, NothingDependsOnTheOrderOfThreads) {
+  using T = TypeParam;
+  using cuda::emulator::Order;
+  for (const Case& c : {Case{131, 20, 3}, Case{5, 140, 40}, Case{5, 9, 130},
+                        Case{9, 70, 11, Source::points, Metric::euclidean, true}, Case{9, 200, 0, Source::stored}}) {
+    SCOPED_TRACE(describe(c));
+    const PassProblem<T> p(c, normal<T>(16));
+    const Results<T> one = run_all<T>(p.scores(), 3);
+    for (const Order order : {Order::falling, Order::shuffled}) {
+      cuda::emulator::set_order(order);
+      EXPECT_TRUE(one == run_all<T>(p.scores(), 3));
+    }
+    cuda::emulator::set_order(Order::rising);
+  }
+}
+
+TEST(EmulatedMemory, RunningOutAnywhereLeavesAllUsable) {
+  using T = float;
+  const PassProblem<T> p({3, 9, 12}, normal<T>(17));
+  const Results<T> one = run_all<T>(p.scores(), 2);
+  const std::size_t before = cuda::emulator::bytes_in_use();
+  int failures = 0;
+  for (bool done = false; !done; ++failures) {
+    cuda::emulator::fail_allocation_after(failures);
+    try {
+      run_all<T>(p.scores(), 2);
+      done = true;
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), Errc::out_of_memory);
+    }
+    ASSERT_EQ(cuda::emulator::bytes_in_use(), before);
+  }
+  EXPECT_GT(failures, 50);
+  cuda::emulator::fail_allocation_after(-1);
+  EXPECT_TRUE(one == run_all<T>(p.scores(), 2));
+}
+
+}  // namespace
+}  // namespace monge::ot

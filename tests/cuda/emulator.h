@@ -1,0 +1,109 @@
+// A GPU made of the host, for kernels to run in tests without one: what ot/cuda/ops.h has, with threads of a block as
+// fibers. A fiber runs until it waits for others, so any order of them is possible; copies that a thread starts are
+// done when it waits for them and no sooner; shared memory starts as NaN. What goes wrong (lanes of a warp in different
+// operations, threads that wait for ever) ends the program.
+#pragma once
+#define MONGE_CUDA_EMULATED
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "monge/ot/core/random.h"
+
+#define MONGE_DEVICE inline
+#define MONGE_KERNEL(blocks) void
+
+namespace monge::ot::cuda {
+
+namespace emulator {
+
+// In which order the threads of a block get to run.
+enum class Order { rising, falling, shuffled };
+void set_order(Order order);
+
+// Runs body() once for each thread of each block.
+void run_grid(Index blocks_x, Index blocks_y, int threads, std::size_t shared_bytes, const std::function<void()>& body);
+Index kernels_run();
+
+// The next so many allocations succeed, the one after that fails once. -1: none fails.
+void fail_allocation_after(int allocations);
+std::size_t bytes_in_use();
+
+struct Here {
+  int thread = 0;
+  Index block_x = 0, block_y = 0, blocks_x = 1;
+  unsigned char* shared = nullptr;
+};
+extern Here here;
+
+void wait_for_block();
+
+// The last lane of a warp to come here runs work(all lanes' arguments); all go on after that.
+void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work);
+
+void start_copy(void* to, const void* from);
+void end_group();
+void wait_groups(int pending);
+
+}  // namespace emulator
+
+inline int thread() { return emulator::here.thread; }
+inline Index block_x() { return emulator::here.block_x; }
+inline Index block_y() { return emulator::here.block_y; }
+inline Index blocks_x() { return emulator::here.blocks_x; }
+inline unsigned char* shared_memory() { return emulator::here.shared; }
+inline void barrier() { emulator::wait_for_block(); }
+inline void warp_barrier() {
+  emulator::meet("barrier", nullptr, [](void* const*) {});
+}
+
+namespace emulator {
+template <class T, class From>
+T exchange(const char* operation, T value, From from) {
+  struct Mine {
+    T in, out;
+    int from;
+  } mine{value, value, from(here.thread % 32)};
+  meet(operation, &mine, [](void* const* lanes) {
+    for (int l = 0; l < 32; ++l) {
+      Mine& lane = *static_cast<Mine*>(lanes[l]);
+      lane.out = static_cast<Mine*>(lanes[lane.from])->in;
+    }
+  });
+  return mine.out;
+}
+}  // namespace emulator
+
+template <class T>
+T shuffle_xor(T value, int mask) {
+  return emulator::exchange("shuffle_xor", value, [&](int lane) { return lane ^ mask; });
+}
+template <class T>
+T shuffle_up(T value, int lanes) {
+  return emulator::exchange("shuffle_up", value, [&](int lane) { return lane < lanes ? lane : lane - lanes; });
+}
+template <class T>
+T shuffle(T value, int lane) {
+  return emulator::exchange("shuffle", value, [&](int) { return lane & 31; });
+}
+std::uint32_t ballot(bool yes);
+inline int bits_set(std::uint32_t mask) { return __builtin_popcount(mask); }
+inline int leading_zeros(std::uint32_t mask) { return mask == 0 ? 32 : __builtin_clz(mask); }
+inline int lowest_bit(std::uint32_t mask) { return __builtin_ffs(static_cast<int>(mask)) - 1; }
+void load_matrices(std::uint32_t (&out)[4], const void* row);
+// Products are added up exactly, and the sum cut off, not rounded, to a float, as tensor cores may do.
+void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
+inline void start_copy(void* shared, const void* global) { emulator::start_copy(shared, global); }
+inline void end_group() { emulator::end_group(); }
+template <int pending>
+void wait_groups() {
+  emulator::wait_groups(pending);
+}
+inline float exp2_of(float t) { return t < -126 ? 0.0f : std::exp2(t); }
+inline double exp2_of(double t) { return t < -1022 ? 0.0 : std::exp2(t); }
+inline void add_atomically(unsigned long long* to, unsigned long long value) { *to += value; }
+
+}  // namespace monge::ot::cuda
