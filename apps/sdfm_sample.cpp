@@ -10,7 +10,7 @@
 
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/trained_model.h"
@@ -24,8 +24,8 @@ namespace {
 using namespace monge;
 
 struct Arguments {
-  std::string checkpoint, out, solver = "euler", device = "auto";
-  Index count = 64, steps = 16, columns = 0;
+  std::string checkpoint, out, solver, device = "auto";
+  Index count = 64, steps = 0, columns = 0;
   std::uint64_t seed = 0;
   bool raw = false;
   int threads = 0;
@@ -65,9 +65,13 @@ void sample(const Arguments& a) {
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
-  flow::VelocityModel model(trained.options, trained.weights, 512, context);
-  apps::Generated samples = apps::generate(
-      model, a.count, a.seed, {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
+  const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
+  const bool one_step = trained.options.role == flow::Role::neural_flow && a.steps == 0;
+  apps::Generated samples = apps::generate(trained.options, trained.weights, solver, a.count, a.seed,
+                                           {.steps = one_step       ? 1
+                                                     : a.steps == 0 ? 16
+                                                                    : a.steps,
+                                            .context = context});
   if (kind == ".png") {
     apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
   } else if (kind == ".npy") {
@@ -80,7 +84,7 @@ void sample(const Arguments& a) {
     data::save_dataset(dataset, a.out);
   }
   std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
-              static_cast<long long>(a.count), a.solver.c_str(), static_cast<long long>(samples.run.nfe),
+              static_cast<long long>(a.count), solver.c_str(), static_cast<long long>(samples.run.nfe),
               samples.seconds);
 }
 
@@ -105,14 +109,12 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::in_range<Index>(1, 1'000'000'000))
       ->capture_default_str();
-  app.add_option("--solver", a.solver, "euler, heun or dopri5")
+  app.add_option("--solver", a.solver, "euler, heun, dopri5, or map: jumps of a flow map. Left out: euler, or map")
       ->type_name("S")
-      ->check(CLI::IsMember({"euler", "heun", "dopri5"}))
-      ->capture_default_str();
-  app.add_option("--steps", a.steps, "Steps of euler and heun")
+      ->check(CLI::IsMember({"euler", "heun", "dopri5", "map"}));
+  app.add_option("--steps", a.steps, "Steps of euler and heun, jumps of a map. Left out: 16, or 1 of a one-step map")
       ->type_name("K")
-      ->check(apps::at_least<Index>(1))
-      ->capture_default_str();
+      ->check(apps::at_least<Index>(1));
   app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square")
       ->type_name("C")
       ->check(apps::at_least<Index>(0))

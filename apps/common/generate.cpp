@@ -8,12 +8,20 @@
 
 namespace monge::apps {
 
+void start_from_noise(MatrixView<float> x, const flow::Path& path, std::uint64_t seed, const Context& context) {
+  ot::draw({}, Rng{seed}.substream(0x73616D706C65), 0, x, context);  // "sample"
+  const float deviation = static_cast<float>(flow::start_deviation(path));
+  if (deviation == 1) return;
+  for (Index i = 0; i < x.rows; ++i) {
+    for (Index j = 0; j < x.cols; ++j) x(i, j) *= deviation;
+  }
+}
+
 Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, flow::SampleOptions options) {
   require(count > 0, "generate: the number of samples must be positive, not ", count);
   Generated result;
   result.x = Matrix<float>(count, model.options().dimensions);
-  const Rng noise = Rng{seed}.substream(0x73616D706C65);  // "sample"
-  ot::draw({}, noise, 0, result.x.view(), options.context);
+  start_from_noise(result.x.view(), model.options().path, seed, options.context);
 
   const auto told = options.progress;
   options.progress = [&](const flow::SampleProgress& at) { return !interrupted() && (!told || told(at)); };

@@ -1,0 +1,47 @@
+#include "monge/apps/common/generate_map.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "monge/apps/common/interrupt.h"
+#include "monge/flow/flow_map.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/source.h"
+
+namespace monge::apps {
+
+std::string default_solver(const flow::ModelOptions& model) {
+  return model.role == flow::Role::velocity ? "euler" : map_solver;
+}
+
+Generated generate_by_map(flow::FlowMapModel& model, Index count, std::uint64_t seed, Index steps,
+                          const Context& context) {
+  require(count > 0, "generate: the number of samples must be positive, not ", count);
+  Generated result;
+  result.x = Matrix<float>(count, model.options().dimensions);
+  start_from_noise(result.x.view(), model.options().path, seed, context);
+  const auto start = std::chrono::steady_clock::now();
+  constexpr Index rows = 2048;  // between looks for an interrupt
+  for (Index i = 0; i < count; i += rows) {
+    check_interrupt();
+    flow::sample_map(model, result.x.view().rows_from(i, std::min(rows, count - i)), steps);
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.run.nfe = result.run.accepted = steps;
+  result.run.t = 1;
+  return result;
+}
+
+Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
+                   Index count, std::uint64_t seed, flow::SampleOptions options) {
+  constexpr Index batch = 512;
+  if (solver == map_solver) {
+    flow::FlowMapModel map(model, weights, batch, options.context);
+    return generate_by_map(map, count, seed, options.steps, options.context);
+  }
+  flow::VelocityModel velocity(model, weights, batch, options.context);
+  options.solver = flow::parse_solver(solver);
+  return generate(velocity, count, seed, options);
+}
+
+}  // namespace monge::apps

@@ -1,0 +1,24 @@
+#pragma once
+#include <string>
+
+#include "monge/apps/common/generate.h"
+#include "monge/apps/common/trained_model.h"
+
+namespace monge::apps {
+
+// The name of the solver that jumps along a model's flow map.
+inline const std::string map_solver = "map";
+
+// What a model is sampled with when nobody says: euler of a velocity, else its map.
+std::string default_solver(const flow::ModelOptions& model);
+
+// Samples by `steps` jumps of a flow map, or by the one of a neural flow, from the same noise as generate(). Throws
+// Error: invalid_argument, not_finite; Interrupted.
+Generated generate_by_map(flow::FlowMapModel& model, Index count, std::uint64_t seed, Index steps,
+                          const Context& context);
+
+// Samples of a model and its weights by the solver of that name, "map" among them; options.solver is set here.
+Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
+                   Index count, std::uint64_t seed, flow::SampleOptions options);
+
+}  // namespace monge::apps
