@@ -25,7 +25,8 @@ using namespace monge;
 
 struct Arguments {
   std::string checkpoint, out, solver, device = "auto";
-  Index count = 64, steps = 0, columns = 0;
+  Index count = 64, steps = 0, columns = 0, label = -1;
+  double guidance = 1;
   std::uint64_t seed = 0;
   bool raw = false;
   int threads = 0;
@@ -57,6 +58,7 @@ void sample(const Arguments& a) {
   require(kind == ".png" || a.columns == 0, "--columns is of a picture, ", a.out, " is none");
   apps::require_distinct_files({{"the checkpoint", a.checkpoint}}, {{"--out", a.out}});
   data::require_writable("sdfm_sample", a.out);
+  require(a.guidance == 1 || a.label >= 0, "--guidance needs a --class to go to");
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
   if (kind == ".png") {
@@ -66,12 +68,9 @@ void sample(const Arguments& a) {
 
   apps::announce_device("sdfm_sample", a.device, context);
   const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
-  const bool one_step = trained.options.role == flow::Role::neural_flow && a.steps == 0;
+  const Index steps = a.steps > 0 ? a.steps : apps::makes_one_step(trained.config) ? 1 : 16;
   apps::Generated samples = apps::generate(trained.options, trained.weights, solver, a.count, a.seed,
-                                           {.steps = one_step       ? 1
-                                                     : a.steps == 0 ? 16
-                                                                    : a.steps,
-                                            .context = context});
+                                           {.steps = steps, .context = context}, {a.label, a.guidance});
   if (kind == ".png") {
     apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
   } else if (kind == ".npy") {
@@ -115,6 +114,13 @@ int main(int argc, char** argv) {
   app.add_option("--steps", a.steps, "Steps of euler and heun, jumps of a map. Left out: 16, or 1 of a one-step map")
       ->type_name("K")
       ->check(apps::at_least<Index>(1));
+  app.add_option("--class", a.label, "Of all samples, of a model with classes; left out: none")
+      ->type_name("K")
+      ->check(apps::at_least<Index>(0));
+  app.add_option("--guidance", a.guidance, "Towards --class: without + G (with - without)")
+      ->type_name("G")
+      ->check(CLI::Number)
+      ->capture_default_str();
   app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square")
       ->type_name("C")
       ->check(apps::at_least<Index>(0))

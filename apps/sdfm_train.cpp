@@ -146,7 +146,7 @@ bool wants_picture(const apps::TrainConfig& config, const data::Dataset& dataset
 void write_samples(const RunFolder& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
                    const data::Dataset& dataset, const Context& context) {
   const flow::ModelOptions& model = trainer.options().model;
-  const Index steps = model.role == flow::Role::neural_flow ? 1 : config.sample_steps;
+  const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
   const apps::Generated samples =
       apps::generate(model, trainer.ema(), apps::default_solver(model), config.sample_rows * config.sample_rows, 0,
                      {.steps = steps, .context = context});

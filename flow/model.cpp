@@ -186,6 +186,7 @@ ModelProgram::ModelProgram(const ModelOptions& options, Form form, std::span<con
                            const Context& context)
     : options_(checked(options)),
       batch_(batch),
+      label_(options.classes),
       start_(graph_, batch),
       end_(graph_.input(batch, 1)),
       labels_(record_labels(graph_, options, batch)),
@@ -202,12 +203,20 @@ void ModelProgram::set_weights(std::span<const float> weights) {
   std::copy(weights.begin(), weights.end(), weights_.data());
 }
 
-void ModelProgram::set_labels(std::span<const std::int32_t> labels, Index first, Index rows) {
+void ModelProgram::set_class(Index label, double guidance) {
+  require(label >= 0 && label < options_.classes, "VelocityModel: class ", label, " of ", options_.classes);
+  label_ = label;
+  guidance_ = guidance;
+}
+
+// Writes the label of each row; `unconditional`: none.
+void ModelProgram::set_labels(const Condition& condition, bool unconditional, Index first, Index rows) {
   if (options_.classes == 0) return;
   const MatrixView<float> column = program_.view(labels_);
   for (Index i = 0; i < batch_; ++i) {
     const std::size_t row = static_cast<std::size_t>(first + std::min(i, rows - 1));
-    column(i, 0) = static_cast<float>(labels.empty() ? options_.classes : labels[row]);
+    const Index label = condition.labels.empty() ? label_ : condition.labels[row];
+    column(i, 0) = static_cast<float>(unconditional ? options_.classes : label);
   }
 }
 
@@ -215,15 +224,15 @@ void ModelProgram::set_labels(std::span<const std::int32_t> labels, Index first,
 void ModelProgram::run_batch(const Condition& condition, Index first, Index rows, MatrixView<float> out) {
   const std::span<const float> weights(weights_.data(), static_cast<std::size_t>(weights_.size()));
   const MatrixView<float> result = program_.view(out_);
-  const bool guided = condition.guidance != 1 && !condition.labels.empty();
+  const float guidance = static_cast<float>(condition.labels.empty() ? guidance_ : condition.guidance);
+  const bool guided = guidance != 1;
   if (guided) {
-    set_labels({}, first, rows);
+    set_labels(condition, true, first, rows);
     program_.run(weights);
     for (Index i = 0; i < rows; ++i) std::copy_n(result.row(i), result.cols, out.row(first + i));
   }
-  set_labels(condition.labels, first, rows);
+  set_labels(condition, false, first, rows);
   program_.run(weights);
-  const float guidance = static_cast<float>(condition.guidance);
   for (Index i = 0; i < rows; ++i) {
     float* to = out.row(first + i);
     for (Index j = 0; j < result.cols; ++j) to[j] = guided ? to[j] + guidance * (result(i, j) - to[j]) : result(i, j);

@@ -97,8 +97,9 @@ RecordedMap record_flow_map(nn::Graph& graph, const ModelOptions& options, const
 nn::Tensor record_neural_flow(nn::Graph& graph, const ModelOptions& options, nn::Tensor t, nn::Tensor x,
                               const Extras& extras = {});
 
-// What rows are conditioned on: a class each (empty: none), and how far to go beyond the model without class:
-// without + guidance (with - without), classifier-free guidance (Ho and Salimans 2022). Guidance 1 is the model itself.
+// What rows are conditioned on: a class each (empty: what set_class said, at first none), and how far to go beyond the
+// model without class: without + guidance (with - without), classifier-free guidance (Ho and Salimans 2022). Guidance 1
+// is the model itself.
 struct Condition {
   std::span<const std::int32_t> labels{};
   double guidance = 1;
@@ -115,14 +116,17 @@ class ModelProgram {
   template <class TimesOfRow>  // (row) -> {s, t}
   void run(const TimesOfRow& times, MatrixView<const float> x, MatrixView<float> out, const Condition& condition);
   void set_weights(std::span<const float> weights);
+  void set_class(Index label, double guidance);
   const ModelOptions& options() const { return options_; }
 
  private:
   void run_batch(const Condition& condition, Index first, Index rows, MatrixView<float> out);
-  void set_labels(std::span<const std::int32_t> labels, Index first, Index rows);
+  void set_labels(const Condition& condition, bool unconditional, Index first, Index rows);
 
   ModelOptions options_;
   Index batch_;
+  Index label_;          // of rows without one
+  double guidance_ = 1;  // of those rows
   nn::Graph graph_;
   TimeColumns start_;
   nn::Tensor end_, labels_, x_, out_;
@@ -146,6 +150,8 @@ class VelocityModel {
                   const Condition& condition = {});
 
   void set_weights(std::span<const float> weights) { program_.set_weights(weights); }
+  // The class of all rows of later calls that name none, 0 .. classes - 1, and the guidance towards it.
+  void set_class(Index label, double guidance = 1) { program_.set_class(label, guidance); }
   const ModelOptions& options() const { return program_.options(); }
 
  private:
@@ -164,6 +170,8 @@ class FlowMapModel {
                   const Condition& condition = {});
 
   void set_weights(std::span<const float> weights) { program_.set_weights(weights); }
+  // The class of all rows of later calls that name none, 0 .. classes - 1, and the guidance towards it.
+  void set_class(Index label, double guidance = 1) { program_.set_class(label, guidance); }
   const ModelOptions& options() const { return program_.options(); }
 
  private:

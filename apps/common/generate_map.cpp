@@ -14,6 +14,10 @@ std::string default_solver(const flow::ModelOptions& model) {
   return model.role == flow::Role::velocity ? "euler" : map_solver;
 }
 
+bool makes_one_step(const TrainConfig& config) {
+  return config.objective == "neural_flow" || config.objective == "consistency";
+}
+
 Generated generate_by_map(flow::FlowMapModel& model, Index count, std::uint64_t seed, Index steps,
                           const Context& context) {
   require(count > 0, "generate: the number of samples must be positive, not ", count);
@@ -33,13 +37,15 @@ Generated generate_by_map(flow::FlowMapModel& model, Index count, std::uint64_t 
 }
 
 Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
-                   Index count, std::uint64_t seed, flow::SampleOptions options) {
+                   Index count, std::uint64_t seed, flow::SampleOptions options, const SampleClass& of) {
   constexpr Index batch = 512;
   if (solver == map_solver) {
     flow::FlowMapModel map(model, weights, batch, options.context);
+    if (of.label >= 0) map.set_class(of.label, of.guidance);
     return generate_by_map(map, count, seed, options.steps, options.context);
   }
   flow::VelocityModel velocity(model, weights, batch, options.context);
+  if (of.label >= 0) velocity.set_class(of.label, of.guidance);
   options.solver = flow::parse_solver(solver);
   return generate(velocity, count, seed, options);
 }

@@ -12,13 +12,22 @@ inline const std::string map_solver = "map";
 // What a model is sampled with when nobody says: euler of a velocity, else its map.
 std::string default_solver(const flow::ModelOptions& model);
 
+// Whether a run trains jumps to the data alone, so that one step makes a sample.
+bool makes_one_step(const TrainConfig& config);
+
 // Samples by `steps` jumps of a flow map, or by the one of a neural flow, from the same noise as generate(). Throws
 // Error: invalid_argument, not_finite; Interrupted.
 Generated generate_by_map(flow::FlowMapModel& model, Index count, std::uint64_t seed, Index steps,
                           const Context& context);
 
+// The class that samples are of, and how much so.
+struct SampleClass {
+  Index label = -1;  // -1: none
+  double guidance = 1;
+};
+
 // Samples of a model and its weights by the solver of that name, "map" among them; options.solver is set here.
 Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
-                   Index count, std::uint64_t seed, flow::SampleOptions options);
+                   Index count, std::uint64_t seed, flow::SampleOptions options, const SampleClass& of = {});
 
 }  // namespace monge::apps

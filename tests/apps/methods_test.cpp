@@ -116,6 +116,8 @@ TEST_F(Methods, TransformersTakeImagesAndClasses) {
   const std::string dit = "--set model.network=dit --set model.patch=2 --set model.heads=2 ";
   expect_runs("sdfm_train", "config.toml --out dit --set model.classes=2 --set model.dropout=0.1 " + dit);
   expect_runs("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5");
+  expect_runs("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5 --class 1 --guidance 2");
+  expect_refusal("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5 --class 2", "class 2 of 2");
   expect_refusal("sdfm_train", "config.toml --out few --set model.classes=1 " + dit, "has the label 1");
   expect_refusal("sdfm_train", "config.toml --out odd --set model.network=dit --set model.patch=3 --set model.heads=2",
                  "cannot be cut into patches of 3");

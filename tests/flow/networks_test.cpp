@@ -158,6 +158,22 @@ TEST_P(Networks, InferenceIsTheRecordedModelInFloat) {
     }
   };
   const bool has_classes = options.classes > 0;
+  if (has_classes) {
+    // A class for all rows, as set_class says, is each row's label.
+    Matrix<float> named(5, dimensions);
+    const std::vector<std::int32_t> ones(5, 1);
+    run({.labels = ones, .guidance = 1.5});
+    if (options.role == Role::velocity) {
+      VelocityModel model(options, rounded, 2);
+      model.set_class(1, 1.5);
+      model(s, points.view(), named.view());
+    } else {
+      FlowMapModel model(options, rounded, 2);
+      model.set_class(1, 1.5);
+      model(s, t, points.view(), named.view());
+    }
+    EXPECT_TRUE(std::equal(named.data(), named.data() + 5 * dimensions, result.data()));
+  }
   const std::vector<double> plain = run_exact(false), labelled = run_exact(true);
   for (const double guidance : {1.0, 2.5}) {
     run({.labels = has_classes ? std::span<const std::int32_t>(classes) : std::span<const std::int32_t>(),
@@ -299,6 +315,7 @@ TEST(Models, RefuseWhatTheyCannotBe) {
   const std::vector<std::int32_t> wrong = {0, 4}, few = {0};
   EXPECT_THROW(model(0.5, x.view(), v.view(), {.labels = wrong}), Error);
   EXPECT_THROW(model(0.5, x.view(), v.view(), {.labels = few}), Error);
+  EXPECT_THROW(model.set_class(3), Error);
 }
 
 }  // namespace
