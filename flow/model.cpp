@@ -62,6 +62,11 @@ nn::Tensor as_velocity(nn::Graph& graph, const ModelOptions& o, nn::Tensor y, co
   return graph.add(graph.multiply(y, times.output_factor), graph.multiply(x, times.state_factor));
 }
 
+// x as the network is given it.
+nn::Tensor scaled(nn::Graph& graph, const ModelOptions& o, const TimeColumns& times, nn::Tensor x) {
+  return o.path.kind == Path::Kind::ve ? graph.multiply(x, times.input_factor) : x;
+}
+
 nn::Tensor record_labels(nn::Graph& graph, const ModelOptions& o, Index rows) {
   return o.classes > 0 ? graph.input(rows, 1) : nn::Tensor{};
 }
@@ -86,7 +91,7 @@ std::vector<nn::Parameter> recorded_table(const ModelOptions& o) {
 
 TimeColumns::TimeColumns(nn::Graph& graph, Index rows) {
   for (nn::Tensor* column : {&t, &alpha, &sigma, &noise, &alpha_rate, &sigma_rate, &noise_rate, &output_factor,
-                             &state_factor, &output_rate, &state_rate}) {
+                             &state_factor, &output_rate, &state_rate, &input_factor, &input_rate}) {
     *column = graph.input(rows, 1);
   }
 }
@@ -109,6 +114,9 @@ void TimeColumns::set(nn::Program<T>& program, const ModelOptions& options, Inde
   write(state_factor, v.state);
   write(output_rate, v.output_rate);
   write(state_rate, v.state_rate);
+  const InputFactor in = flow::input_factor(options.path, p);
+  write(input_factor, in.value);
+  write(input_rate, in.rate);
 }
 
 template void TimeColumns::set(nn::Program<float>&, const ModelOptions&, Index, double) const;
@@ -143,14 +151,16 @@ nn::Tensor record_velocity(nn::Graph& graph, const ModelOptions& options, const 
                            const Extras& extras) {
   require(options.role != Role::neural_flow, "record_velocity: a neural flow has no velocity");
   if (options.role == Role::flow_map) return record_flow_map(graph, options, times, times.t, x, extras).velocity;
-  return as_velocity(graph, options, record_network(graph, checked(options), {times.t}, x, extras), times, x);
+  const nn::Tensor in = scaled(graph, checked(options), times, x);
+  return as_velocity(graph, options, record_network(graph, options, {times.t}, in, extras), times, x);
 }
 
 RecordedMap record_flow_map(nn::Graph& graph, const ModelOptions& options, const TimeColumns& start, nn::Tensor end,
                             nn::Tensor x, const Extras& extras) {
   require(options.role == Role::flow_map, "record_flow_map: the model is not a flow map");
   const nn::Tensor span = graph.subtract(end, start.t);
-  const nn::Tensor y = record_network(graph, checked(options), {start.t, span}, x, extras);
+  const nn::Tensor in = scaled(graph, checked(options), start, x);
+  const nn::Tensor y = record_network(graph, options, {start.t, span}, in, extras);
   const nn::Tensor v = as_velocity(graph, options, y, start, x);
   return {graph.add(x, graph.multiply(v, span)), v};
 }
@@ -160,8 +170,10 @@ nn::Tensor record_neural_flow(nn::Graph& graph, const ModelOptions& options, nn:
   require(options.role == Role::neural_flow, "record_neural_flow: the model is not a neural flow");
   if (checked(options).network == Network::residual_flow) return record_residual_flow(graph, options, t, x, extras);
   // A jump from time 0: the average velocity as of a flow map.
-  const ToVelocity start = to_velocity(options.prediction, path_at(options.path, 0), options.sigma_floor);
-  nn::Tensor v = record_network(graph, options, {t}, x, extras);
+  const PathPoint noise = path_at(options.path, 0);
+  const ToVelocity start = to_velocity(options.prediction, noise, options.sigma_floor);
+  const double in = input_factor(options.path, noise).value;
+  nn::Tensor v = record_network(graph, options, {t}, in == 1 ? x : graph.scale(x, in), extras);
   if (options.prediction != Prediction::velocity) {
     v = graph.add(graph.scale(v, start.output), graph.scale(x, start.state));
   }

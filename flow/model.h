@@ -59,6 +59,7 @@ class TimeColumns {
   nn::Tensor t;                                                        // rows x 1, as all
   nn::Tensor alpha, sigma, noise, alpha_rate, sigma_rate, noise_rate;  // PathPoint
   nn::Tensor output_factor, state_factor, output_rate, state_rate;     // ToVelocity
+  nn::Tensor input_factor, input_rate;                                 // InputFactor
 };
 
 // Masks for dropout: inputs of a graph, filled before each step.

@@ -170,8 +170,8 @@ RecordedMap Objective::Recorder::map(const Part& p, const TimeColumns& start, Te
 }
 
 Tensor Objective::Recorder::along_start(Tensor value, const TimeColumns& start, Tensor x, Tensor along) {
-  return nn::jvp(g, {value}, {x, start.t, start.output_factor, start.state_factor},
-                 {along, ones(g.node(x).rows), start.output_rate, start.state_rate})[0];
+  return nn::jvp(g, {value}, {x, start.t, start.output_factor, start.state_factor, start.input_factor},
+                 {along, ones(g.node(x).rows), start.output_rate, start.state_rate, start.input_rate})[0];
 }
 
 Tensor Objective::Recorder::along_end(Tensor value, Tensor end) {

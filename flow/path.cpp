@@ -102,6 +102,13 @@ Spread spread(const PathPoint& p) {
   return s;
 }
 
+InputFactor input_factor(const Path& path, const PathPoint& point) {
+  if (path.kind != Path::Kind::ve) return {};
+  const Spread s = spread(point);
+  const double value = 1 / std::hypot(1, s.value);
+  return {value, -s.value * s.rate * value * value * value};
+}
+
 double start_deviation(const Path& path) { return spread(path_at(path, 0)).value; }
 
 ToVelocity to_velocity(Prediction prediction, const PathPoint& p, double floor) {

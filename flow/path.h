@@ -14,9 +14,9 @@ struct Path {
     cosine,  // alpha = sin(pi t / 2), sigma = cos(pi t / 2)
   };
   Kind kind = Kind::linear;
-  double sigma_min = 0;                     // linear: what is left of the noise at t = 1
-  double beta_min = 0.1, beta_max = 20;     // vp
-  double sigma_low = 0.01, sigma_high = 5;  // ve; units of the data
+  double sigma_min = 0;                      // linear: what is left of the noise at t = 1
+  double beta_min = 0.1, beta_max = 20;      // vp
+  double sigma_low = 0.01, sigma_high = 50;  // ve; units of the data, whose own size sigma_high must dwarf
   double noise = 0;   // noise(t)^2 = noise^2 + bridge^2 t (1 - t): a constant width (I-CFM, OT-CFM),
   double bridge = 0;  // and a Brownian bridge's (SB-CFM)
 };
@@ -41,6 +41,15 @@ struct Spread {
 };
 
 Spread spread(const PathPoint& point);
+
+// What a network is given of x_t, times x_t, and its derivative in t: 1, but for ve 1 / sqrt(1 + s^2), s the spread,
+// since its x_t are of any size (Karras et al., Elucidating the design space of diffusion-based generative models,
+// 2022).
+struct InputFactor {
+  double value = 1, rate = 0;
+};
+
+InputFactor input_factor(const Path& path, const PathPoint& point);
 
 // The standard deviation that samples start from: the spread at t = 0.
 double start_deviation(const Path& path);

@@ -55,6 +55,8 @@ std::vector<Case> cases() {
   all[1].model.prediction = all[5].model.prediction = Prediction::velocity;
   all[2].model.path.kind = Path::Kind::vp;
   all[3].model.path.kind = Path::Kind::cosine;
+  all.push_back({"mlp_map_exploding", model_of(Network::mlp, Role::flow_map, tanh), emd});
+  all.back().model.path = {.kind = Path::Kind::ve, .sigma_low = 0.1, .sigma_high = 3};
   all[3].model.prediction = Prediction::noise;
   return all;
 }

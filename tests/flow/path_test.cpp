@@ -122,6 +122,18 @@ TEST(Path, LinearDataPredictionAtTheEndIsDividedByTheFloor) {
   EXPECT_DOUBLE_EQ(end.state, -20);
 }
 
+TEST(Path, InputsOfAnyPathAreOfTheSizeOfTheData) {
+  EXPECT_EQ(input_factor({}, path_at({}, 0.3)).value, 1);
+  const Path ve{.kind = Kind::ve, .sigma_high = 80};
+  for (const double t : {0.01, 0.3, 0.99}) {
+    const PathPoint p = path_at(ve, t);
+    const InputFactor f = input_factor(ve, p);
+    EXPECT_NEAR(f.value * f.value * (1 + p.sigma * p.sigma), 1, 1e-14);
+    const double up = input_factor(ve, path_at(ve, t + h)).value, down = input_factor(ve, path_at(ve, t - h)).value;
+    EXPECT_NEAR(f.rate, (up - down) / (2 * h), tolerance * (1 + std::abs(f.rate)));
+  }
+}
+
 TEST(Path, RefusesParametersThatMakeNoPath) {
   EXPECT_THROW(check(Path{.sigma_min = 1}), Error);
   EXPECT_THROW(check(Path{.beta_min = 0}), Error);
