@@ -185,8 +185,7 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
   const Index few = results.exact_rows;  // for what takes time with the square of their number
   const MatrixView<const float> test = dataset.test.x.view().rows_from(0, few);
   if (a.mmd) measure_mmd(dataset.train.x.view().rows_from(0, few), test, context, results.floor_extras);
-  const Matrix<float> x0 =
-      apps::starting_points(a.source, results.samples, trained.options.dimensions, a.seed, context);
+  const Matrix<float> x0 = apps::starting_points(a.source, trained.options, results.samples, a.seed, context);
   if (a.paths) results.squared_w2 = std::pow(flow::exact_w2(x0.view(), test, few, options.exact).distance, 2);
   apps::check_interrupt();
   progress.update(1);

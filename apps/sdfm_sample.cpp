@@ -12,6 +12,7 @@
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/trained_model.h"
@@ -26,8 +27,9 @@ namespace {
 using namespace monge;
 
 struct Arguments {
-  std::string checkpoint, out, pairs, source, solver = "euler", device = "auto";
-  Index count = 64, steps = 16, columns = 0;
+  std::string checkpoint, out, pairs, source, solver, device = "auto";
+  Index count = 64, steps = 0, columns = 0, label = -1;
+  double guidance = 1;
   std::uint64_t seed = 0;
   bool raw = false;
   int threads = 0;
@@ -62,6 +64,7 @@ void sample(const Arguments& a) {
   require(a.pairs.empty() || kind == ".h5", "--pairs goes with samples in a data file (.h5), not ", a.out);
   data::require_writable("sdfm_sample", a.out);
   if (!a.pairs.empty()) data::require_writable("sdfm_sample", a.pairs);
+  require(a.guidance == 1 || a.label >= 0, "--guidance needs a --class to go to");
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
   if (kind == ".png") {
@@ -70,12 +73,13 @@ void sample(const Arguments& a) {
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
-  flow::VelocityModel model(trained.options, trained.weights, 512, context);
-  Matrix<float> x0 = apps::starting_points(a.source, a.count, trained.options.dimensions, a.seed, context);
+  const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
+  const Index steps = a.steps > 0 ? a.steps : apps::makes_one_step(trained.config) ? 1 : 16;
+  Matrix<float> x0 = apps::starting_points(a.source, trained.options, a.count, a.seed, context);
   data::Pairs pairs;
   if (!a.pairs.empty()) pairs.x0 = apps::copy_of(x0.view());
-  apps::Generated samples = apps::generate(
-      model, std::move(x0), {.solver = flow::parse_solver(a.solver), .steps = a.steps, .context = context});
+  apps::Generated samples = apps::generate(trained.options, trained.weights, solver, std::move(x0),
+                                           {.steps = steps, .context = context}, {a.label, a.guidance});
   if (kind == ".png") {
     apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
   } else if (kind == ".npy") {
@@ -94,7 +98,7 @@ void sample(const Arguments& a) {
     data::save_dataset(dataset, a.out);
   }
   std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
-              static_cast<long long>(a.count), a.solver.c_str(), static_cast<long long>(samples.run.nfe),
+              static_cast<long long>(a.count), solver.c_str(), static_cast<long long>(samples.run.nfe),
               samples.seconds);
 }
 
@@ -119,13 +123,21 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::in_range<Index>(1, 1'000'000'000))
       ->capture_default_str();
-  app.add_option("--solver", a.solver, "euler, midpoint, heun, rk4 or dopri5")
+  std::vector<std::string> solvers = flow::solver_names();
+  solvers.push_back(apps::map_solver);
+  app.add_option("--solver", a.solver,
+                 "euler, midpoint, heun, rk4, dopri5, or map: jumps of a flow map. Left out: euler, or map")
       ->type_name("S")
-      ->check(CLI::IsMember(flow::solver_names()))
-      ->capture_default_str();
-  app.add_option("--steps", a.steps, "Steps of all but dopri5")
+      ->check(CLI::IsMember(solvers));
+  app.add_option("--steps", a.steps, "Steps of all but dopri5, jumps of a map. Left out: 16, or 1 of a one-step map")
       ->type_name("K")
-      ->check(apps::at_least<Index>(1))
+      ->check(apps::at_least<Index>(1));
+  app.add_option("--class", a.label, "Of all samples, of a model with classes; left out: none")
+      ->type_name("K")
+      ->check(apps::at_least<Index>(0));
+  app.add_option("--guidance", a.guidance, "Towards --class: without + G (with - without)")
+      ->type_name("G")
+      ->check(CLI::Number)
       ->capture_default_str();
   app.add_option("--pairs", a.pairs,
                  "With a data file: also each sample with what it started from, to train on (coupling pairs: reflow)")

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "monge/apps/common/device.h"
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/metrics_log.h"
@@ -66,6 +66,7 @@ std::optional<data::Checkpoint> read_run(const RunFolder& run, apps::TrainConfig
       refuse_changes(run.config(), written_keys, keys);
       config.data_file = written.data_file;  // where things were last found
       config.potentials_file = written.potentials_file;
+      config.teacher_file = written.teacher_file;
     }
   } else {
     keys.read_file(run.config());  // stopped before its first checkpoint: starts again
@@ -81,6 +82,7 @@ std::optional<data::Checkpoint> read_run(const RunFolder& run, apps::TrainConfig
   refuse_changes(run.path(), wanted_keys, keys);
   config.data_file = wanted.data_file;
   config.potentials_file = wanted.potentials_file;
+  config.teacher_file = wanted.teacher_file;
   return checkpoint;
 }
 
@@ -95,6 +97,7 @@ void check_config(apps::TrainConfig& config) {
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
   make_absolute(config.data_file);
   make_absolute(config.potentials_file);
+  make_absolute(config.teacher_file);
   (void)apps::bind(config).toml();
 }
 
@@ -142,9 +145,11 @@ bool wants_picture(const apps::TrainConfig& config, const data::Dataset& dataset
 
 void write_samples(const RunFolder& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
                    const data::Dataset& dataset, const Context& context) {
-  flow::VelocityModel model(trainer.options().model, trainer.ema(), 512, context);
-  const apps::Generated samples = apps::generate(model, config.sample_rows * config.sample_rows, 0,
-                                                 {.steps = config.sample_steps, .context = context});
+  const flow::ModelOptions& model = trainer.options().model;
+  const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
+  const apps::Generated samples =
+      apps::generate(model, trainer.ema(), apps::default_solver(model), config.sample_rows * config.sample_rows, 0,
+                     {.steps = steps, .context = context});
   apps::write_png(run.samples(),
                   apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));
 }
@@ -204,12 +209,20 @@ void train(const Arguments& a) {
   const data::Dataset dataset = load_data(config);
   flow::TrainOptions options = apps::train_options(config, context);
   options.model.dimensions = dataset.dims();
+  apps::set_image(options.model, dataset.image);
   flow::weight_count(options.model);  // refuses what makes no sense
+  if (flow::needs_teacher(options.objective.kind)) {
+    require(!config.teacher_file.empty(), "objective.kind = ", config.objective,
+            " needs a teacher: name a checkpoint with objective.teacher or --set objective.teacher=FILE");
+    options.objective.teacher = apps::load_teacher(config.teacher_file, config.teacher_digest);
+  }
+  flow::TrainingData training(MatrixView<const float>(dataset.train.x.view()));
+  training.labels = dataset.train.labels;
 
   // Nothing is written until nothing can be refused any more.
   if (apps::needs_fit(config, run.potentials())) fit(run, config, keys, dataset, context);
   const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
-  flow::Trainer trainer(options, MatrixView<const float>(dataset.train.x.view()), *coupling);
+  flow::Trainer trainer(options, training, *coupling);
   double seconds = 0;
   if (checkpoint) {
     apps::restore(trainer, *checkpoint, run.checkpoint().string());

@@ -18,6 +18,13 @@ TrainOptions resolved(TrainOptions o, const TrainingData& data) {
   if (o.model.dimensions == 0) o.model.dimensions = data.dimensions();
   require(o.model.dimensions == data.dimensions(), "Trainer: the model has ", o.model.dimensions,
           " dimensions, the data ", data.dimensions());
+  o.model.role = role_of(o.objective.kind);
+  require(o.model.classes == 0 || static_cast<Index>(data.labels.size()) == data.size(),
+          "Trainer: a model with classes needs a label for each of ", data.size(), " points, not ", data.labels.size());
+  for (std::size_t i = 0; o.model.classes > 0 && i < data.labels.size(); ++i) {
+    require(data.labels[i] >= 0 && data.labels[i] < o.model.classes, "Trainer: point ", i, " has the label ",
+            data.labels[i], ", the model ", o.model.classes, " classes");
+  }
   require(o.batch > 0, "Trainer: batch must be positive, not ", o.batch);
   require(o.steps > 0, "Trainer: steps must be positive");
   require(o.learning_rate > 0, "Trainer: learning_rate must be positive, not ", o.learning_rate);
@@ -57,10 +64,12 @@ Trainer::Trainer(const TrainOptions& options, const TrainingData& data, Coupling
     : options_(resolved(options, data)),
       data_(data),
       coupling_(&coupling),
-      objective_(graph_, options_.model, options_.batch),
+      objective_(graph_, options_.model, options_.objective, options_.batch),
       program_([&] {
         const std::vector<nn::Tensor> gradients = nn::gradient(graph_, objective_.loss, graph_.parameter_tensors());
-        return nn::Program<float>(graph_, {objective_.loss}, gradients, options_.context);
+        std::vector<nn::Tensor> outputs = {objective_.loss};
+        for (const nn::Graph::Update& update : graph_.updates()) outputs.push_back(update.next);
+        return nn::Program<float>(graph_, outputs, gradients, options_.context);
       }()),
       weights_(graph_.weight_count()),
       gradient_(weights_.size()),
@@ -68,7 +77,10 @@ Trainer::Trainer(const TrainOptions& options, const TrainingData& data, Coupling
       adam_m_(weights_.size()),
       adam_v_(weights_.size()),
       norm_partials_(nn::norm_partials(static_cast<std::size_t>(weights_.size()))),
-      atoms_(options_.batch) {
+      atoms_(options_.batch),
+      labels_(options_.batch),
+      x0_(options_.batch, data.dimensions()),
+      x1_(options_.batch, data.dimensions()) {
   nn::initialize(graph_.parameters(), options_.seed, monge::flow::flat(weights_));
   std::copy_n(weights_.data(), weights_.size(), ema_.data());
   fill_zero(adam_m_);
@@ -76,8 +88,8 @@ Trainer::Trainer(const TrainOptions& options, const TrainingData& data, Coupling
 }
 
 void Trainer::load_batch() {
-  const MatrixView<float> x1 = program_.view(objective_.x1);
-  coupling_->draw(step_, program_.view(objective_.x0), atoms_.view());
+  const MatrixView<float> x1 = x1_.view();
+  coupling_->draw(step_, x0_.view(), atoms_.view());
   for (Index i = 0; i < atoms_.size(); ++i) {
     require(atoms_[i] >= 0 && atoms_[i] < data_.size(), "Trainer::step: the coupling drew atom ", atoms_[i], " of ",
             data_.size(), " in row ", i, " of step ", step_);
@@ -86,7 +98,12 @@ void Trainer::load_batch() {
   parallel_for(options_.context.threads, (x1.rows + block - 1) / block, [&](Index task, int) {
     for (Index i = task * block; i < std::min(x1.rows, (task + 1) * block); ++i) data_.copy_row(atoms_[i], x1.row(i));
   });
-  objective_.set_times(program_, options_.model, options_.seed, step_);
+  Objective::Batch batch{x0_.view(), x1};
+  if (options_.model.classes > 0) {
+    for (Index i = 0; i < labels_.size(); ++i) labels_[i] = data_.labels[static_cast<std::size_t>(atoms_[i])];
+    batch.labels = {labels_.data(), static_cast<std::size_t>(labels_.size())};
+  }
+  objective_.load(program_, batch, options_.seed, step_);
 }
 
 StepReport Trainer::step() {
@@ -117,6 +134,12 @@ StepReport Trainer::descend() {
                   .step = step_ + 1},
                  flat(gradient_), monge::flow::flat(weights_), monge::flow::flat(adam_m_), monge::flow::flat(adam_v_),
                  monge::flow::flat(ema_), program_.context());
+  for (const nn::Graph::Update& update : graph_.updates()) {
+    const nn::Parameter& p = graph_.parameters()[update.parameter];
+    for (float* state : {weights_.data(), ema_.data()}) {
+      std::copy_n(program_.view(update.next).data, p.size(), state + p.offset);
+    }
+  }
   return {++step_, loss, norm, rate};
 }
 

@@ -22,12 +22,14 @@ struct TrainingData {
 
   MatrixView<const float> values;        // N x d
   MatrixView<const std::uint8_t> bytes;  // N x d, instead of values
+  std::span<const std::int32_t> labels;  // N, for models with classes; or empty
   float scale = 1;
   float shift = 0;
 };
 
 struct TrainOptions {
-  ModelOptions model{};              // model.dimensions = 0: the data's
+  ModelOptions model{};  // model.dimensions = 0: the data's; model.role is the objective's
+  ObjectiveOptions objective{};
   Index batch = 256;                 // pairs per step
   std::uint64_t steps = 2000;        // the length the learning-rate schedule is laid out for
   double learning_rate = 1e-3;       // the peak
@@ -51,7 +53,7 @@ struct StepReport {
   double learning_rate = 0;
 };
 
-// Trains a velocity model. Everything a step does is a function of the seed, the step number and the four buffers
+// Trains a model. Everything a step does is a function of the seed, the step number and the four buffers
 // below, so a run resumed from them gives the same bits. Steps allocate nothing of their own; a coupling may where it
 // says so.
 class Trainer {
@@ -87,11 +89,12 @@ class Trainer {
   Coupling* coupling_;
   std::uint64_t step_ = 0;
   nn::Graph graph_;
-  VelocityObjective objective_;
+  Objective objective_;
   nn::Program<float> program_;
   Buffer<float> weights_, gradient_, ema_, adam_m_, adam_v_;
   Buffer<double> norm_partials_;
-  Buffer<std::int32_t> atoms_;
+  Buffer<std::int32_t> atoms_, labels_;
+  Matrix<float> x0_, x1_;
 };
 
 }  // namespace monge::flow

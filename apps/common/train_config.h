@@ -22,8 +22,16 @@ struct TrainConfig {
   double fit_epsilon = 0;
   double fit_tolerance = 0.05;
 
+  std::string path = "linear";
+  std::string objective = "velocity";
+  std::string times = "uniform";
+  std::string split = "half";
+  std::string teacher_file = "";    // a checkpoint, of distillations
+  std::string teacher_digest = "";  // what its weights must be; filled in when the run starts
+  std::string network = "residual_mlp";
+  std::string activation = "gelu";
   std::string prediction = "data";
-  flow::TrainOptions train;  // its prediction, seed and context are set by train_options()
+  flow::TrainOptions train;  // what the names above say, seed and context are set by train_options()
 
   std::uint64_t checkpoint_every = 500;  // steps
   std::uint64_t log_every = 1;           // steps
@@ -40,6 +48,7 @@ bool names_a_place(const std::string& key);
 // Takes over from `other` what a run records when it starts and `config` leaves open.
 void inherit_records(TrainConfig& config, const TrainConfig& other);
 
+// Without the teacher, and without what only the data say (dimensions, size of images).
 flow::TrainOptions train_options(const TrainConfig& config, const Context& context);
 
 }  // namespace monge::apps

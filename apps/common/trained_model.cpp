@@ -3,6 +3,7 @@
 #include <cmath>
 #include <span>
 
+#include "monge/data/digest.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::apps {
@@ -79,6 +80,21 @@ void restore(flow::Trainer& trainer, const data::Checkpoint& checkpoint, const s
                   flat(parameters, checkpoint, "adam_v", name));
 }
 
+void set_image(flow::ModelOptions& options, const data::ImageShape& image) {
+  options.image.height = image.height;
+  options.image.width = image.width;
+  options.image.channels = image.channels;
+}
+
+std::shared_ptr<const flow::Teacher> load_teacher(const std::filesystem::path& path, std::string& digest) {
+  TrainedModel model = load_model(path);
+  const std::string found = data::digest(model.weights.data(), model.weights.size() * sizeof(float));
+  if (digest.empty()) digest = found;
+  require(digest == found, path.string(), ": this is not the teacher of the run: digest ", found,
+          ", objective.teacher_digest is ", digest);
+  return std::make_shared<const flow::Teacher>(flow::Teacher{model.options, std::move(model.weights)});
+}
+
 TrainedModel load_model(const std::filesystem::path& path, bool averaged) {
   const std::string name = path.string();
   const data::Checkpoint checkpoint = data::load_checkpoint(path);
@@ -91,9 +107,10 @@ TrainedModel load_model(const std::filesystem::path& path, bool averaged) {
   bind(model.config).read_text(checkpoint.config, name + " (config)");
   model.options = train_options(model.config, {}).model;
   model.options.dimensions = size("dimensions");
+  model.image = {size("image_height"), size("image_width"), size("image_channels")};
+  set_image(model.options, model.image);
   model.weights = flat(flow::parameter_table(model.options), checkpoint, averaged ? "ema" : "weights", name);
   model.step = checkpoint.step;
-  model.image = {size("image_height"), size("image_width"), size("image_channels")};
   model.low = entry(checkpoint.scalars, "low", name);
   model.high = entry(checkpoint.scalars, "high", name);
   if (model.image.size() != 0 && model.image.size() != model.options.dimensions) {

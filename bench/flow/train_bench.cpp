@@ -1,4 +1,5 @@
 // A training step of the model for 28 x 28 images: milliseconds a step, and the time its products take on their own.
+// Steps of every objective on points of the plane: seconds for the 20,000 that the tables of the papers take.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -25,7 +26,7 @@ class Products {
  public:
   Products(const ModelOptions& model, Index batch) {
     nn::Graph graph;
-    const VelocityObjective objective(graph, model, batch);
+    const Objective objective(graph, model, {}, batch);
     const auto gradients = nn::gradient(graph, objective.loss, graph.parameter_tensors());
     const nn::Program<float> program(graph, {objective.loss}, gradients);
     for (const nn::Step& step : program.steps()) {
@@ -87,6 +88,34 @@ void train_step(benchmark::State& state) {
   state.counters["products_GFLOP"] = products.flop() * 1e-9;
 }
 
+// MLP 3 x 64 SELU, batch 256.
+void plane(benchmark::State& state) {
+  constexpr Index points = 4096;
+  Matrix<float> data(points, 2);
+  fill_normal({1, 1}, 0, {data.data(), points * 2});
+  const auto coupling = independent_coupling(points, 1);
+  TrainOptions options{
+      .model = {
+          .width = 64, .blocks = 3, .time_features = 0, .network = Network::mlp, .activation = nn::Function::selu}};
+  options.objective.kind = static_cast<ObjectiveKind>(state.range(0));
+  Trainer trainer(options, MatrixView<const float>(data.view()), *coupling);
+  trainer.step();
+  double seconds = 0;
+  for (auto _ : state) {
+    seconds += 1e-3 * milliseconds_of([&] { trainer.step(); });
+  }
+  state.counters["seconds_of_20000"] = 20'000 * seconds / static_cast<double>(state.iterations());
+}
+
+BENCHMARK(plane)
+    ->Arg(static_cast<int>(ObjectiveKind::velocity))
+    ->Arg(static_cast<int>(ObjectiveKind::neural_flow))
+    ->Arg(static_cast<int>(ObjectiveKind::fmm))
+    ->Arg(static_cast<int>(ObjectiveKind::lsd))
+    ->Arg(static_cast<int>(ObjectiveKind::psd))
+    ->Arg(static_cast<int>(ObjectiveKind::mean_flow))
+    ->Iterations(500)
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK(train_step)->UseManualTime()->Iterations(60)->Unit(benchmark::kMillisecond);
 
 }  // namespace

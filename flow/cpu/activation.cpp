@@ -43,6 +43,57 @@ struct Gate {
   }
 };
 
+// lambda x above zero, lambda alpha (e^x - 1) below.
+template <int order, class D>
+struct Selu {
+  D d;
+  using V = hn::Vec<D>;
+  HWY_INLINE V set(double value) const { return hn::Set(d, static_cast<hn::TFromD<D>>(value)); }
+  HWY_INLINE V operator()(V x) const {
+    constexpr double lambda = 1.0507009873554805, alpha = 1.6732632423543772;
+    // e^x underflows to zero long before -80.
+    const V below = hn::Mul(set(lambda * alpha), hn::Exp(d, hn::Max(hn::Min(x, hn::Zero(d)), set(-80))));
+    const auto positive = hn::Gt(x, hn::Zero(d));
+    if constexpr (order == 0)
+      return hn::IfThenElse(positive, hn::Mul(x, set(lambda)), hn::Sub(below, set(lambda * alpha)));
+    if constexpr (order == 1) return hn::IfThenElse(positive, set(lambda), below);
+    return hn::IfThenZeroElse(positive, below);
+  }
+};
+
+template <int order, class D>
+struct Tanh {
+  D d;
+  using V = hn::Vec<D>;
+  HWY_INLINE V set(double value) const { return hn::Set(d, static_cast<hn::TFromD<D>>(value)); }
+  HWY_INLINE V operator()(V x) const {
+    const V t = hn::Tanh(d, hn::Max(hn::Min(x, set(40)), set(-40)));
+    if constexpr (order == 0) return t;
+    const V slope = hn::NegMulAdd(t, t, set(1));
+    if constexpr (order == 1) return slope;
+    return hn::Mul(hn::Mul(set(-2), t), slope);
+  }
+};
+
+template <int order, class D>
+struct Exponential {
+  D d;
+  using V = hn::Vec<D>;
+  HWY_INLINE V operator()(V x) const { return hn::Exp(d, x); }
+};
+
+template <int order, class D>
+struct Logarithm {
+  D d;
+  using V = hn::Vec<D>;
+  HWY_INLINE V operator()(V x) const {
+    if constexpr (order == 0) return hn::Log(d, x);
+    const V inverse = hn::Div(hn::Set(d, static_cast<hn::TFromD<D>>(1)), x);
+    if constexpr (order == 1) return inverse;
+    return hn::Neg(hn::Mul(inverse, inverse));
+  }
+};
+
 template <int order, class D>
 struct Cosine {
   D d;
@@ -80,6 +131,14 @@ void activation_of_order(nn::Function function, const T* x, const T* factor, T* 
       return activate(Gate<nn::Function::gelu, order, D>{}, x, factor, out, n);
     case nn::Function::silu:
       return activate(Gate<nn::Function::silu, order, D>{}, x, factor, out, n);
+    case nn::Function::selu:
+      return activate(Selu<order, D>{}, x, factor, out, n);
+    case nn::Function::tanh:
+      return activate(Tanh<order, D>{}, x, factor, out, n);
+    case nn::Function::exponential:
+      return activate(Exponential<order, D>{}, x, factor, out, n);
+    case nn::Function::logarithm:
+      return activate(Logarithm<order, D>{}, x, factor, out, n);
     case nn::Function::cosine:
       return activate(Cosine<order, D>{}, x, factor, out, n);
   }

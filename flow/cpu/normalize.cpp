@@ -75,6 +75,11 @@ void normalize_jacobian_any(const T* x, const T* v, T* out, Index n) {
   });
 }
 
+template <class T>
+T inverse_deviation_any(const T* x, Index n) {
+  return moments(x, n).inverse_deviation;
+}
+
 void normalize_f32(const float* x, float* out, Index n) { normalize_any(x, out, n); }
 void normalize_f64(const double* x, double* out, Index n) { normalize_any(x, out, n); }
 void normalize_jacobian_f32(const float* x, const float* v, float* out, Index n) {
@@ -83,6 +88,9 @@ void normalize_jacobian_f32(const float* x, const float* v, float* out, Index n)
 void normalize_jacobian_f64(const double* x, const double* v, double* out, Index n) {
   normalize_jacobian_any(x, v, out, n);
 }
+
+float inverse_deviation_f32(const float* x, Index n) { return inverse_deviation_any(x, n); }
+double inverse_deviation_f64(const double* x, Index n) { return inverse_deviation_any(x, n); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace monge::flow::cpu
@@ -95,6 +103,8 @@ HWY_EXPORT(normalize_f32);
 HWY_EXPORT(normalize_f64);
 HWY_EXPORT(normalize_jacobian_f32);
 HWY_EXPORT(normalize_jacobian_f64);
+HWY_EXPORT(inverse_deviation_f32);
+HWY_EXPORT(inverse_deviation_f64);
 
 template <>
 void normalize_row(const float* x, float* out, Index n) {
@@ -111,6 +121,14 @@ void normalize_jacobian_row(const float* x, const float* v, float* out, Index n)
 template <>
 void normalize_jacobian_row(const double* x, const double* v, double* out, Index n) {
   HWY_DYNAMIC_DISPATCH(normalize_jacobian_f64)(x, v, out, n);
+}
+template <>
+float inverse_deviation_row(const float* x, Index n) {
+  return HWY_DYNAMIC_DISPATCH(inverse_deviation_f32)(x, n);
+}
+template <>
+double inverse_deviation_row(const double* x, Index n) {
+  return HWY_DYNAMIC_DISPATCH(inverse_deviation_f64)(x, n);
 }
 
 }  // namespace monge::flow::cpu

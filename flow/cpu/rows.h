@@ -16,6 +16,10 @@ void scale_row(const T* a, T factor, T* out, Index n);
 template <class T>
 void activation_row(nn::Function function, int order, const T* x, const T* factor, T* out, Index n);
 
+// out = exp(x - max x) / sum exp(x - max x)
+template <class T>
+void softmax_row(const T* x, T* out, Index n);
+
 // sum_i a_i, summed in double.
 template <class T>
 double sum_row(const T* a, Index n);
@@ -27,6 +31,10 @@ double sum_squares_row(const T* a, Index n);
 // out = (x - mean) / sqrt(variance + epsilon)
 template <class T>
 void normalize_row(const T* x, T* out, Index n);
+
+// 1 / sqrt(variance + epsilon)
+template <class T>
+T inverse_deviation_row(const T* x, Index n);
 
 // out = (v - mean(v) - z mean(v z)) / sqrt(variance + epsilon), z being what normalize_row makes of x.
 template <class T>

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "monge/flow/nn/graph.h"
+#include "monge/flow/nn/rules.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::flow::nn {
@@ -35,6 +36,7 @@ class Reverse {
   void mark(const std::vector<Tensor>& variables) {
     for (const Tensor v : variables) needed_[index(v.id)] = true;
     for (std::size_t id = 0; id < needed_.size(); ++id) {
+      if (graph_.nodes()[id].op == Op::stop) continue;
       for (const int operand : graph_.nodes()[id].operands) {
         if (operand >= 0 && needed_[index(operand)]) needed_[id] = true;
       }
@@ -61,6 +63,7 @@ class Reverse {
       case Op::input:
       case Op::constant:
       case Op::parameter:
+      case Op::stop:
         break;
       case Op::matmul:
         if (needs(a)) {
@@ -72,6 +75,9 @@ class Reverse {
                                       : graph_.matmul({a}, dy, !n.transpose_a, false));
         }
         if (needs(c)) accumulate_summed(c, dy);
+        break;
+      case Op::block_matmul:
+        block_matmul(n, dy);
         break;
       case Op::add:
         if (needs(a)) accumulate_summed(a, dy);
@@ -108,9 +114,45 @@ class Reverse {
         if (needs(a)) accumulate(a, graph_.normalize_jacobian({a}, dy));
         break;
       case Op::normalize_jacobian:
-        require(!needs(a), "gradient: normalize has no second derivative yet (tensor ", self.id, ")");
+        if (needs(a)) accumulate(a, normalize_curvature(graph_, {a}, {b}, self, dy));
         if (needs(b)) accumulate(b, graph_.normalize_jacobian({a}, dy));
         break;
+      case Op::inverse_deviation:
+        // r = (variance + epsilon)^(-1/2) has the derivative -r^2 z / columns, z = normalize(a).
+        if (needs(a)) {
+          const double factor = -1.0 / static_cast<double>(graph_.node({a}).cols);
+          const Tensor slope = graph_.scale(graph_.multiply(graph_.multiply(self, self), dy), factor);
+          accumulate(a, graph_.multiply(graph_.normalize({a}), slope));
+        }
+        break;
+      case Op::softmax:
+        if (needs(a)) accumulate(a, softmax_jacobian(graph_, self, dy));
+        break;
+      case Op::patches:
+        if (needs(a)) accumulate(a, n.inverse ? graph_.patches(dy, n.grid) : graph_.unpatch(dy, n.grid));
+        break;
+      case Op::gather_rows:
+        if (needs(a)) accumulate(a, graph_.scatter_rows(dy, {b}, graph_.node({a}).rows));
+        break;
+      case Op::scatter_rows:
+        if (needs(a)) accumulate(a, graph_.gather_rows(dy, {b}));
+        break;
+    }
+  }
+
+  // As of matmul, in each block.
+  void block_matmul(const Node& n, Tensor dy) {
+    const Graph::Blocks a{{n.operands[0]}, n.layouts[0]}, b{{n.operands[1]}, n.layouts[1]}, d{dy, n.layouts[2]};
+    const auto record = [&](Graph::Blocks l, Graph::Blocks r, bool tl, bool tr, Layout layout) {
+      return graph_.block_matmul(l, r, tl, tr, layout, n.batch, n.heads);
+    };
+    if (needs(a.tensor.id)) {
+      accumulate(a.tensor.id, n.transpose_a ? record(b, d, n.transpose_b, true, a.layout)
+                                            : record(d, b, false, !n.transpose_b, a.layout));
+    }
+    if (needs(b.tensor.id)) {
+      accumulate(b.tensor.id, n.transpose_b ? record(d, a, true, n.transpose_a, b.layout)
+                                            : record(a, d, !n.transpose_a, false, b.layout));
     }
   }
 

@@ -20,7 +20,15 @@ class Kernels {
   };
   virtual void matmul(const Matmul& m, MatrixView<T> out, const Context& context) = 0;
 
-  // `op`: add, subtract or multiply; operands of out's shape, or with one row, one column or one element.
+  struct BlockMatmul {
+    MatrixView<const T> a, b;
+    bool transpose_a = false, transpose_b = false;
+    Index batch = 0, heads = 0;
+    Layout layouts[3] = {};  // of a, b, out
+  };
+  virtual void block_matmul(const BlockMatmul& m, MatrixView<T> out, const Context& context) = 0;
+
+  // `op`: add, subtract or multiply; operands of out's shape, or with one column, or fewer rows by a whole factor.
   virtual void binary(Op op, MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> out,
                       const Context& context) = 0;
   virtual void scale(MatrixView<const T> a, T factor, MatrixView<T> out, const Context& context) = 0;
@@ -32,6 +40,16 @@ class Kernels {
   virtual void normalize(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
   virtual void normalize_jacobian(MatrixView<const T> x, MatrixView<const T> v, MatrixView<T> out,
                                   const Context& context) = 0;
+  virtual void inverse_deviation(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
+  virtual void softmax(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
+  // Images to patches, or patches to images where `inverse`.
+  virtual void patches(const PatchGrid& grid, bool inverse, MatrixView<const T> a, MatrixView<T> out,
+                       const Context& context) = 0;
+  // Throw Error(invalid_argument) for an index outside of the table.
+  virtual void gather_rows(MatrixView<const T> table, MatrixView<const T> index, MatrixView<T> out,
+                           const Context& context) = 0;
+  virtual void scatter_rows(MatrixView<const T> values, MatrixView<const T> index, MatrixView<T> out,
+                            const Context& context) = 0;
 };
 
 // The kernels of a device; throws Error(backend_unavailable) when there are none.

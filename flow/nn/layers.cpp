@@ -17,6 +17,31 @@ Tensor linear_layer(Graph& graph, const std::string& name, Tensor x, Index width
   return graph.linear(x, weight, graph.parameter(name + ".bias", 1, width, {Initial::Law::constant, 0}));
 }
 
+Tensor spectral_layer(Graph& graph, const std::string& name, Tensor x, Index width, double bound) {
+  const Index inputs = graph.node(x).cols;
+  const double deviation = 1 / std::sqrt(static_cast<double>(inputs));
+  const Tensor weight = graph.parameter(name + ".weight", width, inputs, {Initial::Law::normal, deviation});
+  const Tensor bias = graph.parameter(name + ".bias", 1, width, {Initial::Law::constant, 0});
+  const Tensor u = graph.parameter(name + ".u", 1, width, {Initial::Law::normal, 1});
+  const auto log_square = [&](Tensor a) {
+    return graph.activation(Function::logarithm, graph.sum(graph.multiply(a, a), 1, 1));
+  };
+  const auto times_exp = [&](Tensor a, Tensor log, double factor) {
+    return graph.multiply(a, graph.scale(graph.activation(Function::exponential, log), factor));
+  };
+  // One step of the power iteration, then sigma = |u W| / |u|, whose derivative in W is that of u' W v at the unit
+  // vectors u and v = W' u / |W' u|.
+  const Tensor next = graph.stop(graph.matmul(graph.matmul(u, weight), weight, false, true));
+  const Tensor size = log_square(next);
+  graph.update(u, times_exp(next, graph.scale(size, -0.5), 1));
+  const Tensor log_sigma = graph.scale(graph.subtract(log_square(graph.matmul(next, weight)), size), 0.5);
+  return graph.linear(x, times_exp(weight, graph.scale(log_sigma, -1), bound), bias);
+}
+
+Tensor embedding(Graph& graph, const std::string& name, Tensor labels, Index count, Index width) {
+  return graph.gather_rows(graph.parameter(name + ".weight", count, width, {Initial::Law::normal, 1}), labels);
+}
+
 Tensor layer_norm(Graph& graph, const std::string& name, Tensor x) {
   const Index width = graph.node(x).cols;
   const Tensor gain = graph.parameter(name + ".gain", 1, width, {Initial::Law::constant, 1});

@@ -15,6 +15,13 @@ enum class Bias : std::uint8_t { none, zero };
 Tensor linear_layer(Graph& graph, const std::string& name, Tensor x, Index width, double gain = 1,
                     Bias bias = Bias::zero);
 
+// The same with "NAME.weight" scaled to the spectral norm `bound`, which a power iteration estimates: from "NAME.u"
+// (1 x width), one step at a time (Miyato et al., Spectral normalization for generative adversarial networks, 2018).
+Tensor spectral_layer(Graph& graph, const std::string& name, Tensor x, Index width, double bound);
+
+// Row labels_i of "NAME.weight" (count x width), for each row of labels (rows x 1).
+Tensor embedding(Graph& graph, const std::string& name, Tensor labels, Index count, Index width);
+
 // Rows normalised, times "NAME.gain" (1 x columns, starts at one), plus "NAME.shift" (starts at zero).
 Tensor layer_norm(Graph& graph, const std::string& name, Tensor x);
 

@@ -177,6 +177,11 @@ void Program<T>::execute(const Step& step) {
       kernels_->matmul(m, out, context_);
       break;
     }
+    case Op::block_matmul:
+      kernels_->block_matmul(
+          {a, b, n.transpose_a, n.transpose_b, n.batch, n.heads, {n.layouts[0], n.layouts[1], n.layouts[2]}}, out,
+          context_);
+      break;
     case Op::add:
     case Op::subtract:
     case Op::multiply:
@@ -184,6 +189,9 @@ void Program<T>::execute(const Step& step) {
       break;
     case Op::scale:
       kernels_->scale(a, static_cast<T>(n.factor), out, context_);
+      break;
+    case Op::stop:
+      kernels_->scale(a, T(1), out, context_);
       break;
     case Op::activation:
       kernels_->activation(n.function, n.order, a, {}, out, context_);
@@ -199,6 +207,21 @@ void Program<T>::execute(const Step& step) {
       break;
     case Op::normalize_jacobian:
       kernels_->normalize_jacobian(a, b, out, context_);
+      break;
+    case Op::inverse_deviation:
+      kernels_->inverse_deviation(a, out, context_);
+      break;
+    case Op::softmax:
+      kernels_->softmax(a, out, context_);
+      break;
+    case Op::patches:
+      kernels_->patches(n.grid, n.inverse, a, out, context_);
+      break;
+    case Op::gather_rows:
+      kernels_->gather_rows(a, b, out, context_);
+      break;
+    case Op::scatter_rows:
+      kernels_->scatter_rows(a, b, out, context_);
       break;
   }
 }

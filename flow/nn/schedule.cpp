@@ -77,7 +77,12 @@ double work_of(const Graph& graph, const std::vector<Step>& steps) {
   for (const Step& step : steps) {
     const Node& n = graph.nodes()[at(step.node)];
     const Node& a = graph.nodes()[at(n.operands[0])];
-    const double inner = n.op == Op::matmul ? 2 * static_cast<double>(n.transpose_a ? a.rows : a.cols) : 10;
+    double inner = 10;
+    if (n.op == Op::matmul) inner = 2 * static_cast<double>(n.transpose_a ? a.rows : a.cols);
+    if (n.op == Op::block_matmul) {
+      const Index down = n.layouts[0] == Layout::stacked ? n.batch * n.heads : n.batch;
+      inner = 2 * static_cast<double>(n.transpose_a ? a.rows / down : a.cols * down / (n.batch * n.heads));
+    }
     total += inner * static_cast<double>(n.rows * n.cols);
   }
   return total;

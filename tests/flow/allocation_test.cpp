@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <vector>
 
 #include "monge/flow/semidiscrete_coupling.h"
 #include "monge/flow/train.h"
@@ -66,6 +67,30 @@ Matrix<float> normal_points() {
 TEST(Allocations, NoneAfterTheFirstStep) {
   const Matrix<float> data = normal_points();
   expect_no_allocations(data, *independent_coupling(points, 9, {.threads = 2}));
+}
+
+// Two times, derivatives along them, classes, dropout, noise on the path, states that follow the weights.
+TEST(Allocations, NoneForAnyObjective) {
+  const Matrix<float> data = normal_points();
+  const auto coupling = independent_coupling(points, 9, {.threads = 2});
+  const std::vector<std::int32_t> labels(points, 1);
+  TrainingData labelled(data.view());
+  labelled.labels = labels;
+  for (const ObjectiveKind kind : {ObjectiveKind::neural_flow, ObjectiveKind::fmm, ObjectiveKind::lsd,
+                                   ObjectiveKind::psd, ObjectiveKind::mean_flow}) {
+    const bool flow = kind == ObjectiveKind::neural_flow;
+    TrainOptions options{.model = {.width = 30, .blocks = 2, .classes = 3, .dropout = 0.1},
+                         .objective = {.kind = kind},
+                         .batch = 50,
+                         .context = {.threads = 2}};
+    options.model.path.noise = 0.1;
+    if (flow) options.model.network = Network::residual_flow;
+    Trainer trainer(options, labelled, *coupling);
+    trainer.step();
+    const long before = allocations;
+    for (int k = 0; k < 3; ++k) trainer.step();
+    EXPECT_EQ(allocations - before, 0) << static_cast<int>(kind);
+  }
 }
 
 // As long as a pool of noise lasts; filling the next one takes scratch memory.

@@ -32,12 +32,13 @@ class Model : public testing::TestWithParam<Prediction> {};
 TEST_P(Model, GradientOfTheLossMatchesFiniteDifferences) {
   const ModelOptions options = small(GetParam());
   nn::Graph graph;
-  const VelocityObjective objective(graph, options, 4);
+  Objective objective(graph, options, {}, 4);
   const auto gradients = nn::gradient(graph, objective.loss, graph.parameter_tensors());
   nn::Program<double> program(graph, {objective.loss}, gradients);
-  fill_normal(Rng{1, 1}, 0, VectorView<double>(program.view(objective.x0).data, 20));
-  fill_normal(Rng{1, 2}, 0, VectorView<double>(program.view(objective.x1).data, 20));
-  objective.set_times(program, options, 1, 0);
+  Matrix<float> x0(4, 5), x1(4, 5);
+  fill_normal(Rng{1, 1}, 0, VectorView<float>(x0.data(), 20));
+  fill_normal(Rng{1, 2}, 0, VectorView<float>(x1.data(), 20));
+  objective.load(program, {x0.view(), x1.view()}, 1, 0);
   std::vector<double> weights = random_weights(options), result(weights.size()), unused(weights.size());
   program.run(weights, result);
   constexpr double h = 1e-5;
@@ -129,20 +130,6 @@ TEST(VelocityModel, ChunksAndTimesPerRowGiveTheSameVelocities) {
   }
   EXPECT_THROW(model(0.3, x.view(), MatrixView<float>(rows.data(), 10, 5)), Error);
   EXPECT_THROW(VelocityModel(options, std::vector<float>(3)), Error);
-}
-
-TEST(Path, LinearVelocityIsThatOfThePair) {
-  // For the true x1 the velocity of the prediction is x1 - x0 wherever the floor does not act.
-  const double x0 = -1.3, x1 = 0.7;
-  for (const double t : {0.0, 0.25, 0.9, 0.95}) {
-    const PathPoint p = path_at(Path::linear, t);
-    const double x = p.alpha * x1 + p.sigma * x0;
-    const DataToVelocity f = data_to_velocity(p, 0.05);
-    EXPECT_NEAR(f.data * x1 + f.state * x, p.alpha_rate * x1 + p.sigma_rate * x0, 1e-12) << t;
-  }
-  const DataToVelocity end = data_to_velocity(path_at(Path::linear, 1), 0.05);
-  EXPECT_DOUBLE_EQ(end.data, 20);
-  EXPECT_DOUBLE_EQ(end.state, -20);
 }
 
 }  // namespace

@@ -4,127 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numbers>
 #include <string>
 #include <vector>
 
 #include "monge/ot/core/error.h"
-#include "monge/ot/core/random.h"
+#include "operations.h"
 
 namespace monge::flow::nn {
 namespace {
-
-std::vector<double> normals(Index count, std::uint64_t stream) {
-  std::vector<double> values(static_cast<std::size_t>(count));
-  fill_normal(Rng{7, stream}, 0, VectorView<double>(values));
-  return values;
-}
-
-Tensor free_parameter(Graph& g, Index rows, Index cols) {
-  return g.parameter("p" + std::to_string(g.parameters().size()), rows, cols, {});
-}
-
-// sum_ij w_ij t_ij with fixed random w: a scalar whose gradient exercises every element of t.
-Tensor project(Graph& g, Tensor t) {
-  const Node n = g.node(t);
-  return g.sum(g.multiply(t, g.constant(n.rows, n.cols, normals(n.rows * n.cols, 99))), 1, 1);
-}
-
-double evaluate(Program<double>& program, Tensor scalar, const std::vector<double>& weights) {
-  program.run(weights);
-  return program.scalar(scalar);
-}
-
-// The recorded gradient against central differences, element by element.
-void expect_gradient_is_right(const std::function<Tensor(Graph&)>& record) {
-  Graph graph;
-  const Tensor scalar = record(graph);
-  Program<double> forward(graph, {scalar}, {});
-  const std::vector<Tensor> recorded = gradient(graph, scalar, graph.parameter_tensors());
-  Program<double> both(graph, {scalar}, recorded);
-
-  std::vector<double> weights = normals(graph.weight_count(), 1);
-  std::vector<double> result(weights.size(), std::nan(""));
-  both.run(weights, result);
-  EXPECT_DOUBLE_EQ(both.scalar(scalar), evaluate(forward, scalar, weights));
-  constexpr double h = 1e-5;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double w = weights[i];
-    weights[i] = w + h;
-    const double up = evaluate(forward, scalar, weights);
-    weights[i] = w - h;
-    const double down = evaluate(forward, scalar, weights);
-    weights[i] = w;
-    const double expected = (up - down) / (2 * h);
-    ASSERT_NEAR(result[i], expected, 1e-7 * (1 + std::abs(expected))) << "element " << i;
-  }
-}
-
-struct Case {
-  std::string name;
-  std::function<Tensor(Graph&)> record;  // parameters in, any tensor out
-};
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  const auto p = free_parameter;
-  for (const bool ta : {false, true}) {
-    for (const bool tb : {false, true}) {
-      all.push_back({std::string("matmul_") + (ta ? "t" : "n") + (tb ? "t" : "n"), [=](Graph& g) {
-                       const Tensor a = ta ? p(g, 4, 3) : p(g, 3, 4), b = tb ? p(g, 5, 4) : p(g, 4, 5);
-                       return g.matmul(a, b, ta, tb);
-                     }});
-    }
-  }
-  all.push_back({"linear_with_bias", [=](Graph& g) { return g.linear(p(g, 3, 4), p(g, 5, 4), p(g, 1, 5)); }});
-  struct Shape {
-    Index rows, cols;
-  };
-  const std::pair<const char*, Shape> shapes[] = {
-      {"full", {3, 5}}, {"row", {1, 5}}, {"column", {3, 1}}, {"element", {1, 1}}};
-  for (const auto& [left, s] : shapes) {
-    for (const auto& [right, t] : shapes) {
-      const std::string suffix = std::string("_") + left + "_" + right;
-      all.push_back({"add" + suffix, [=](Graph& g) { return g.add(p(g, s.rows, s.cols), p(g, t.rows, t.cols)); }});
-      all.push_back(
-          {"subtract" + suffix, [=](Graph& g) { return g.subtract(p(g, s.rows, s.cols), p(g, t.rows, t.cols)); }});
-      all.push_back(
-          {"multiply" + suffix, [=](Graph& g) { return g.multiply(p(g, s.rows, s.cols), p(g, t.rows, t.cols)); }});
-    }
-    all.push_back({std::string("sum_to_") + left, [=](Graph& g) { return g.sum(p(g, 3, 5), s.rows, s.cols); }});
-    all.push_back(
-        {std::string("broadcast_from_") + left, [=](Graph& g) { return g.broadcast(p(g, s.rows, s.cols), 3, 5); }});
-  }
-  all.push_back({"square", [=](Graph& g) {
-                   const Tensor a = p(g, 3, 5);
-                   return g.multiply(a, a);
-                 }});
-  all.push_back({"add_to_itself", [=](Graph& g) {
-                   const Tensor a = p(g, 3, 5);
-                   return g.add(a, a);
-                 }});
-  all.push_back({"scale", [=](Graph& g) { return g.scale(p(g, 3, 5), -1.7); }});
-  all.push_back({"mean_square", [=](Graph& g) { return g.mean_square(p(g, 3, 5)); }});
-  const std::pair<const char*, Function> functions[] = {
-      {"gelu", Function::gelu}, {"silu", Function::silu}, {"cosine", Function::cosine}};
-  for (const auto& [name, f] : functions) {
-    for (const int order : {0, 1}) {
-      all.push_back({std::string(name) + "_" + std::to_string(order),
-                     [=](Graph& g) { return g.activation(f, p(g, 3, 11), order); }});
-    }
-    all.push_back({std::string("linear_then_") + name,
-                   [=](Graph& g) { return g.activation(f, g.linear(p(g, 3, 4), p(g, 5, 4), p(g, 1, 5))); }});
-  }
-  all.push_back({"normalize", [=](Graph& g) { return g.normalize(p(g, 3, 37)); }});
-  all.push_back({"normalize_jacobian_of_its_vector",
-                 [=](Graph& g) { return g.normalize_jacobian(g.constant(3, 37, normals(3 * 37, 5)), p(g, 3, 37)); }});
-  all.push_back({"used_twice", [=](Graph& g) {
-                   const Tensor a = p(g, 4, 4), b = g.activation(Function::gelu, g.matmul(a, a));
-                   return g.add(g.multiply(b, a), g.matmul(b, a, true, false));
-                 }});
-  return all;
-}
 
 class Vjp : public testing::TestWithParam<Case> {};
 
@@ -196,8 +84,9 @@ TYPED_TEST(Products, ActivationsMatchTheirFormulasEverywhere) {
   Graph g;
   const Tensor x = g.input(1, 2003);
   const Tensor gelu = g.activation(Function::gelu, x), silu = g.activation(Function::silu, x),
-               cosine = g.activation(Function::cosine, x), slope = g.activation(Function::gelu, x, 1);
-  Program<T> program(g, {gelu, silu, cosine, slope}, {});
+               cosine = g.activation(Function::cosine, x), slope = g.activation(Function::gelu, x, 1),
+               selu = g.activation(Function::selu, x), tanh = g.activation(Function::tanh, x);
+  Program<T> program(g, {gelu, silu, cosine, slope, selu, tanh}, {});
   for (Index i = 0; i < 2003; ++i) program.view(x)(0, i) = static_cast<T>((static_cast<double>(i) - 1001) * 0.1);
   program.view(x)(0, 0) = static_cast<T>(-1e4);
   program.view(x)(0, 2002) = static_cast<T>(1e4);
@@ -208,6 +97,9 @@ TYPED_TEST(Products, ActivationsMatchTheirFormulasEverywhere) {
     ASSERT_NEAR(program.view(gelu)(0, i), 0.5 * v * (1 + std::tanh(u)), e * (1 + std::abs(v))) << v;
     ASSERT_NEAR(program.view(silu)(0, i), v / (1 + std::exp(-v)), e * (1 + std::abs(v))) << v;
     ASSERT_NEAR(program.view(cosine)(0, i), std::cos(v), e * 4) << v;
+    const double selu_v = 1.0507009873554805 * (v > 0 ? v : 1.6732632423543772 * std::expm1(v));
+    ASSERT_NEAR(program.view(selu)(0, i), selu_v, e * (1 + std::abs(selu_v))) << v;
+    ASSERT_NEAR(program.view(tanh)(0, i), std::tanh(v), e) << v;
     if (std::abs(v) > 20) {
       ASSERT_NEAR(program.view(slope)(0, i), v > 0, e) << v;
     }
@@ -235,6 +127,99 @@ TYPED_TEST(Products, NormalizedRowsHaveMeanZeroAndVarianceOne) {
   }
 }
 
+TYPED_TEST(Products, BlocksMatchPlainLoops) {
+  using T = TypeParam;
+  constexpr Index count = 3, heads = 2, rows = 5, inner = 7, cols = 4;
+  const auto at = [](Layout layout, Index height, Index width, Index i, Index h, Index r, Index c) {
+    return layout == Layout::stacked ? ((i * heads + h) * height + r) * width + c
+                                     : (i * height + r) * heads * width + h * width + c;
+  };
+  const std::vector<double> x = normals(count * heads * rows * inner, 1), y = normals(count * heads * inner * cols, 2);
+  for (int form = 0; form < 8; ++form) {
+    const auto layout = [form](int bit) { return form >> bit & 1 ? Layout::stacked : Layout::beside; };
+    const auto input = [](Graph& g, Layout l, Index r, Index c) {
+      return l == Layout::stacked ? g.input(count * heads * r, c) : g.input(count * r, heads * c);
+    };
+    Graph g;
+    const Tensor a = input(g, layout(0), rows, inner), b = input(g, layout(1), cols, inner);  // b is transposed
+    const Tensor product = g.block_matmul({a, layout(0)}, {b, layout(1)}, false, true, layout(2), count, heads);
+    Program<T> program(g, {product}, {});
+    std::copy(x.begin(), x.end(), program.view(a).data);
+    std::copy(y.begin(), y.end(), program.view(b).data);
+    program.run({});
+    for (Index i = 0; i < count; ++i) {
+      for (Index h = 0; h < heads; ++h) {
+        for (Index r = 0; r < rows; ++r) {
+          for (Index c = 0; c < cols; ++c) {
+            double sum = 0;
+            for (Index k = 0; k < inner; ++k) {
+              sum += x[static_cast<std::size_t>(at(layout(0), rows, inner, i, h, r, k))] *
+                     y[static_cast<std::size_t>(at(layout(1), cols, inner, i, h, c, k))];
+            }
+            ASSERT_NEAR(program.view(product).data[at(layout(2), rows, cols, i, h, r, c)], sum,
+                        sizeof(T) == 4 ? 1e-5 : 1e-13);
+          }
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(Products, SoftmaxMatchesItsFormula) {
+  using T = TypeParam;
+  for (const Index cols : {1, 3, 16, 49}) {
+    Graph g;
+    const Tensor x = g.input(7, cols), y = g.softmax(x);
+    Program<T> program(g, {y}, {});
+    const std::vector<double> values = normals(7 * cols, 3);
+    for (Index i = 0; i < 7 * cols; ++i) {
+      program.view(x).data[i] = static_cast<T>(1000 + 5 * values[static_cast<std::size_t>(i)]);
+    }
+    program.run({});
+    for (Index i = 0; i < 7; ++i) {
+      double sum = 0;
+      for (Index j = 0; j < cols; ++j) sum += std::exp(static_cast<double>(program.view(x)(i, j)) - 1000);
+      for (Index j = 0; j < cols; ++j) {
+        const double expected = std::exp(static_cast<double>(program.view(x)(i, j)) - 1000) / sum;
+        ASSERT_NEAR(program.view(y)(i, j), expected, (sizeof(T) == 4 ? 1e-6 : 1e-13) * expected);
+      }
+    }
+  }
+}
+
+TEST(Program, PatchesAreSquaresOfTheImage) {
+  const PatchGrid grid{.height = 4, .width = 6, .channels = 2, .patch = 2};
+  Graph g;
+  const Tensor images = g.input(3, grid.image_size()), patches = g.patches(images, grid),
+               back = g.unpatch(patches, grid);
+  Program<double> program(g, {patches, back}, {});
+  const std::vector<double> values = normals(3 * grid.image_size(), 1);
+  std::copy(values.begin(), values.end(), program.view(images).data);
+  program.run({});
+  // Image i, row y, column x, channel c: patch (y / 2, x / 2), inside of it (y % 2, x % 2, c).
+  for (Index i = 0; i < 3; ++i) {
+    for (Index y = 0; y < 4; ++y) {
+      for (Index x = 0; x < 6; ++x) {
+        for (Index c = 0; c < 2; ++c) {
+          EXPECT_EQ(program.view(patches)(i * 6 + y / 2 * 3 + x / 2, (y % 2 * 2 + x % 2) * 2 + c),
+                    program.view(images)(i, (y * 6 + x) * 2 + c));
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(std::equal(values.begin(), values.end(), program.view(back).data));
+}
+
+TEST(Program, RowsOutsideOfATableAreRefused) {
+  Graph g;
+  const Tensor table = g.input(3, 2), index = g.input(2, 1), rows = g.gather_rows(table, index);
+  Program<float> program(g, {rows}, {});
+  program.view(index)(1, 0) = 3;
+  EXPECT_THROW(program.run({}), Error);
+  program.view(index)(1, 0) = -1;
+  EXPECT_THROW(program.run({}), Error);
+}
+
 TEST(Program, ReusesMemoryAndDropsWhatIsNotNeeded) {
   Graph g;
   Tensor h = g.input(64, 64);
@@ -251,7 +236,7 @@ TEST(Program, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(g.matmul(a, b), Error);
   EXPECT_THROW(g.add(a, b), Error);
   EXPECT_THROW(g.sum(a, 2, 2), Error);
-  EXPECT_THROW(g.broadcast(a, 4, 3), Error);
+  EXPECT_THROW(g.broadcast(a, 5, 3), Error);
   EXPECT_THROW(g.input(0, 3), Error);
   EXPECT_THROW(gradient(g, a, {b}), Error);
   const Tensor w = free_parameter(g, 2, 3);

@@ -1,0 +1,50 @@
+#include "monge/apps/common/generate_map.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "monge/apps/common/interrupt.h"
+#include "monge/flow/flow_map.h"
+
+namespace monge::apps {
+
+std::string default_solver(const flow::ModelOptions& model) {
+  return model.role == flow::Role::velocity ? "euler" : map_solver;
+}
+
+bool makes_one_step(const TrainConfig& config) {
+  return config.objective == "neural_flow" || config.objective == "consistency";
+}
+
+Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps) {
+  Generated result;
+  const Index count = x0.rows();
+  result.x = std::move(x0);
+  const auto start = std::chrono::steady_clock::now();
+  constexpr Index rows = 2048;  // between looks for an interrupt
+  for (Index i = 0; i < count; i += rows) {
+    check_interrupt();
+    flow::sample_map(model, result.x.view().rows_from(i, std::min(rows, count - i)), steps);
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.run.nfe = result.run.accepted = steps;
+  result.run.t = 1;
+  return result;
+}
+
+Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
+                   Matrix<float> x0, flow::SampleOptions options, const SampleClass& of) {
+  constexpr Index batch = 512;
+  if (solver == map_solver) {
+    flow::FlowMapModel map(model, weights, batch, options.context);
+    if (of.label >= 0) map.set_class(of.label, of.guidance);
+    return generate_by_map(map, std::move(x0), options.steps);
+  }
+  flow::VelocityModel velocity(model, weights, batch, options.context);
+  if (of.label >= 0) velocity.set_class(of.label, of.guidance);
+  options.solver = flow::parse_solver(solver);
+  return generate(velocity, std::move(x0), options);
+}
+
+}  // namespace monge::apps

@@ -1,0 +1,149 @@
+// Every method as a run: configs, teachers, resuming, sampling.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "monge/apps/common/train_config.h"
+#include "monge/apps/common/trained_model.h"
+#include "monge/data/checkpoint.h"
+#include "monge/tests/apps/programs.h"
+
+namespace monge::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The files of configs/ are read, and what they describe can be built: for points of the plane or for images.
+TEST(Configs, EachDescribesAModelThatCanBeTrained) {
+  int count = 0;
+  for (const fs::directory_entry& file : fs::directory_iterator(MONGE_CONFIGS)) {
+    TrainConfig config;
+    bind(config).read_file(file.path());
+    flow::TrainOptions options = train_options(config, {});
+    const bool plane = file.path().filename().string().starts_with("plane_");
+    options.model.dimensions = plane ? 2 : 784;
+    if (!plane) set_image(options.model, {28, 28, 1});
+    if (flow::needs_teacher(options.objective.kind)) {
+      EXPECT_FALSE(config.teacher_file.empty()) << file.path();
+      flow::ModelOptions teacher = options.model;
+      std::vector<float> weights(static_cast<std::size_t>(flow::weight_count(teacher)));
+      options.objective.teacher = std::make_shared<const flow::Teacher>(flow::Teacher{teacher, weights});
+    }
+    flow::nn::Graph graph;
+    EXPECT_NO_THROW(flow::Objective(graph, options.model, options.objective, 8)) << file.path();
+    ++count;
+  }
+  EXPECT_GT(count, 20);
+}
+
+constexpr const char* config = R"([data]
+file = "data.h5"
+[model]
+width = 16
+blocks = 1
+time_features = 4
+[train]
+steps = 20
+batch = 16
+[output]
+checkpoint_every = 10
+sample_rows = 2
+sample_steps = 2
+)";
+
+class Methods : public testing::Test {
+ protected:
+  void SetUp() override {
+    data::Dataset dataset = small_images();
+    for (data::Split* split : {&dataset.train, &dataset.test}) {
+      for (Index i = 0; i < split->rows(); ++i) split->labels.push_back(static_cast<std::int32_t>(i % 2));
+    }
+    data::save_dataset(dataset, folder / "data.h5");
+    std::ofstream(folder / "config.toml") << config;
+  }
+
+  void expect_runs(const std::string& program, const std::string& arguments) {
+    const Outcome outcome = run(folder, program, arguments);
+    EXPECT_EQ(outcome.status, 0) << program << " " << arguments << "\n" << outcome.err;
+  }
+  void expect_refusal(const std::string& program, const std::string& arguments, const std::string& what) {
+    const Outcome outcome = run(folder, program, arguments);
+    EXPECT_EQ(outcome.status, 1) << program << " " << arguments;
+    EXPECT_NE(outcome.err.find(what), std::string::npos) << outcome.err;
+  }
+
+  Folder folder;
+};
+
+TEST_F(Methods, FlowMapsAreTrainedAndSampled) {
+  expect_runs("sdfm_train", "config.toml --out lsd --set objective.kind=lsd");
+  EXPECT_TRUE(fs::exists(folder / "lsd/samples.png"));
+  for (const std::string solver : {"", "--solver map --steps 3", "--solver euler --steps 3"}) {
+    expect_runs("sdfm_sample", "lsd/checkpoint.h5 --out x.npy --count 5 " + solver);
+  }
+  expect_runs("sdfm_train", "config.toml --out nfm --set objective.kind=neural_flow --set model.network=residual_flow");
+  expect_runs("sdfm_sample", "nfm/checkpoint.h5 --out x.npy --count 5");
+  expect_refusal("sdfm_sample", "nfm/checkpoint.h5 --out x.npy --count 5 --solver euler",
+                 "a neural flow has no velocity");
+  expect_refusal("sdfm_sample", "nfm/checkpoint.h5 --out x.npy --count 5 --steps 4", "a neural flow makes one step");
+  expect_runs("sdfm_train", "config.toml --out field");
+  expect_refusal("sdfm_sample", "field/checkpoint.h5 --out x.npy --count 5 --solver map", "not a flow map");
+}
+
+TEST_F(Methods, TeachersAreFoundAndRecognised) {
+  expect_refusal("sdfm_train", "config.toml --out lmd --set objective.kind=lmd", "needs a teacher");
+  expect_runs("sdfm_train", "config.toml --out teacher");
+  const std::string settings = "--set objective.kind=lmd --set objective.teacher=teacher/checkpoint.h5";
+  expect_runs("sdfm_train", "config.toml --out lmd " + settings);
+  const std::string written = read_file(folder / "lmd/config.toml");
+  EXPECT_NE(written.find("teacher_digest = \"xxh64:"), std::string::npos) << written;
+
+  // The same weights elsewhere do; others do not.
+  fs::rename(folder / "teacher", folder / "moved");
+  expect_refusal("sdfm_train", "--resume lmd", "checkpoint.h5");
+  expect_runs("sdfm_train", "--resume lmd --set objective.teacher=moved/checkpoint.h5");
+  expect_runs("sdfm_train", "config.toml --out other --seed 4");
+  expect_refusal("sdfm_train", "--resume lmd --set objective.teacher=other/checkpoint.h5",
+                 "not the teacher of the run");
+  expect_refusal("sdfm_train",
+                 "config.toml --out pfmm --set objective.kind=pfmm --set objective.teacher=moved/checkpoint.h5",
+                 "must be a flow map");
+}
+
+TEST_F(Methods, TransformersTakeImagesAndClasses) {
+  const std::string dit = "--set model.network=dit --set model.patch=2 --set model.heads=2 ";
+  expect_runs("sdfm_train", "config.toml --out dit --set model.classes=2 --set model.dropout=0.1 " + dit);
+  expect_runs("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5");
+  expect_runs("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5 --class 1 --guidance 2");
+  expect_refusal("sdfm_sample", "dit/checkpoint.h5 --out x.npy --count 5 --class 2", "class 2 of 2");
+  expect_refusal("sdfm_train", "config.toml --out few --set model.classes=1 " + dit, "has the label 1");
+  expect_refusal("sdfm_train", "config.toml --out odd --set model.network=dit --set model.patch=3 --set model.heads=2",
+                 "cannot be cut into patches of 3");
+}
+
+// Noise on the path, classes, two times: all that a step draws is drawn again.
+TEST_F(Methods, AStoppedRunGoesOnToTheSameWeights) {
+  const std::string settings =
+      "config.toml --set objective.kind=mean_flow --set path.bridge=0.2 --set model.classes=2 --set model.dropout=0.1 "
+      "--set train.steps=1500 --set output.checkpoint_every=100000 --set output.sample_rows=0 --out ";
+  expect_runs("sdfm_train", settings + "whole");
+  const pid_t child = start(folder, "sdfm_train", settings + "part");
+  const fs::path log = folder / "part/metrics.jsonl";
+  for (int i = 0; i < 2000 && !(fs::exists(log) && fs::file_size(log) > 0); ++i) usleep(5000);
+  kill(child, SIGTERM);
+  ASSERT_EQ(finish(folder, child).status, 128 + SIGTERM);
+  ASSERT_LT(data::load_checkpoint(folder / "part/checkpoint.h5").step, 1500u) << "it ended before it was stopped";
+  expect_runs("sdfm_train", "--resume part");
+  const data::Checkpoint whole = data::load_checkpoint(folder / "whole/checkpoint.h5"),
+                         part = data::load_checkpoint(folder / "part/checkpoint.h5");
+  for (const auto& [group, tensors] : whole.groups) {
+    const auto& others = part.groups.at(group);
+    ASSERT_EQ(tensors.size(), others.size());
+    for (std::size_t k = 0; k < tensors.size(); ++k) EXPECT_EQ(tensors[k].values, others[k].values) << tensors[k].name;
+  }
+}
+
+}  // namespace
+}  // namespace monge::apps
