@@ -1,5 +1,6 @@
 // ot_fit: fits semidiscrete potentials from standard normal noise to the points of a data file.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -12,6 +13,7 @@
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
+#include "monge/ot/core/error.h"
 
 namespace {
 
@@ -19,6 +21,8 @@ using namespace monge;
 
 struct Arguments {
   std::string data, out, json, cost = "negative_dot";
+  std::string refit, refit_data;  // potentials to start from, and the data they belong to
+  bool labels = false;
   ot::SemidiscreteOptions fit;
 };
 
@@ -37,12 +41,21 @@ nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::Semidisc
           {"cost", p.cost},
           {"check_samples", p.check_samples},
           {"plan_cost", p.plan_cost},
+          {"plan_cost_error", p.plan_cost_error},
           {"certificate", ot::to_string(p.certificate.kind)},
           {"lower", p.certificate.lower},
           {"upper", p.certificate.upper},
           {"lost_variance", result.potentials.pca ? result.potentials.pca->lost_variance() : 0.0},
           {"merged", result.merged},
+          {"label_penalty", p.labels.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(p.label_penalty)},
+          {"tau", p.tau},
           {"seed", p.seed}};
+}
+
+void use_labels(Arguments& a, const data::Dataset& dataset) {
+  if (!a.labels) return;
+  require(dataset.train.labelled(), a.data, ": has no /labels");
+  a.fit.labels = dataset.train.labels;
 }
 
 void print(const Arguments& a, const data::PotentialsFile& p, const ot::SemidiscreteResult& result) {
@@ -51,23 +64,43 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
   if (result.potentials.pca) {
     std::printf("pca: %.1f%% of the variance lost\n", 100 * result.potentials.pca->lost_variance());
   }
+  if (!p.labels.empty())
+    std::printf("labels: %zu, penalty %g on unequal ones\n", p.noise_labels.size(), p.label_penalty);
   if (result.merged > 0) std::printf("duplicates: %lld atoms merged\n", static_cast<long long>(result.merged));
   std::printf("fit: %.1f s, %.1f noise vectors and %.2f GEMM rows per atom\n", p.seconds, p.samples_per_atom,
               p.gemm_rows_per_atom);
   if (p.check_samples == 0) return;
   std::printf("chi2 of the marginal: %.4f, 95%% interval [%.4f, %.4f], %llu fresh noise vectors, %.1f s\n", p.chi2,
               p.chi2_lower, p.chi2_upper, static_cast<unsigned long long>(p.check_samples), p.check_seconds);
-  std::printf("transport cost (%s): %.6g, the optimum lies in [%.6g, %.6g] at 95%%\n", p.cost.c_str(), p.plan_cost,
-              p.certificate.lower, p.certificate.upper);
+  std::printf("transport cost (%s): %.6g +- %.2g, the optimum lies in [%.6g, %.6g] at 95%%%s\n", p.cost.c_str(),
+              p.plan_cost, p.plan_cost_error, p.certificate.lower, p.certificate.upper,
+              std::isinf(p.tau) ? "" : ", the price of the masses included");
+}
+
+// From the old potentials, whose atoms are found among the new ones by their coordinates.
+ot::SemidiscreteResult refit(Arguments& a, const data::Dataset& dataset) {
+  const data::PotentialsFile old = data::load_potentials(a.refit);
+  const data::Dataset old_data = data::load_dataset(a.refit_data);
+  require(old.dataset_digest == old_data.digest, a.refit, ": these potentials belong to other data (digest ",
+          old.dataset_digest, ") than ", a.refit_data, " (", old_data.digest, ")");
+  require(old_data.dims() == dataset.dims(), a.data, ": points of ", dataset.dims(), " dimensions, those of ",
+          a.refit_data, " have ", old_data.dims());
+  a.labels = !old.noise_labels.empty();
+  use_labels(a, dataset);
+  return apps::refit_with_progress(dataset.train.x.view(), apps::to_potentials(old),
+                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit);
 }
 
 void fit(Arguments& a) {
-  apps::require_distinct_files({{"the data file", a.data}}, {{"--out", a.out}, {"--json", a.json}});
+  apps::require_distinct_files({{"the data file", a.data}, {"--refit", a.refit}, {"--refit-data", a.refit_data}},
+                               {{"--out", a.out}, {"--json", a.json}});
   data::require_writable("--out", a.out);
   if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
   const data::Dataset dataset = data::load_dataset(a.data);
-  const ot::SemidiscreteResult result = apps::fit_with_progress(dataset.train.x.view(), a.fit);
+  use_labels(a, dataset);
+  const ot::SemidiscreteResult result =
+      a.refit.empty() ? apps::fit_with_progress(dataset.train.x.view(), a.fit) : refit(a, dataset);
   const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
@@ -89,7 +122,9 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  ot_fit fashion.h5 --out potentials.h5\n"
-      "  ot_fit fashion.h5 --out potentials.h5 --pca 64 --json -\n\n"
+      "  ot_fit fashion.h5 --out potentials.h5 --pca 64 --json -\n"
+      "  ot_fit fashion.h5 --out potentials.h5 --labels\n"
+      "  ot_fit more.h5 --out more_potentials.h5 --refit potentials.h5 --refit-data fashion.h5\n\n"
       "Ctrl-C saves the potentials reached so far (status stopped_by_caller) and exits 130.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
   Arguments a;
@@ -109,6 +144,17 @@ int main(int argc, char** argv) {
       ->type_name("C")
       ->check(CLI::IsMember({"negative_dot", "squared_euclidean"}))
       ->capture_default_str();
+  auto* labels =
+      app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's");
+  app.add_option("--label-penalty", a.fit.label_penalty,
+                 "Cost of unequal labels, units of the cost; not given: they never meet")
+      ->type_name("P")
+      ->check(apps::at_least<double>(0))
+      ->needs(labels);
+  app.add_option("--tau", a.fit.tau,
+                 "Price of masses other than uniform: tau KL, units of the cost; not given: exact masses")
+      ->type_name("T")
+      ->check(apps::at_least<double>(0));
   app.add_option("--tolerance", a.fit.tolerance, "On the chi-square of the marginal, in (0, 1]")
       ->type_name("T")
       ->check(apps::in_range<double>(0, 1))
@@ -130,6 +176,16 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<int>(0))
       ->capture_default_str();
+  auto* refit = app.add_option("--refit", a.refit,
+                               "Start from these potentials of data before, and keep their cost, epsilon, directions, "
+                               "labels, penalty and tau")
+                    ->type_name("FILE.h5");
+  auto* refit_data =
+      app.add_option("--refit-data", a.refit_data, "The data those potentials belong to")->type_name("FILE.h5");
+  refit->needs(refit_data);
+  refit_data->needs(refit);
+  for (const char* name : {"--pca", "--epsilon", "--cost", "--labels", "--label-penalty", "--tau"})
+    refit->excludes(app.get_option(name));
   app.add_option("--json", a.json, "Write a summary as JSON; - = standard output, instead of the text")
       ->type_name("FILE|-");
   return apps::run_main(app, argc, argv, [&] { fit(a); });

@@ -56,6 +56,47 @@ std::vector<double> read_doubles(const Hdf5Reader& file, const std::string& name
   return {values.begin(), values.end()};
 }
 
+// Labels, their price and the noise's law of them, and the price of masses: files without are of a time before these.
+void read_labels_and_tau(const Hdf5Reader& file, PotentialsFile& p) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (file.has("labels")) p.labels = file.read_vector<std::int32_t>("labels", static_cast<Index>(p.g.size()));
+  p.label_penalty = file.attribute_or<double>("", "label_penalty", infinity);
+  if (!(p.label_penalty >= 0)) file.fail("", concat("attribute label_penalty is ", p.label_penalty));
+  if (file.has("noise_labels")) {
+    const auto labels = file.read_vector<std::int32_t>("noise_labels/label", -1);
+    const auto shares = file.read_vector<double>("noise_labels/share", static_cast<Index>(labels.size()));
+    for (std::size_t k = 0; k < labels.size(); ++k) {
+      if (!(shares[k] > 0) || !std::isfinite(shares[k]))
+        file.fail("noise_labels/share", concat("element ", k, ": ", shares[k]));
+      p.noise_labels.push_back({labels[k], shares[k]});
+    }
+    if (p.labels.empty()) file.fail("noise_labels", "the atoms have no labels");
+  }
+  p.tau = file.attribute_or<double>("", "tau", infinity);
+  if (!(p.tau > 0)) file.fail("", concat("attribute tau is ", p.tau));
+}
+
+void check_labels_and_tau(const PotentialsFile& p) {
+  require(p.labels.empty() || p.labels.size() == p.g.size(), "save_potentials: ", p.labels.size(), " labels for ",
+          p.g.size(), " atoms");
+  require(p.label_penalty >= 0, "save_potentials: label_penalty is ", p.label_penalty);
+  require(p.noise_labels.empty() || !p.labels.empty(), "save_potentials: noise has labels, the atoms have none");
+  for (const NoiseLabel& noise : p.noise_labels)
+    require(noise.share > 0 && std::isfinite(noise.share), "save_potentials: the share of label ", noise.label, " is ",
+            noise.share);
+  require(p.tau > 0, "save_potentials: tau is ", p.tau);
+}
+
+void write_labels(Hdf5Writer& file, const PotentialsFile& p) {
+  if (!p.labels.empty()) file.array("labels", {static_cast<Index>(p.labels.size())}, p.labels.data());
+  if (p.noise_labels.empty()) return;
+  std::vector<std::int32_t> labels;
+  std::vector<double> shares;
+  for (const auto& [label, share] : p.noise_labels) labels.push_back(label), shares.push_back(share);
+  file.array("noise_labels/label", {static_cast<Index>(labels.size())}, labels.data());
+  file.array("noise_labels/share", {static_cast<Index>(shares.size())}, shares.data());
+}
+
 PcaBasis read_pca(const Hdf5Reader& file) {
   PcaBasis pca;
   pca.basis = file.read_matrix<float>("pca/basis");
@@ -82,6 +123,7 @@ PotentialsFile load_potentials(const std::filesystem::path& path, const ReadLimi
   if (p.g.empty()) file.fail("g", "is empty");
   if (file.has("b")) p.b = read_doubles(file, "b", static_cast<Index>(p.g.size()));
   if (file.has("pca")) p.pca = read_pca(file);
+  read_labels_and_tau(file, p);
   require_finite("load_potentials: " + path.string() + ": /", p);
 
   p.dims = static_cast<Index>(file.attribute<std::uint64_t>("", "dims"));
@@ -102,6 +144,7 @@ PotentialsFile load_potentials(const std::filesystem::path& path, const ReadLimi
   p.seconds = file.attribute<double>("", "seconds");
   p.check_seconds = file.attribute<double>("", "check_seconds");
   p.plan_cost = file.attribute<double>("", "plan_cost");
+  p.plan_cost_error = file.attribute_or<double>("", "plan_cost_error", std::numeric_limits<double>::quiet_NaN());
   using Kind = ot::Certificate::Kind;
   p.certificate = {parse(file, "certificate_kind", {Kind::none, Kind::proven, Kind::confidence}),
                    file.attribute<double>("", "certificate_lower"), file.attribute<double>("", "certificate_upper")};
@@ -127,12 +170,14 @@ void save_potentials(const PotentialsFile& p, const std::filesystem::path& path)
             p.pca->variance.size(), " entries, not ", p.dims);
   }
   require_finite("save_potentials: ", p);
+  check_labels_and_tau(p);
 
   Hdf5Writer file("save_potentials", path);
   file.attribute("", "format", format);
   file.attribute("", "version", version);
   file.array("g", {n}, p.g.data());
   if (!p.b.empty()) file.array("b", {n}, p.b.data());
+  write_labels(file, p);
   if (p.pca) {
     file.array("pca/basis", {p.pca->basis.rows(), p.pca->basis.cols()}, p.pca->basis.data());
     file.array("pca/mean", {p.pca->basis.cols()}, p.pca->mean.data());
@@ -143,6 +188,8 @@ void save_potentials(const PotentialsFile& p, const std::filesystem::path& path)
   file.attribute("", "dims", static_cast<std::uint64_t>(p.dims));
   file.attribute("", "cost", p.cost);
   file.attribute("", "epsilon", p.epsilon);
+  file.attribute("", "label_penalty", p.label_penalty);
+  file.attribute("", "tau", p.tau);
   file.attribute("", "source_law", p.source_law);
   file.attribute("", "dataset_digest", p.dataset_digest);
   file.attribute("", "samples_per_atom", p.samples_per_atom);
@@ -155,6 +202,7 @@ void save_potentials(const PotentialsFile& p, const std::filesystem::path& path)
   file.attribute("", "seconds", p.seconds);
   file.attribute("", "check_seconds", p.check_seconds);
   file.attribute("", "plan_cost", p.plan_cost);
+  file.attribute("", "plan_cost_error", p.plan_cost_error);
   file.attribute("", "certificate_kind", ot::to_string(p.certificate.kind));
   file.attribute("", "certificate_lower", p.certificate.lower);
   file.attribute("", "certificate_upper", p.certificate.upper);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,12 +22,23 @@ struct PcaBasis {
   double explained() const;  // share of the variance that is kept, 0 to 1
 };
 
+// How likely a label is to come with a noise vector.
+struct NoiseLabel {
+  std::int32_t label = 0;
+  double share = 0;
+};
+
 // Potentials of a semidiscrete problem as they are kept on disk, with what is needed to trust and to repeat them.
 struct PotentialsFile {
   std::vector<double> g;        // N: one potential per atom, units of the cost; -infinity where b is 0
   std::vector<double> b;        // N: weights of the atoms; empty: uniform
   std::optional<PcaBasis> pca;  // set when g belongs to the problem in this space
   Index dims = 0;               // of the space the fit ran in
+
+  std::vector<std::int32_t> labels;                                // N: of the atoms; empty: none
+  double label_penalty = std::numeric_limits<double>::infinity();  // on unequal labels, units of the cost
+  std::vector<NoiseLabel> noise_labels;                  // the law of the noise's label; empty: labels play no part
+  double tau = std::numeric_limits<double>::infinity();  // price of masses other than b, units of the cost
 
   std::string cost;            // "negative_dot" or "squared_euclidean"
   double epsilon = 0;          // units of the cost; 0: unregularised
@@ -43,6 +55,7 @@ struct PotentialsFile {
   double seconds = 0;        // of the fit, wall clock
   double check_seconds = 0;  // of the check behind chi2
   double plan_cost = 0;      // mean cost of the plan the potentials give, units of the cost
+  double plan_cost_error = std::numeric_limits<double>::quiet_NaN();  // half of its 95% interval; NaN: not known
   ot::Certificate certificate;
   ot::Status status = ot::Status::converged;
 };

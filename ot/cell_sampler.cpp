@@ -32,6 +32,7 @@ struct CellSampler::Body {
     Matrix<float> x;
   };
 
+  void require_label(std::int32_t atom) const;
   Scores<float> scores(MatrixView<const float> x, VectorView<const std::int32_t> labels) const;
   float penalty(const Chains& c, Index i, Index j) const {
     const bool unequal = fitted.is_labelled() && c.labels[i] != fitted.atoms.labels[static_cast<std::size_t>(j)];
@@ -55,6 +56,15 @@ CellSampler::Body::Body(MatrixView<const float> y, const SemidiscretePotentials&
     for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i)
       distinct[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = static_cast<std::int32_t>(j);
   fitted.atoms.keep_digits(o.context);
+}
+
+// Where unequal labels are forbidden noise of the atom's label has to come.
+void CellSampler::Body::require_label(std::int32_t atom) const {
+  if (!fitted.is_labelled() || std::isfinite(fitted.label_penalty)) return;
+  const std::int32_t label = fitted.atoms.labels[static_cast<std::size_t>(distinct[static_cast<std::size_t>(atom)])];
+  if (fitted.noise_labels.place(label) < 0)
+    throw Error(Errc::infeasible,
+                concat("CellSampler: atom ", atom, " has label ", label, ", which no noise of these potentials has"));
 }
 
 Scores<float> CellSampler::Body::scores(MatrixView<const float> x, VectorView<const std::int32_t> labels) const {
@@ -177,7 +187,8 @@ void CellSampler::Body::step(Chains& c, const Rng& rng, Index number) const {
       return log_share(p, atom, label, std::cos(angle), q, std::sin(angle));
     };
     // The slice, then an angle in a bracket that shrinks towards 0, where the chain stands.
-    const double level = share(0, c.labels[row]) + std::log(1 - uniform());
+    // At epsilon = 0 it is the cell, also where rounding has put the chain just outside.
+    const double height = std::log(1 - uniform()), level = fitted.epsilon > 0 ? share(0, c.labels[row]) + height : 0.0;
     double angle = 2 * M_PI * uniform(), low = angle - 2 * M_PI, high = angle;
     const Rng more = words.substream(2 + c.draws[row]);
     std::uint64_t tries = 0;
@@ -239,6 +250,7 @@ void CellSampler::draw(VectorView<const std::int32_t> atoms, const Rng& rng, std
     require(atoms[i] >= 0 && atoms[i] < given, "CellSampler: row ", i, " asks for atom ", atoms[i], " of ", given);
     if (body.distinct[static_cast<std::size_t>(atoms[i])] < 0)
       throw Error(Errc::infeasible, concat("CellSampler: atom ", atoms[i], " has weight 0, no noise goes there"));
+    body.require_label(atoms[i]);
   }
   // Two rows of products for each chain: some 64 MB in all.
   const Index most = std::clamp<Index>((Index{1} << 23) / fitted.atoms.size(), 1, 1024);

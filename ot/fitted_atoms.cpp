@@ -1,5 +1,6 @@
 #include "monge/ot/fitted_atoms.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "monge/ot/core/error.h"
@@ -19,7 +20,13 @@ AtomSet fitted_set(const char* caller, MatrixView<const float> y, const Semidisc
           ", expected 0 or more");
   require(!potentials.pca || potentials.pca->basis.cols() == y.cols, caller, ": the atoms have ", y.cols,
           " dimensions, the potentials were fitted in ", potentials.pca ? potentials.pca->basis.cols() : 0);
-  return make_atoms(caller, y, potentials.b, potentials.pca, context, potentials.labels);
+  require(potentials.labels.empty() || potentials.labels.size() == potentials.g.size(), caller, ": ",
+          potentials.labels.size(), " labels for ", potentials.g.size(), " potentials");
+  require(potentials.label_penalty >= 0, caller, ": label_penalty is ", potentials.label_penalty,
+          ", expected 0 or more");
+  const VectorView<const std::int32_t> labels(potentials.labels);
+  return make_atoms(caller, y, potentials.b, potentials.pca, context,
+                    potentials.label_penalty > 0 ? labels : VectorView<const std::int32_t>());
 }
 
 }  // namespace
@@ -34,6 +41,13 @@ FittedAtoms::FittedAtoms(const char* caller, MatrixView<const float> y, const Se
     label_penalty = static_cast<float>(potentials.label_penalty / unit);
     noise_labels = LabelLaw(caller, potentials.noise_labels);
     require(!noise_labels.empty(), caller, ": the potentials have labels, but no law of the noise's");
+    for (const LabelShare& s : noise_labels.shares()) {
+      if (std::isfinite(label_penalty) ||
+          std::find(atoms.labels.begin(), atoms.labels.end(), s.label) != atoms.labels.end())
+        continue;
+      throw Error(Errc::infeasible,
+                  concat(caller, ": noise has label ", s.label, ", no atom has it, and label_penalty is infinite"));
+    }
   }
   const std::vector<double> v = to_biases(atoms, potentials.g, potentials.cost);
   for (std::size_t j = 0; j < v.size(); ++j) {

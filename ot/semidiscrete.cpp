@@ -25,6 +25,8 @@ void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
     require(limit >= 0, "semidiscrete: ", name, " is ", limit, ", expected 0 or more");
   require(o.tau > 0, "semidiscrete: tau is ", o.tau, ", expected more than 0");
   require(!o.labels.empty() || o.noise_labels.empty(), "semidiscrete: noise_labels without labels of the atoms");
+  require(o.labels.empty() || o.labels.size == y.rows, "semidiscrete: ", o.labels.size, " labels for ", y.rows,
+          " atoms");
   require(y.device.type == DeviceType::cpu && o.context.device.type == DeviceType::cpu,
           "semidiscrete: only the CPU room has this solver");
 }
@@ -68,7 +70,9 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     normalised_weights("semidiscrete", b, y.rows);  // complains in this name
     potentials.pca = fit_pca(y, options.pca, b, options.context);
   }
-  AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context, options.labels);
+  // Labels that cost nothing tell no duplicates apart.
+  AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
+                             options.label_penalty > 0 ? options.labels : VectorView<const std::int32_t>());
   atoms.keep_digits(options.context);
   const detail::SemidualProblem problem =
       detail::make_semidual(atoms, options, detail::projected_source(source, potentials.pca));

@@ -35,6 +35,7 @@ void Ascent::update(const BatchMass& batch, double gap) {
   const auto n = static_cast<double>(v_.size());
   const double per_atom = static_cast<double>(batch.rows) / n;
   samples_ += per_atom;
+  drawn_ += per_atom;
   // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
   // loses all its mass within a few gaps.
   const double crowding = std::min(1.0, 4 * gap / mean_step_);

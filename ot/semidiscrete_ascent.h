@@ -21,6 +21,7 @@ class Ascent {
   const std::vector<double>& current() const { return v_; }
   std::vector<double> average() const;
   double samples() const { return samples_; }
+  double drawn() const { return drawn_; }  // without what the start was worth
   double mean_step() const { return mean_step_; }
 
  private:
@@ -30,7 +31,7 @@ class Ascent {
   double expected_end_;
   std::vector<double> v_, step_, sum_, trust_, last_error_;
   std::vector<double> worth_, weight_;  // per atom: samples before the start; of the average
-  double mean_step_ = 0, samples_ = 0;
+  double mean_step_ = 0, samples_ = 0, drawn_ = 0;
 };
 
 }  // namespace monge::ot::detail

@@ -81,15 +81,11 @@ class Checker {
     if (check.stopped) return check;
 
     const std::vector<double>& mass = target_.mass;
-    double atoms_part = 0;  // sum_j m_j |y_j|^2
-    for (Index j = 0; j < atoms_.size() && squared_; ++j) {
-      atoms_part += mass[static_cast<std::size_t>(j)] * atoms_.squared_norm(j);
-    }
     double mean_potential = 0;
     for (std::size_t j = 0; j < mass.size(); ++j) mean_potential += mass[j] * static_cast<double>(hard_[j]);
     const double factor = squared_ ? 2 : 1;
     check.marginal = marginal_error(counts_, mass);
-    check.cost = factor * own_.mean() + atoms_part;
+    check.cost = factor * own_.mean();
     check.cost_error = factor * z95 * own_.error();
     // Of masses m_j = b_j exp(-g_j / tau) KL(m | b) charges -<m, g>, which leaves of both ends the constant in g.
     check.lower = factor * (dual_.mean() - z95 * dual_.error() - target_.constant);
@@ -177,7 +173,8 @@ class Checker {
       if (problem_.source)
         offset[i] = (squared_ ? 0.5 * dot(x.row(i), x.row(i), d) : 0.0) - dot(x.row(i), atoms_.centre.data(), d);
       const bool unequal = problem_.is_labelled() && labels[i] != atoms_.labels[static_cast<std::size_t>(j)];
-      own_.add(offset[i] - dot(x.row(i), atoms_.y.view().row(j), d) + (unequal ? problem_.label_penalty : 0.0));
+      own_.add(offset[i] - dot(x.row(i), atoms_.y.view().row(j), d) + (unequal ? problem_.label_penalty : 0.0) +
+               (squared_ ? problem_.level[static_cast<std::size_t>(j)] : 0.0));
     }
   }
 

@@ -150,8 +150,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     return v;
   };
   // Whether the average will do: by what all looks at it have said so far, then by fresh noise.
-  const auto good = [&] {
-    const double latest = assigner.check(ascent.average());
+  const auto good = [&](double latest) {
     decay.add(latest, ascent.samples());
     const double error = look_error * tolerance;
     const double chi2 = std::min(latest + error, decay.at(ascent.samples()));
@@ -200,7 +199,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     for (std::size_t j = 0; j < v.size(); ++j) worth[j] = std::isnan(known[j]) ? 8 : std::max(8.0, worth_of(chi2));
     ascent.start_from(std::move(v), worth);
     next_check = ascent.samples() + 5;
-    return chi2 <= 0.85 * tolerance && good();
+    return good(chi2);
   };
 
   const auto ascend = [&] {
@@ -214,8 +213,8 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
       if (!std::isfinite(batch.chi2)) return Status::numerical_failure;
       if (!go_on()) return Status::stopped_by_caller;
       if (options.max_seconds > 0 && seconds() >= options.max_seconds) return Status::time_limit;
-      if (ascent.samples() >= budget) return Status::iteration_limit;
-      if (ascent.samples() >= next_check && good()) return Status::converged;
+      if (ascent.drawn() >= budget) return Status::iteration_limit;
+      if (ascent.samples() >= next_check && good(assigner.check(ascent.average()))) return Status::converged;
     }
   };
   const bool finished = finishes([&] { fit.status = ascend(); });

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/progress.h"
@@ -31,6 +32,27 @@ ot::Cost parse_cost(const std::string& name) {
   throw Error(Errc::bad_file, concat("potentials: unknown cost '", name, "'"));
 }
 
+// Calls `fit` with options that show progress on stderr and stop it when interrupted.
+template <class Fit>
+ot::SemidiscreteResult with_progress(ot::SemidiscreteOptions options, const Fit& fit) {
+  std::unique_ptr<Progress> progress;
+  bool checking = false;
+  options.on_step = [&](const ot::SemidiscreteStep& step) {
+    if (!progress || step.checking != checking) {
+      checking = step.checking;
+      progress.reset();  // closes its line before the next one opens
+      progress = std::make_unique<Progress>(checking ? "check" : "fit", "", 1.0);
+    }
+    char note[64] = "";
+    if (!checking) std::snprintf(note, sizeof note, "%.1f noise per atom, chi2 %.3f", step.samples_per_atom, step.chi2);
+    progress->update(step.progress, note);
+    return !interrupted();
+  };
+  ot::SemidiscreteResult result = fit(options);
+  if (progress) progress->finish();
+  return result;
+}
+
 }  // namespace
 
 data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::string& dataset_digest, Index dimensions,
@@ -43,6 +65,10 @@ data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::st
   file.dims = potentials.pca ? potentials.pca->dimensions() : dimensions;
   file.cost = ot::to_string(potentials.cost);
   file.epsilon = potentials.epsilon;
+  file.labels = potentials.labels;
+  file.label_penalty = potentials.label_penalty;
+  for (const auto& [label, share] : potentials.noise_labels) file.noise_labels.push_back({label, share});
+  file.tau = potentials.tau;
   file.source_law = "standard_normal";
   file.dataset_digest = dataset_digest;
   file.samples_per_atom = result.samples_per_atom;
@@ -57,6 +83,7 @@ data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::st
   file.seconds = result.seconds;
   file.check_seconds = result.check_seconds;
   file.plan_cost = checked ? result.cost : unknown;
+  file.plan_cost_error = checked ? result.cost_error : unknown;
   file.certificate = result.certificate;
   file.status = result.status;
   return file;
@@ -69,27 +96,23 @@ ot::SemidiscretePotentials to_potentials(const data::PotentialsFile& file) {
   potentials.g = file.g;
   potentials.b = file.b;
   if (file.pca) potentials.pca = copy_basis<ot::Pca>(*file.pca);
+  potentials.labels = file.labels;
+  potentials.label_penalty = file.label_penalty;
+  for (const auto& [label, share] : file.noise_labels) potentials.noise_labels.push_back({label, share});
+  potentials.tau = file.tau;
   return potentials;
 }
 
 ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options,
                                          VectorView<const double> b, const ot::SourceLaw& source) {
-  std::unique_ptr<Progress> progress;
-  bool checking = false;
-  options.on_step = [&](const ot::SemidiscreteStep& step) {
-    if (!progress || step.checking != checking) {
-      checking = step.checking;
-      progress.reset();  // closes its line before the next one opens
-      progress = std::make_unique<Progress>(checking ? "check" : "fit", "", 1.0);
-    }
-    char note[64] = "";
-    if (!checking) std::snprintf(note, sizeof note, "%.1f noise per atom, chi2 %.3f", step.samples_per_atom, step.chi2);
-    progress->update(step.progress, note);
-    return !interrupted();
-  };
-  ot::SemidiscreteResult result = ot::semidiscrete(y, b, options, source);
-  if (progress) progress->finish();
-  return result;
+  return with_progress(std::move(options),
+                       [&](const ot::SemidiscreteOptions& o) { return ot::semidiscrete(y, b, o, source); });
+}
+
+ot::SemidiscreteResult refit_with_progress(MatrixView<const float> y, const ot::SemidiscretePotentials& before,
+                                           VectorView<const std::int32_t> origin, ot::SemidiscreteOptions options) {
+  return with_progress(std::move(options),
+                       [&](const ot::SemidiscreteOptions& o) { return ot::refit(y, before, origin, {}, o); });
 }
 
 }  // namespace monge::apps

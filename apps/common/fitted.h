@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "monge/data/potentials.h"
@@ -16,5 +17,9 @@ ot::SemidiscretePotentials to_potentials(const data::PotentialsFile& file);
 // Fits potentials with progress on stderr. When interrupted, the result's status is stopped_by_caller.
 ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::SemidiscreteOptions options,
                                          VectorView<const double> b = {}, const ot::SourceLaw& source = {});
+
+// The same from potentials of a cloud before, origin[j] being which of its points row j of y was (see ot::refit).
+ot::SemidiscreteResult refit_with_progress(MatrixView<const float> y, const ot::SemidiscretePotentials& before,
+                                           VectorView<const std::int32_t> origin, ot::SemidiscreteOptions options);
 
 }  // namespace monge::apps

@@ -33,6 +33,11 @@ std::string digest(const data::PotentialsFile& p) {
     append(p.pca->basis.data(), static_cast<std::size_t>(p.pca->basis.rows() * p.pca->basis.cols()));
     append(p.pca->mean.data(), p.pca->mean.size());
   }
+  if (!p.noise_labels.empty()) {
+    append(p.labels.data(), p.labels.size());
+    append(&p.label_penalty, 1);
+    for (const data::NoiseLabel& noise : p.noise_labels) append(&noise.label, 1), append(&noise.share, 1);
+  }
   return data::digest(bytes.data(), bytes.size());
 }
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "monge/ot/core/random.h"
@@ -119,6 +121,69 @@ TEST(SemidiscreteCoupling, AtomsFollowTheirWeights) {
     for (double c : counts) chi2 += std::pow(c / (256 * 200) - 0.01, 2) / 0.01;
     EXPECT_LT(chi2, 0.06) << epsilon;  // the tolerance of the fit and the scatter of 512 hits per atom
   }
+}
+
+// With labels the noise's own is not told, but partners say which it can have been: each is the matcher's for one label
+// that the noise may have, and the one of its own label where unequal ones are forbidden.
+TEST(SemidiscreteCoupling, LabelledPartnersAreTheMatchersOfSomeLabel) {
+  constexpr Index n = 300, d = 6, batch = 200;
+  Matrix<float> y(n, d);
+  fill_normal(Rng{1}, 0, {y.data(), n * d});
+  std::vector<std::int32_t> labels;
+  for (Index j = 0; j < n; ++j) labels.push_back(j % 5 == 0 ? 1 : j % 2 == 0 ? 4 : 9);
+  const double never = std::numeric_limits<double>::infinity();
+  for (const double penalty : {never, 1.0}) {
+    const ot::SemidiscreteResult r =
+        ot::semidiscrete(y.view(), {}, {.labels = labels, .label_penalty = penalty, .seed = 2});
+    ASSERT_EQ(r.status, ot::Status::converged);
+    const auto coupling = semidiscrete_coupling(y.view(), r.potentials, {.seed = 3, .groups = 8, .rounds = 4});
+    const auto matcher = ot::pass_matcher(y.view(), r.potentials);
+    Matrix<float> x0(batch, d);
+    std::vector<std::int32_t> atoms(batch), expected(batch);
+    std::vector<double> share(10, 0.0);
+    Index strange = 0;
+    constexpr std::uint64_t steps = 60;
+    for (std::uint64_t step = 0; step < steps; ++step) {
+      coupling->draw(step, x0.view(), atoms);
+      std::vector<bool> found(batch, false);
+      for (const std::int32_t label : {1, 4, 9}) {
+        matcher->match(x0.view(), std::vector<std::int32_t>(batch, label), Rng{}, 0, expected);
+        for (std::size_t i = 0; i < atoms.size(); ++i) {
+          const bool own = labels[static_cast<std::size_t>(atoms[i])] == label;
+          if (atoms[i] == expected[i] && (own || penalty < never)) found[i] = true;
+        }
+      }
+      for (std::size_t i = 0; i < atoms.size(); ++i) {
+        strange += !found[i];
+        share[static_cast<std::size_t>(labels[static_cast<std::size_t>(atoms[i])])] += 1.0 / (batch * steps);
+      }
+    }
+    EXPECT_LE(strange, 24);  // rounding at near ties: 0.2% of 12000
+    // Forbidden pairs leave only the draw of labels to chance; else a chi-square of 0.05 of the marginal, whose part
+    // here is (share - b)^2 / b, as well.
+    for (const auto& [label, expect] : {std::pair{1, 0.2}, {4, 0.4}, {9, 0.4}})
+      EXPECT_NEAR(share[static_cast<std::size_t>(label)], expect,
+                  4.5 * std::sqrt(expect / (batch * steps)) + (penalty < never ? std::sqrt(0.05 * expect) : 0.0));
+  }
+}
+
+// Entropic: labels are drawn with each row, and forbidden pairs keep their shares.
+TEST(SemidiscreteCoupling, LabelSharesHoldWhenPartnersAreDrawn) {
+  constexpr Index n = 90, batch = 256;
+  Matrix<float> y(n, 4);
+  fill_normal(Rng{1}, 0, {y.data(), n * 4});
+  std::vector<std::int32_t> labels;
+  for (Index j = 0; j < n; ++j) labels.push_back(j < 30);
+  const ot::SemidiscreteResult r = ot::semidiscrete(y.view(), {}, {.epsilon = 0.5, .labels = labels, .seed = 2});
+  const auto coupling = semidiscrete_coupling(y.view(), r.potentials, {.seed = 3});
+  Matrix<float> x0(batch, 4);
+  std::vector<std::int32_t> atoms(batch);
+  double ones = 0;
+  for (std::uint64_t step = 0; step < 50; ++step) {
+    coupling->draw(step, x0.view(), atoms);
+    for (const std::int32_t j : atoms) ones += labels[static_cast<std::size_t>(j)];
+  }
+  EXPECT_NEAR(ones / (50 * batch), 1.0 / 3, 4.5 * std::sqrt(2.0 / 9 / (50 * batch)));
 }
 
 TEST(SemidiscreteCoupling, ABatchIsAFunctionOfSeedAndStep) {

@@ -178,6 +178,29 @@ TEST(ConfidenceCertificate, BlocksOfNoiseAgreeWithTheOptimum) {
   EXPECT_NEAR(check.cost, p.optimum, 0.01);
 }
 
+// Potentials that are off give other masses than b, and the cost is of those.
+TEST(ConfidenceCertificate, CostIsOfTheMassesThatThePlanGives) {
+  const std::vector<double> y{4, 5.5, 7, 9}, b{0.3, 0.2, 0.3, 0.2};
+  const LineProblem p = normal_problem(y, b);
+  std::vector<double> v(p.v);
+  for (std::size_t j = 0; j < v.size(); ++j) v[j] += j % 2 ? 0.2 : -0.2;
+  double cost = 1, shift = 0, edge = -INFINITY;  // E |x|^2; what b in place of the masses would be off by
+  for (std::size_t j = 0; j < y.size(); ++j) {
+    const double next = j + 1 < y.size() ? (v[j] - v[j + 1]) / (y[j + 1] - y[j]) : INFINITY;
+    ASSERT_LT(edge, next);
+    const double mass = distribution(next) - distribution(edge);
+    cost += mass * y[j] * y[j] - 2 * y[j] * (density(edge) - density(next));
+    shift += (mass - b[j]) * y[j] * y[j];
+    edge = next;
+  }
+  SemidiscreteOptions options;
+  options.cost = Cost::squared_euclidean;
+  options.check_samples = 60000;
+  const detail::Check check = detail::check_semidual(detail::make_semidual(p.atoms, options, {}), v, options, 0);
+  EXPECT_NEAR(check.cost, cost, 2 * check.cost_error);  // four standard errors
+  EXPECT_LT(3 * check.cost_error, std::abs(shift));
+}
+
 // Masses that potentials give atoms of a line under the standard normal, by quadrature.
 std::vector<double> masses(const std::vector<double>& y, const std::vector<double>& b, const std::vector<double>& g,
                            double epsilon) {

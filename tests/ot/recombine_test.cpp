@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
+
+#include "monge/ot/core/error.h"
 
 namespace monge::ot {
 namespace {
@@ -11,9 +14,11 @@ namespace {
 struct Problem {
   Matrix<float> x, y;
   Buffer<float> v;
+  std::vector<std::int32_t> row_labels, col_labels;
   Recombination r;
 
-  Problem(Index groups, Index atoms, Index d, Index rounds, float window) : x(64 * groups, d), y(atoms, d), v(atoms) {
+  Problem(Index groups, Index atoms, Index d, Index rounds, float window, float penalty = 0)
+      : x(64 * groups, d), y(atoms, d), v(atoms) {
     fill_normal(Rng{1}, 0, {x.data(), 64 * groups * d});
     fill_normal(Rng{2}, 0, {y.data(), atoms * d});
     fill_normal(Rng{3}, 0, v.view());
@@ -24,6 +29,20 @@ struct Problem {
          .signs = {4},
          .first_group = 11,
          .window = window};
+    if (penalty == 0) return;
+    const auto label = [](std::uint64_t i) { return static_cast<std::int32_t>(Rng{5}.bits(i).w[0] % 3) - 1; };
+    for (Index i = 0; i < r.rows(); ++i) row_labels.push_back(label(static_cast<std::uint64_t>(i)));
+    for (Index j = 0; j < atoms; ++j) col_labels.push_back(label(static_cast<std::uint64_t>(1000000 + j)));
+    r.row_labels = row_labels;
+    r.col_labels = col_labels;
+    r.label_penalty = penalty;
+  }
+
+  double penalty(Index row, Index j) const {
+    if (row_labels.empty()) return 0;
+    return row_labels[static_cast<std::size_t>(row)] == col_labels[static_cast<std::size_t>(j)]
+               ? 0.0
+               : static_cast<double>(r.label_penalty);
   }
 
   // The noise rows of group q, round k, in double from the definition: Q = H D / 8 with Sylvester's H.
@@ -46,7 +65,7 @@ struct Problem {
 
 struct Case {
   Index groups, atoms, d, rounds;
-  float window;
+  float window, penalty = 0;
 };
 
 class Candidates : public testing::TestWithParam<Case> {};
@@ -54,7 +73,7 @@ class Candidates : public testing::TestWithParam<Case> {};
 // Against all scores in double: the best column, and every column within the window, in order.
 TEST_P(Candidates, AreThoseOfTheNaiveScores) {
   const Case c = GetParam();
-  const Problem p(c.groups, c.atoms, c.d, c.rounds, c.window);
+  const Problem p(c.groups, c.atoms, c.d, c.rounds, c.window, c.penalty);
   constexpr Index keep = 12;
   Matrix<float> scores(p.r.rows(), keep);
   Matrix<std::int32_t> columns(p.r.rows(), keep);
@@ -67,10 +86,15 @@ TEST_P(Candidates, AreThoseOfTheNaiveScores) {
         std::vector<double> naive(static_cast<std::size_t>(c.atoms));
         double best = -INFINITY;
         for (Index j = 0; j < c.atoms; ++j) {
-          double s = p.v[j];
+          double s = p.v[j] - p.penalty(row, j);
           for (Index e = 0; e < c.d; ++e) s += noise[static_cast<std::size_t>(lane * c.d + e)] * p.y(j, e);
           naive[static_cast<std::size_t>(j)] = s;
           best = std::max(best, s);
+        }
+        if (best == -INFINITY) {  // no atom has this row's label
+          ASSERT_EQ(columns(row, 0), -1);
+          ASSERT_EQ(scores(row, 0), -INFINITY);
+          continue;
         }
         const double slack = 1e-5 * (1 + std::abs(best)) * std::sqrt(static_cast<double>(c.d));
         ASSERT_GE(columns(row, 0), 0);
@@ -97,6 +121,21 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Candidates,
                          testing::Values(Case{1, 1, 3, 1, 0.0f}, Case{1, 17, 1, 2, 0.5f}, Case{3, 513, 8, 2, 1.0f},
                                          Case{2, 1201, 33, 3, 2.0f}, Case{5, 700, 64, 1, 0.0f},
                                          Case{3, 530, 16, 0, 1.0f}, Case{1, 40, 784, 2, 30.0f}));
+
+constexpr float never = std::numeric_limits<float>::infinity();
+INSTANTIATE_TEST_SUITE_P(Labels, Candidates,
+                         testing::Values(Case{1, 1, 3, 1, 0.0f, never}, Case{1, 2, 3, 0, 4.0f, never},
+                                         Case{1, 17, 1, 2, 0.5f, 0.7f}, Case{3, 513, 8, 2, 1.0f, never},
+                                         Case{2, 1201, 33, 3, 2.0f, 3.0f}, Case{3, 530, 16, 0, 1.0f, never},
+                                         Case{3, 531, 16, 0, 3.0f, 1.5f}, Case{1, 40, 784, 2, 30.0f, 40.0f}));
+
+TEST(Recombine, LabelsOfAnotherNumberAreRefused) {
+  Problem p(1, 20, 4, 2, 1.0f, 1.0f);
+  Matrix<float> scores(p.r.rows(), 4);
+  Matrix<std::int32_t> columns(p.r.rows(), 4);
+  p.r.row_labels = {p.row_labels.data(), 64, {}};  // of 128 rows
+  EXPECT_THROW(recombined_candidates(p.r, scores.view(), columns.view(), {}), Error);
+}
 
 TEST(Recombine, NoiseRowsAreTheRecombinedOnes) {
   for (const Index d : {1, 7, 16, 33, 784}) {
