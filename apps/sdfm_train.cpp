@@ -148,7 +148,8 @@ void write_samples(const RunFolder& run, const flow::Trainer& trainer, const app
   const flow::ModelOptions& model = trainer.options().model;
   const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
   const apps::Generated samples =
-      apps::generate(model, trainer.ema(), apps::default_solver(model), config.sample_rows * config.sample_rows, 0,
+      apps::generate(model, trainer.ema(), apps::default_solver(model),
+                     apps::sampling_noise(model, config.sample_rows * config.sample_rows, 0, context),
                      {.steps = steps, .context = context});
   apps::write_png(run.samples(),
                   apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));

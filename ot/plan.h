@@ -20,9 +20,9 @@ struct PlanEntry {
 // Rows in compressed form (CSR): entries offsets[i] to offsets[i + 1] are those of row i, columns ascending.
 struct SparsePlan {
   Index rows = 0, cols = 0;
-  std::vector<std::int64_t> offsets;  // rows + 1
-  std::vector<std::int32_t> columns;
-  std::vector<double> values;
+  std::vector<std::int64_t> offsets = {};  // rows + 1
+  std::vector<std::int32_t> columns = {};
+  std::vector<double> values = {};
   double left_out = 0;  // mass of the entries that are not here
 };
 

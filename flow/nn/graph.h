@@ -70,7 +70,7 @@ struct Node {
   Index offset = 0;                               // parameter: first element in the weights; constant: in `constants`
   Index batch = 0, heads = 0;                     // block_matmul
   Layout layouts[3] = {};                         // block_matmul: of a, b and the result
-  PatchGrid grid = {};                                 // patches
+  PatchGrid grid = {};                            // patches
   bool inverse = false;                           // patches: from patches to images
 };
 
