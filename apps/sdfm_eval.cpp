@@ -10,7 +10,7 @@
 
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/json.h"
 #include "monge/apps/common/progress.h"
@@ -33,8 +33,8 @@ using Json = nlohmann::ordered_json;
 
 struct Arguments {
   std::string checkpoint, data, json, device = "auto";
-  std::vector<std::string> solvers = {"euler"};
-  std::vector<Index> steps = {1, 2, 4, 8, 16};
+  std::vector<std::string> solvers = {};  // empty: euler of a velocity, else map
+  std::vector<Index> steps = {};          // empty: as many as suit the model
   Index samples = 10000, exact = 2000;
   std::uint64_t seed = 0;
   std::string source;  // data file whose test points (else training points) samples start from; empty: noise
@@ -50,8 +50,9 @@ struct Extras {
 };
 
 struct Row {
-  flow::SampleOptions run;
-  Index steps = 0;  // made
+  std::string solver;
+  flow::SampleOptions run;  // but for its solver
+  Index steps = 0;          // made
   Index nfe = 0;
   flow::Metrics metrics = {};
   Extras extras = {};
@@ -67,25 +68,48 @@ struct Results {
   std::size_t planned = 0;
 };
 
-std::vector<Row> plan(const Arguments& a, const Context& context) {
+const std::string dopri5 = "dopri5";
+
+// The numbers of steps that tell something: of a flow map few, of a model of one step that one.
+std::vector<Index> steps_of(const Arguments& a, const apps::TrainedModel& model, const std::string& solver) {
+  if (!a.steps.empty()) return a.steps;
+  if (solver != apps::map_solver) return {1, 2, 4, 8, 16};
+  if (apps::makes_one_step(model.config)) return {1};
+  return {1, 2, 4, 8};
+}
+
+std::vector<Row> plan(const Arguments& a, const apps::TrainedModel& model, const Context& context) {
   std::vector<Row> rows;
   bool adaptive = a.dopri5;
-  for (const std::string& name : a.solvers) {
-    const flow::Solver solver = flow::parse_solver(name);
-    if (solver == flow::Solver::dopri5) {
-      adaptive = true;
-      continue;
-    }
-    for (const Index steps : a.steps) rows.push_back({.run = {.solver = solver, .steps = steps, .context = context}});
+  std::vector<std::string> solvers = a.solvers;
+  if (solvers.empty()) solvers = {apps::default_solver(model.options)};
+  for (const std::string& solver : solvers) {
+    require(!a.paths || solver != apps::map_solver, "--paths needs a velocity, not --solver map");
+    adaptive = adaptive || solver == dopri5;
+    if (solver == dopri5) continue;
+    for (const Index steps : steps_of(a, model, solver)) rows.push_back({solver, {.steps = steps, .context = context}});
   }
-  if (adaptive) rows.push_back({.run = {.solver = flow::Solver::dopri5, .steps = 0, .context = context}});
+  if (adaptive) rows.push_back({dopri5, {.solver = flow::Solver::dopri5, .steps = 0, .context = context}});
   return rows;
+}
+
+// Refuses what the model cannot do before anything is measured.
+void check_plan(const std::vector<Row>& rows, const apps::TrainedModel& model) {
+  const flow::Role role = model.options.role;
+  for (const Row& row : rows) {
+    const bool map = row.solver == apps::map_solver;
+    require(!map || role != flow::Role::velocity, "--solver map: the model is not a flow map, but a velocity");
+    require(map || role != flow::Role::neural_flow, "--solver ", row.solver,
+            ": a neural flow has no velocity; use map");
+    require(row.run.steps <= 1 || role != flow::Role::neural_flow, "--steps ", row.run.steps,
+            ": a neural flow makes one step");
+  }
 }
 
 Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results& results) {
   Json list = Json::array();
   for (const Row& row : results.rows) {
-    Json json = {{"solver", flow::to_string(row.run.solver)},
+    Json json = {{"solver", row.solver},
                  {"steps", row.steps},
                  {"nfe", row.nfe},
                  {"sliced_w2", row.metrics.sliced_w2},
@@ -117,6 +141,7 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
   Json whole = {{"checkpoint", a.checkpoint},
                 {"step", model.step},
                 {"coupling", model.config.coupling},
+                {"objective", model.config.objective},
                 {"seed", model.config.seed},
                 {"samples", results.samples},
                 {"exact_rows", results.exact_rows},
@@ -137,7 +162,7 @@ std::string to_table(const Arguments& a, const Results& results) {
   if (a.mmd) table[0].insert(table[0].end(), {"energy", "MMD"});
   if (a.paths) table[0].insert(table[0].end(), {"NPE", "curvature", "detour", "crossing"});
   for (const Row& row : results.rows) {
-    table.push_back({flow::to_string(row.run.solver), std::to_string(row.steps), std::to_string(row.nfe),
+    table.push_back({row.solver, std::to_string(row.steps), std::to_string(row.nfe),
                      apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
                      apps::fixed(row.seconds, 1)});
     add_mmd(table.back(), row.extras);
@@ -160,8 +185,10 @@ void measure_mmd(MatrixView<const float> x, MatrixView<const float> y, const Con
 }
 
 // Runs the first rows again, with energy and length of their paths.
-void measure_paths(flow::VelocityModel& model, MatrixView<const float> x0, const flow::SampleOptions& run,
-                   Extras& extras) {
+void measure_paths(const apps::TrainedModel& trained, MatrixView<const float> x0, const Row& row, Extras& extras) {
+  flow::SampleOptions run = row.run;
+  run.solver = flow::parse_solver(row.solver);
+  flow::VelocityModel model(trained.options, trained.weights, 512, run.context);
   Matrix<float> x1 = apps::copy_of(x0);
   extras.paths = flow::trajectory_statistics(apps::interruptible(model), x1.view(), run);
   if (extras.paths.run.status != ot::Status::converged)
@@ -190,18 +217,18 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
   apps::check_interrupt();
   progress.update(1);
 
-  flow::VelocityModel model(trained.options, trained.weights, 512, context);
   for (Row row : rows) {
-    const apps::Generated generated = apps::generate(model, apps::copy_of(x0.view()), row.run);
+    const apps::Generated generated =
+        apps::generate(trained.options, trained.weights, row.solver, apps::copy_of(x0.view()), row.run);
     row.steps = generated.run.accepted;
     row.nfe = generated.run.nfe;
     row.seconds = generated.seconds;
     row.metrics = held_out.compare(generated.x.view());
     if (a.mmd) measure_mmd(generated.x.view().rows_from(0, few), test, context, row.extras);
-    if (a.paths) measure_paths(model, x0.view().rows_from(0, few), row.run, row.extras);
+    if (a.paths) measure_paths(trained, x0.view().rows_from(0, few), row, row.extras);
     apps::check_interrupt();
     results.rows.push_back(row);
-    progress.update(static_cast<double>(results.rows.size()) + 1, flow::to_string(row.run.solver));
+    progress.update(static_cast<double>(results.rows.size()) + 1, row.solver);
   }
   progress.finish();
 }
@@ -220,8 +247,9 @@ void evaluate(const Arguments& a) {
   require(samples == a.samples, a.data, ": asked for ", a.samples, " samples, there are ", dataset.train.rows(),
           " training and ", dataset.test.rows(), " test points; use --samples ", samples);
 
+  const std::vector<Row> rows = plan(a, trained, context);
+  check_plan(rows, trained);
   apps::announce_device("sdfm_eval", a.device, context);
-  const std::vector<Row> rows = plan(a, context);
   Results results{.samples = samples, .exact_rows = std::min(a.exact, samples), .planned = rows.size()};
   std::exception_ptr ended;
   try {
@@ -256,16 +284,18 @@ int main(int argc, char** argv) {
   Arguments a;
   app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
   app.add_option("--data", a.data, "Data file with test points")->required()->type_name("FILE.h5");
-  app.add_option("--solver", a.solvers, "euler, midpoint, heun, rk4, dopri5; several by commas")
+  std::vector<std::string> names = flow::solver_names();
+  names.push_back(apps::map_solver);
+  app.add_option("--solver", a.solvers, "euler, midpoint, heun, rk4, dopri5, map; several by commas")
       ->type_name("S")
       ->delimiter(',')
-      ->check(CLI::IsMember(flow::solver_names()))
-      ->capture_default_str();
+      ->check(CLI::IsMember(names))
+      ->default_str("euler, of flow maps and neural flows map");
   app.add_option("--steps", a.steps, "Steps of all but dopri5; several by commas")
       ->type_name("K")
       ->delimiter(',')
       ->check(apps::at_least<Index>(1))
-      ->capture_default_str();
+      ->default_str("1,2,4,8,16, of flow maps 1,2,4,8, of models of one step 1");
   app.add_flag("--dopri5", a.dopri5, "Also the adaptive dopri5");
   app.add_option("--samples", a.samples, "Samples, and test points, compared")
       ->type_name("N")

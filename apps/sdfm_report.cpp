@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <deque>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -12,7 +11,7 @@
 
 #include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/evaluation.h"
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/json.h"
 #include "monge/apps/common/plot.h"
@@ -62,6 +61,7 @@ std::string to_json(const Report& report) {
   Json rows = Json::array();
   for (const EvaluationRow& r : report.rows) {
     rows.push_back({{"coupling", r.coupling},
+                    {"objective", r.objective},
                     {"seed", r.seed},
                     {"solver", r.solver},
                     {"steps", r.steps},
@@ -76,12 +76,11 @@ std::string to_json(const Report& report) {
                           {"floor", {{"sliced_w2", report.floor_sliced_w2()}, {"w2", report.floor_w2()}}}});
 }
 
-// The rows of one coupling at one setting, one per seed; their mean.
-std::vector<const EvaluationRow*> select(const Report& report, const std::string& coupling,
-                                         const std::string& setting) {
+// The rows of one method at one setting, one per seed; their mean.
+std::vector<const EvaluationRow*> select(const Report& report, const std::string& method, const std::string& setting) {
   std::vector<const EvaluationRow*> found;
   for (const EvaluationRow& row : report.rows) {
-    if (row.coupling == coupling && row.setting() == setting) found.push_back(&row);
+    if (row.method() == method && row.setting() == setting) found.push_back(&row);
   }
   return found;
 }
@@ -100,6 +99,16 @@ std::vector<std::string> settings(const Report& report) {
   return names;
 }
 
+// The independent coupling first, the others in the order of the runs.
+std::vector<std::string> methods(const Report& report) {
+  std::vector<std::string> names;
+  for (const Evaluation& run : report.runs) {
+    if (std::find(names.begin(), names.end(), run.method()) == names.end()) names.push_back(run.method());
+  }
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name == "independent"; });
+  return names;
+}
+
 std::string cell(const std::vector<const EvaluationRow*>& rows, double EvaluationRow::*value, int digits) {
   if (rows.empty()) return "-";
   std::string text = apps::fixed(mean(rows, value), digits);
@@ -109,45 +118,73 @@ std::string cell(const std::vector<const EvaluationRow*>& rows, double Evaluatio
   return text + ")";
 }
 
+using Line = std::vector<std::string>;
+
+// "-80%": of the second of two methods against the first.
+std::string change(const Report& report, const std::vector<std::string>& names, const std::string& setting) {
+  const auto first = select(report, names[0], setting), second = select(report, names[1], setting);
+  if (first.empty() || second.empty()) return "-";
+  const double ratio = mean(second, &EvaluationRow::sliced_w2) / mean(first, &EvaluationRow::sliced_w2);
+  return apps::fixed(100 * (ratio - 1), 0) + "%";
+}
+
 std::string to_table(const Report& report) {
-  std::vector<std::vector<std::string>> table = {
-      {"sampler", "sliced W2: independent", "semidiscrete", "change", "W2: independent", "semidiscrete"}, {}};
+  const std::vector<std::string> names = methods(report);
+  const bool two = names.size() == 2;
+  const auto add = [&](Line& line, const std::string& setting, double EvaluationRow::*value, int digits) {
+    for (const std::string& name : names) line.push_back(cell(select(report, name, setting), value, digits));
+  };
+  Line head = {"sampler"}, floor = {"train vs test"}, step_ms = {"ms per step"};
+  for (const std::string& name : names) head.push_back((name == names[0] ? "sliced W2: " : "") + name);
+  if (two) head.push_back("change");
+  for (const std::string& name : names) head.push_back((name == names[0] ? "W2: " : "") + name);
+  std::vector<Line> table = {head, {}};
   for (const std::string& setting : settings(report)) {
-    const auto plain = select(report, "independent", setting), paired = select(report, "semidiscrete", setting);
-    std::string change = "-";
-    if (!plain.empty() && !paired.empty()) {
-      change =
-          apps::fixed(100 * (mean(paired, &EvaluationRow::sliced_w2) / mean(plain, &EvaluationRow::sliced_w2) - 1), 0) +
-          "%";
-    }
-    table.push_back({setting, cell(plain, &EvaluationRow::sliced_w2, 4), cell(paired, &EvaluationRow::sliced_w2, 4),
-                     change, cell(plain, &EvaluationRow::w2, 2), cell(paired, &EvaluationRow::w2, 2)});
+    Line line = {setting};
+    add(line, setting, &EvaluationRow::sliced_w2, 4);
+    if (two) line.push_back(change(report, names, setting));
+    add(line, setting, &EvaluationRow::w2, 2);
+    table.push_back(line);
   }
-  const std::string first = report.rows.front().setting();
-  const auto plain = select(report, "independent", first), paired = select(report, "semidiscrete", first);
-  table.push_back({});
-  table.push_back(
-      {"train vs test", apps::fixed(report.floor_sliced_w2(), 4), "", "", apps::fixed(report.floor_w2(), 2), ""});
-  table.push_back(
-      {"ms per step", cell(plain, &EvaluationRow::step_ms, 1), cell(paired, &EvaluationRow::step_ms, 1), "", "", ""});
+  floor.push_back(apps::fixed(report.floor_sliced_w2(), 4));
+  floor.resize(names.size() + 1 + (two ? 1 : 0));
+  floor.push_back(apps::fixed(report.floor_w2(), 2));
+  floor.resize(head.size());
+  for (const std::string& name : names) {  // each at its own first setting: methods may share none
+    const auto own = std::find_if(report.rows.begin(), report.rows.end(),
+                                  [&](const EvaluationRow& row) { return row.method() == name; });
+    step_ms.push_back(cell(select(report, name, own->setting()), &EvaluationRow::step_ms, 1));
+  }
+  step_ms.resize(head.size());
+  table.insert(table.end(), {{}, floor, step_ms});
   return apps::format_table(table);
 }
 
-// Quality against steps, both metrics, one line per coupling through the means, a dot per seed, the floor dashed. Empty
-// when no run has two numbers of Euler steps.
+std::string color_of(const std::string& method, std::size_t line) {
+  if (method == "independent") return "#888888";
+  if (method == "semidiscrete") return "#c0392b";
+  const std::vector<std::string> others = {"#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f6000"};
+  return others[line % others.size()];
+}
+
+// Quality against steps, both metrics, one line per method and solver through the means, a dot per seed, the floor
+// dashed. Empty when no run has two numbers of steps.
 std::string to_plot(const Report& report) {
-  const std::map<std::string, std::string> colors = {{"independent", "#888888"}, {"semidiscrete", "#c0392b"}};
+  const std::vector<std::string> solvers = {"euler", apps::map_solver};
+  const std::vector<std::string> names = methods(report);
   std::vector<apps::PlotPanel> panels;
   const auto add = [&](const std::string& title, double EvaluationRow::*value, double floor) {
-    apps::PlotPanel panel{title, "Euler steps", title, true, {}};
-    for (const auto& [coupling, color] : colors) {
-      apps::PlotSeries line{coupling, color, {}}, dots{"", color, {}};
+    apps::PlotPanel panel{title, "steps", title, true, {}};
+    for (std::size_t k = 0; k < names.size() * solvers.size(); ++k) {
+      const std::string &method = names[k % names.size()], &solver = solvers[k / names.size()];
+      const std::string color = color_of(method, k);
+      apps::PlotSeries line{method + (solver == "euler" ? "" : ", " + solver), color, {}}, dots{"", color, {}};
       dots.line = false;
       dots.opacity = 0.4;
-      line.marker = coupling == "semidiscrete" ? apps::PlotSeries::Marker::diamond : apps::PlotSeries::Marker::circle;
+      line.marker = method == "independent" ? apps::PlotSeries::Marker::circle : apps::PlotSeries::Marker::diamond;
       for (const std::string& setting : settings(report)) {
-        const auto rows = select(report, coupling, setting);
-        if (rows.empty() || rows.front()->solver != "euler") continue;
+        const auto rows = select(report, method, setting);
+        if (rows.empty() || rows.front()->solver != solver) continue;
         line.points.push_back({static_cast<double>(rows.front()->steps), mean(rows, value)});
         for (const EvaluationRow* row : rows) dots.points.push_back({static_cast<double>(row->steps), row->*value});
       }
@@ -168,20 +205,28 @@ std::string to_plot(const Report& report) {
   return panels.empty() ? "" : apps::plot_svg(panels);
 }
 
-// One run of each coupling is enough for the picture.
-std::vector<Evaluation> first_of_each_coupling(const Report& report) {
+// One run of each method is enough for the picture.
+std::vector<Evaluation> first_of_each_method(const Report& report) {
   std::vector<Evaluation> shown;
   for (const Evaluation& run : report.runs) {
-    const auto same = [&](const Evaluation& other) { return other.coupling == run.coupling; };
+    const auto same = [&](const Evaluation& other) { return other.method() == run.method(); };
     if (std::none_of(shown.begin(), shown.end(), same)) shown.push_back(run);
   }
   return shown;
 }
 
-// For each run a column of grids, 1, 4 and 16 Euler steps from the same noise. Empty when a run shows no images.
+// The steps that a model is shown at.
+std::vector<Index> shown_steps(const apps::TrainedModel& model) {
+  if (apps::makes_one_step(model.config)) return {1};
+  if (model.options.role == flow::Role::velocity) return {1, 4, 16};
+  return {1, 2, 4};
+}
+
+// For each run a column of grids, few and more steps from the same noise, of its source where it has one. Empty when a
+// run shows no images.
 apps::Image to_picture(const std::vector<Evaluation>& runs, const Context& context) {
   constexpr Index columns = 10, rows = 4, scale = 2, gap = 20, text = 20;
-  const std::vector<Index> steps = {1, 4, 16};
+  std::vector<std::vector<Index>> steps;
   std::vector<std::vector<apps::Image>> grids;
   for (const Evaluation& run : runs) {
     const fs::path checkpoint = run.folder / "checkpoint.h5";
@@ -194,10 +239,13 @@ apps::Image to_picture(const std::vector<Evaluation>& runs, const Context& conte
       apps::say("sdfm_report", concat(run.folder.string(), ": no samples.png: ", obstacle));
       return {};
     }
-    flow::VelocityModel model(trained.options, trained.weights, 512, context);
+    const Matrix<float> x0 =
+        apps::starting_points(trained.config.pairing.source_file, trained.options, columns * rows, 0, context);
+    steps.push_back(shown_steps(trained));
     grids.emplace_back();
-    for (const Index k : steps) {
-      const auto samples = apps::generate(model, columns * rows, 0, {.steps = k, .context = context});
+    for (const Index k : steps.back()) {
+      const auto samples = apps::generate(trained.options, trained.weights, apps::default_solver(trained.options),
+                                          apps::copy_of(x0.view()), {.steps = k, .context = context});
       grids.back().push_back(
           apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns, scale));
     }
@@ -205,14 +253,17 @@ apps::Image to_picture(const std::vector<Evaluation>& runs, const Context& conte
             run.folder.string(), " make images of different sizes");
   }
   const Index height = grids[0][0].height, width = grids[0][0].width;
-  apps::Image picture(static_cast<Index>(steps.size()) * (height + gap + text) + gap,
+  std::size_t most = 0;
+  for (const auto& column : grids) most = std::max(most, column.size());
+  apps::Image picture(static_cast<Index>(most) * (height + gap + text) + gap,
                       static_cast<Index>(grids.size()) * (width + gap) + gap, grids[0][0].channels);
   for (std::size_t column = 0; column < grids.size(); ++column) {
-    for (std::size_t row = 0; row < steps.size(); ++row) {
+    for (std::size_t row = 0; row < grids[column].size(); ++row) {
       const Index y = gap + static_cast<Index>(row) * (height + gap + text);
       const Index x = gap + static_cast<Index>(column) * (width + gap);
-      const std::string plural = steps[row] > 1 ? " steps" : " step";
-      apps::draw_text(picture, runs[column].coupling + ", " + std::to_string(steps[row]) + plural, y, x, scale);
+      const Index k = steps[column][row];
+      const std::string plural = k > 1 ? " steps" : " step";
+      apps::draw_text(picture, runs[column].method() + ", " + std::to_string(k) + plural, y, x, scale);
       apps::paste(picture, grids[column][row], y + text, x);
     }
   }
@@ -245,9 +296,9 @@ void report_runs(const Arguments& a) {
   if (const std::string svg = to_plot(report); !svg.empty()) {
     files.push_back({plot, svg});
   } else {
-    apps::say("sdfm_report", "no quality.svg: no run was evaluated at two numbers of Euler steps");
+    apps::say("sdfm_report", "no quality.svg: no run was evaluated at two numbers of steps");
   }
-  const apps::Image image = to_picture(first_of_each_coupling(report), {.threads = a.threads});
+  const apps::Image image = to_picture(first_of_each_method(report), {.threads = a.threads});
   if (!image.pixels.empty()) files.push_back({picture, apps::encode_png(image)});
   write_all(files);
   std::printf("%s", to_table(report).c_str());
@@ -258,7 +309,9 @@ void report_runs(const Arguments& a) {
 int main(int argc, char** argv) {
   CLI::App app{
       "Puts evaluated runs side by side: a table on standard output, and in the folder --out table.json, quality.svg\n"
-      "(quality against steps) and samples.png (the first run of each coupling, 1, 4 and 16 Euler steps).\n"
+      "(quality against steps) and samples.png (the first run of each method at few steps: 1, 4 and 16 of Euler, 1, 2 "
+      "and\n"
+      "4 of a flow map, the one of a neural flow). Runs differ in coupling, objective or seed.\n"
       "A run's folder needs checkpoint.h5 and metrics.jsonl, as sdfm_train leaves them, and eval.json of sdfm_eval.\n",
       "sdfm_report"};
   app.footer(

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "monge/apps/common/device.h"
@@ -64,9 +65,7 @@ std::optional<data::Checkpoint> read_run(const RunFolder& run, apps::TrainConfig
       apps::inherit_records(config, written);
       apps::inherit_records(written, config);
       refuse_changes(run.config(), written_keys, keys);
-      config.data_file = written.data_file;  // where things were last found
-      config.potentials_file = written.potentials_file;
-      config.teacher_file = written.teacher_file;
+      apps::inherit_places(config, written);  // where things were last found
     }
   } else {
     keys.read_file(run.config());  // stopped before its first checkpoint: starts again
@@ -80,9 +79,7 @@ std::optional<data::Checkpoint> read_run(const RunFolder& run, apps::TrainConfig
   }
   apply_settings(wanted_keys, wanted, a);
   refuse_changes(run.path(), wanted_keys, keys);
-  config.data_file = wanted.data_file;
-  config.potentials_file = wanted.potentials_file;
-  config.teacher_file = wanted.teacher_file;
+  apps::inherit_places(config, wanted);
   return checkpoint;
 }
 
@@ -95,9 +92,7 @@ void make_absolute(std::string& file) {
 void check_config(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
-  make_absolute(config.data_file);
-  make_absolute(config.potentials_file);
-  make_absolute(config.teacher_file);
+  for (const apps::Place& place : apps::places(config)) make_absolute(*place.file);
   (void)apps::bind(config).toml();
 }
 
@@ -147,17 +142,18 @@ void write_samples(const RunFolder& run, const flow::Trainer& trainer, const app
                    const data::Dataset& dataset, const Context& context) {
   const flow::ModelOptions& model = trainer.options().model;
   const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
-  const apps::Generated samples =
-      apps::generate(model, trainer.ema(), apps::default_solver(model),
-                     apps::sampling_noise(model, config.sample_rows * config.sample_rows, 0, context),
-                     {.steps = steps, .context = context});
+  Matrix<float> x0 =
+      apps::starting_points(config.pairing.source_file, model, config.sample_rows * config.sample_rows, 0, context);
+  const apps::Generated samples = apps::generate(model, trainer.ema(), apps::default_solver(model), std::move(x0),
+                                                 {.steps = steps, .context = context});
   apps::write_png(run.samples(),
                   apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));
 }
 
 // Steps until the end or an interrupt, with a line of metrics and a checkpoint every so often.
-void run_steps(const RunFolder& run, flow::Trainer& trainer, const apps::TrainConfig& config,
-               const std::string& config_text, const data::Dataset& dataset, double& seconds) {
+void run_steps(const RunFolder& run, flow::Trainer& trainer, const flow::Coupling& coupling,
+               const apps::TrainConfig& config, const std::string& config_text, const data::Dataset& dataset,
+               double& seconds) {
   apps::MetricsLog log(run.metrics(), trainer.steps_done());
   apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
                           static_cast<double>(trainer.steps_done()));
@@ -176,7 +172,7 @@ void run_steps(const RunFolder& run, flow::Trainer& trainer, const apps::TrainCo
       unlogged = 0;
     }
     if (last || stop || report.step % config.checkpoint_every == 0) {
-      data::save_checkpoint(apps::make_checkpoint(trainer, config_text, dataset, seconds), run.checkpoint());
+      data::save_checkpoint(apps::make_checkpoint(trainer, coupling, config_text, dataset, seconds), run.checkpoint());
     }
     char note[48];
     std::snprintf(note, sizeof note, "loss %.4f", report.loss);
@@ -226,13 +222,13 @@ void train(const Arguments& a) {
   flow::Trainer trainer(options, training, *coupling);
   double seconds = 0;
   if (checkpoint) {
-    apps::restore(trainer, *checkpoint, run.checkpoint().string());
+    apps::restore(trainer, *coupling, *checkpoint, run.checkpoint().string());
     seconds = checkpoint->scalars["seconds"];
   }
   write_config(run, keys);  // now with what is known of data and potentials
   apps::announce_device("sdfm_train", a.device, context);
   const bool picture = wants_picture(config, dataset);
-  run_steps(run, trainer, config, keys.toml(), dataset, seconds);
+  run_steps(run, trainer, *coupling, config, keys.toml(), dataset, seconds);
   if (picture) write_samples(run, trainer, config, dataset, context);
   std::printf("%s: %llu steps in %.1f s, %.1f ms a step\n", run.checkpoint().c_str(),
               static_cast<unsigned long long>(trainer.steps_done()), seconds,

@@ -39,6 +39,7 @@ void check(const Checkpoint& checkpoint) {
   }
   for (const auto& [name, value] : checkpoint.counters) require_name("counter", name);
   for (const auto& [name, value] : checkpoint.scalars) require_name("scalar", name);
+  for (const auto& [name, values] : checkpoint.lists) require_name("list", name);
 }
 
 }  // namespace
@@ -60,6 +61,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const ReadLimits& 
       checkpoint.counters[name] = file.attribute<std::uint64_t>(kind, name);
     } else if (kind == "scalars") {
       checkpoint.scalars[name] = file.attribute<double>(kind, name);
+    } else if (kind == "lists" && slash == last) {
+      checkpoint.lists[name] = file.read_vector<std::int32_t>(line);
     } else if (kind == "tensors" && last > slash && is_name(line.substr(slash + 1, last - slash - 1))) {
       auto& tensors = checkpoint.groups[line.substr(slash + 1, last - slash - 1)];
       if (!name.empty()) tensors.push_back({name, file.info(line).shape, file.read<float>(line)});
@@ -98,6 +101,10 @@ void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& 
   for (const auto& [name, value] : checkpoint.scalars) {
     file.attribute("scalars", name, value);
     contents += "scalars/" + name + "\n";
+  }
+  for (const auto& [name, values] : checkpoint.lists) {
+    file.array("lists/" + name, {static_cast<Index>(values.size())}, values.data());
+    contents += "lists/" + name + "\n";
   }
   file.text("contents", contents);
   file.commit();

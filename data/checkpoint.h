@@ -26,6 +26,7 @@ struct Checkpoint {
   std::map<std::string, std::vector<NamedTensor>> groups;  // "weights", "ema", ...; tensors keep their order
   std::map<std::string, std::uint64_t> counters;           // whole numbers: dimensions, image shape
   std::map<std::string, double> scalars;                   // the others: seconds, range of the data
+  std::map<std::string, std::vector<std::int32_t>> lists;  // of whole numbers: the state of a coupling
 };
 
 // Errors: as Hdf5Reader.

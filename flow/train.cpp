@@ -95,9 +95,13 @@ void Trainer::load_batch() {
             data_.size(), " in row ", i, " of step ", step_);
   }
   const Index block = std::max<Index>(1, 16384 / x1.cols);  // rows of a task
-  parallel_for(options_.context.threads, (x1.rows + block - 1) / block, [&](Index task, int) {
-    for (Index i = task * block; i < std::min(x1.rows, (task + 1) * block); ++i) data_.copy_row(atoms_[i], x1.row(i));
-  });
+  if (coupling_->has_targets()) {
+    coupling_->targets(x1);
+  } else {
+    parallel_for(options_.context.threads, (x1.rows + block - 1) / block, [&](Index task, int) {
+      for (Index i = task * block; i < std::min(x1.rows, (task + 1) * block); ++i) data_.copy_row(atoms_[i], x1.row(i));
+    });
+  }
   Objective::Batch batch{x0_.view(), x1};
   if (options_.model.classes > 0) {
     for (Index i = 0; i < labels_.size(); ++i) labels_[i] = data_.labels[static_cast<std::size_t>(atoms_[i])];

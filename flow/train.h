@@ -53,12 +53,13 @@ struct StepReport {
   double learning_rate = 0;
 };
 
-// Trains a model. Everything a step does is a function of the seed, the step number and the four buffers
-// below, so a run resumed from them gives the same bits. Steps allocate nothing of their own; a coupling may where it
-// says so.
+// Trains a model. Everything a step does is a function of the seed, the step number, the four buffers below and the
+// coupling's state, so a run resumed from them gives the same bits. Steps allocate nothing of their own; a coupling may
+// where it says so.
 class Trainer {
  public:
-  // `data` and `coupling` are borrowed and must outlive the trainer.
+  // `data` and `coupling` are borrowed and must outlive the trainer. x1 are atoms, or the coupling's targets where it
+  // has some.
   Trainer(const TrainOptions& options, const TrainingData& data, Coupling& coupling);
 
   // One step. Throws Error(not_finite), with weights and step number as they were, when the loss or the norm of the
@@ -75,7 +76,7 @@ class Trainer {
   std::span<const float> adam_m() const { return flat(adam_m_); }
   std::span<const float> adam_v() const { return flat(adam_v_); }
 
-  // Continues a run after `step` steps.
+  // Continues a run after `step` steps. The coupling is the caller's to restore.
   void restore(std::uint64_t step, std::span<const float> weights, std::span<const float> ema,
                std::span<const float> adam_m, std::span<const float> adam_v);
 

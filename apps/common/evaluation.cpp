@@ -27,6 +27,10 @@ bool nearly(double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(std:
 
 }  // namespace
 
+std::string method_name(const std::string& coupling, const std::string& objective) {
+  return objective == "velocity" ? coupling : coupling + " " + objective;
+}
+
 Json read_json(const fs::path& path) {
   std::ifstream file(path);
   if (!file || fs::is_directory(path)) throw Error(Errc::io, path.string() + ": cannot be read");
@@ -45,6 +49,7 @@ Evaluation read_evaluation(const fs::path& folder) {
   bool complete = false;
   try {
     run.coupling = json.at("coupling");
+    run.objective = json.value("objective", "velocity");
     run.seed = json.at("seed");
     run.step = json.at("step");
     run.samples = json.at("samples");
@@ -54,8 +59,8 @@ Evaluation read_evaluation(const fs::path& folder) {
     complete = json.at("complete");
     const double seconds = train_seconds(folder / "metrics.jsonl", run.step);
     for (const Json& row : json.at("rows")) {
-      run.rows.push_back({run.coupling, row.at("solver"), run.seed, row.at("steps"), row.at("nfe"), row.at("sliced_w2"),
-                          row.at("w2"), seconds, 1e3 * seconds / static_cast<double>(run.step)});
+      run.rows.push_back({run.coupling, run.objective, row.at("solver"), run.seed, row.at("steps"), row.at("nfe"),
+                          row.at("sliced_w2"), row.at("w2"), seconds, 1e3 * seconds / static_cast<double>(run.step)});
     }
   } catch (const Json::exception& e) {
     throw Error(Errc::bad_file, path.string() + ": " + e.what());
@@ -72,7 +77,7 @@ void require_alike(const Evaluation& a, const Evaluation& b) {
   require(nearly(a.floor_sliced_w2, b.floor_sliced_w2) && nearly(a.floor_w2, b.floor_w2), both,
           " cannot be compared: their floors differ (sliced W2 ", a.floor_sliced_w2, " and ", b.floor_sliced_w2,
           "), so they were measured against different data");
-  require(a.coupling != b.coupling || a.seed != b.seed, both, " are both ", a.coupling, " with seed ", a.seed,
+  require(a.method() != b.method() || a.seed != b.seed, both, " are both ", a.method(), " with seed ", a.seed,
           "; a mean is over seeds");
 }
 

@@ -9,13 +9,17 @@
 
 namespace monge::apps {
 
+// What is compared, for tables: "semidiscrete" for a velocity, "semidiscrete lsd" for another objective.
+std::string method_name(const std::string& coupling, const std::string& objective);
+
 // One sampler of one run.
 struct EvaluationRow {
-  std::string coupling, solver;
+  std::string coupling, objective, solver;
   std::uint64_t seed = 0;
   Index steps = 0, nfe = 0;
   double sliced_w2 = 0, w2 = 0, train_seconds = 0, step_ms = 0;
 
+  std::string method() const { return method_name(coupling, objective); }
   // The sampler's name in tables.
   std::string setting() const { return solver == "dopri5" ? solver : solver + "-" + std::to_string(steps); }
 };
@@ -23,11 +27,13 @@ struct EvaluationRow {
 // What a run reached, as the eval.json in its folder says.
 struct Evaluation {
   std::filesystem::path folder;
-  std::string coupling;
+  std::string coupling, objective;
   std::uint64_t seed = 0, step = 0;  // of training
   Index samples = 0, exact_rows = 0;
   double floor_sliced_w2 = 0, floor_w2 = 0;
   std::vector<EvaluationRow> rows;
+
+  std::string method() const { return method_name(coupling, objective); }
 };
 
 // A JSON file. Throws Error: io, bad_file.
@@ -38,7 +44,7 @@ nlohmann::ordered_json read_json(const std::filesystem::path& path);
 Evaluation read_evaluation(const std::filesystem::path& folder);
 
 // Refuses two runs that cannot stand side by side: measured on different numbers of points or against different data,
-// or of the same coupling and seed. Throws Error(invalid_argument).
+// or of the same coupling, objective and seed. Throws Error(invalid_argument).
 void require_alike(const Evaluation& a, const Evaluation& b);
 
 }  // namespace monge::apps

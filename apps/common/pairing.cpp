@@ -58,6 +58,23 @@ void compare(const fs::path& path, const char* key, std::string& wanted, const s
           ", theirs is ", found);
 }
 
+// What is paired by potentials starts from N(0, I), and with labels only where they were fitted with them.
+void refuse_unused(const PairingConfig& pairing) {
+  require(pairing.source_file.empty(), "coupling.source is given, but coupling.kind is semidiscrete");
+  require(pairing.pairs_file.empty(), "coupling.pairs is given, but coupling.kind is semidiscrete");
+}
+
+void compare_labels(const fs::path& path, const data::PotentialsFile& file, const PairingConfig& pairing,
+                    const data::Dataset& dataset) {
+  const flow::CouplingLabels labels = pairing_labels(pairing, dataset);
+  if (labels.atoms.empty()) return;
+  require(file.labels == dataset.train.labels, path.string(), ": coupling.labels is ", pairing.labels,
+          ", but these potentials were fitted ", file.labels.empty() ? "without labels" : "with other labels");
+  require(file.label_penalty == labels.penalty, path.string(),
+          ": the penalty of these potentials on unequal labels is ", file.label_penalty, ", that of the config ",
+          labels.penalty);
+}
+
 void warn_unless_converged(const fs::path& path, const data::PotentialsFile& potentials) {
   if (potentials.status == ot::Status::converged) return;
   const std::string error = potentials.check_samples > 0
@@ -81,24 +98,24 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
   options.pca = std::min<Index>(config.fit_pca, dataset.dims());
   options.seed = derived_seed(config.seed, fit_stream);
   options.context = context;
+  refuse_unused(config.pairing);
+  const flow::CouplingLabels labels = pairing_labels(config.pairing, dataset);
+  options.labels = labels.atoms;
+  options.label_penalty = labels.penalty;
   return to_file(fit_with_progress(dataset.train.x.view(), options), dataset.digest, dataset.dims(), options.seed);
 }
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
                                               const Context& context) {
-  PairingConfig standard;
-  return make_coupling(config, standard, dataset, fitted, context);
-}
-
-std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, PairingConfig& pairing, const data::Dataset& dataset,
-                                              const fs::path& fitted, const Context& context) {
   const std::uint64_t seed = derived_seed(config.seed, pairing_stream);
-  if (config.coupling != "semidiscrete") return make_pairing(config.coupling, pairing, seed, dataset, context);
+  if (config.coupling != "semidiscrete") return make_pairing(config.coupling, config.pairing, seed, dataset, context);
+  refuse_unused(config.pairing);
 
   const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
   const data::PotentialsFile file = load(path, config, dataset);
   compare(path, "coupling.digest", config.potentials_digest, digest(file));
   compare(path, "coupling.status", config.potentials_status, ot::to_string(file.status));
+  compare_labels(path, file, config.pairing, dataset);
   warn_unless_converged(path, file);
   flow::SemidiscreteCouplingOptions options;
   options.seed = seed;

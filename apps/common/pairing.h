@@ -19,12 +19,9 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
 
 // The coupling a run asks for. Semidiscrete potentials come from the file that the config names, else from `fitted`.
 // They must belong to the data set and have the digest and the status that the config names; where it names none, they
-// are filled in. What did not converge is used with a warning on stderr.
-// Throws Error: invalid_argument, bad_file, io.
+// are filled in. Where coupling.labels asks for labels, theirs must be those. What did not converge is used with a
+// warning on stderr. Throws Error: invalid_argument, bad_file, io.
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset,
-                                              const std::filesystem::path& fitted, const Context& context);
-// The same with all that a config can say of pairs made without potentials.
-std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, PairingConfig& pairing, const data::Dataset& dataset,
                                               const std::filesystem::path& fitted, const Context& context);
 
 }  // namespace monge::apps

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "monge/data/digest.h"
 #include "monge/data/pairs.h"
 #include "monge/flow/minibatch_coupling.h"
 #include "monge/flow/online_coupling.h"
@@ -45,25 +46,26 @@ std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const da
   return source;
 }
 
-flow::CouplingLabels labels_of(const PairingConfig& config, const data::Dataset& dataset) {
-  flow::CouplingLabels labels;
-  require(config.label_penalty == 0 || config.labels == "penalty",
-          "coupling.label_penalty is given, coupling.labels is ", config.labels, ", not penalty");
-  if (config.labels == "none") return labels;
-  require(dataset.train.labelled(), "coupling.labels is ", config.labels, ", but the data have no labels");
-  labels.atoms = dataset.train.labels;
-  if (config.labels == "penalty") labels.penalty = config.label_penalty;
-  return labels;
+std::string digest(const data::Pairs& pairs) {
+  const auto bytes_of = [](const auto* values, Index count) {
+    return std::string(reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof *values);
+  };
+  const std::string bytes =
+      bytes_of(pairs.x0.data(), pairs.x0.rows() * pairs.x0.cols()) + bytes_of(pairs.atoms.data(), pairs.size());
+  return data::digest(bytes.data(), bytes.size());
 }
 
-std::unique_ptr<flow::Coupling> make_pairs(const PairingConfig& config, std::uint64_t seed,
-                                           const data::Dataset& dataset) {
+std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t seed, const data::Dataset& dataset) {
   require(!config.pairs_file.empty(), "coupling.kind is pairs, but coupling.pairs names no file");
   const auto pairs = std::make_shared<data::Pairs>(data::load_pairs(config.pairs_file));
   require(pairs->dataset_digest == dataset.digest, config.pairs_file, ": these pairs belong to other data (digest ",
           pairs->dataset_digest, ") than those of the run (", dataset.digest, ")");
   require(pairs->x0.cols() == dataset.dims(), config.pairs_file, ": pairs of ", pairs->x0.cols(),
           " dimensions, the data have ", dataset.dims());
+  const std::string found = digest(*pairs);
+  if (config.pairs_digest.empty()) config.pairs_digest = found;
+  require(config.pairs_digest == found, config.pairs_file, ": these are not the pairs of the run: their digest is ",
+          found, ", not ", config.pairs_digest);
   return std::make_unique<WithFiles>(
       pairs, flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
 }
@@ -90,6 +92,18 @@ void add_pairing_keys(Config& keys, PairingConfig& c) {
   keys.add("coupling.source", c.source_file, "data file whose training points x0 is drawn from; empty: N(0, I)");
   keys.add("coupling.source_digest", c.source_digest, "refuse a source with another digest; recorded when empty");
   keys.add("coupling.pairs", c.pairs_file, "pairs: file of pairs to train on");
+  keys.add("coupling.pairs_digest", c.pairs_digest, "refuse pairs with another digest; recorded when empty");
+}
+
+flow::CouplingLabels pairing_labels(const PairingConfig& config, const data::Dataset& dataset) {
+  flow::CouplingLabels labels;
+  require(config.label_penalty == 0 || config.labels == "penalty",
+          "coupling.label_penalty is given, coupling.labels is ", config.labels, ", not penalty");
+  if (config.labels == "none") return labels;
+  require(dataset.train.labelled(), "coupling.labels is ", config.labels, ", but the data have no labels");
+  labels.atoms = dataset.train.labels;
+  if (config.labels == "penalty") labels.penalty = config.label_penalty;
+  return labels;
 }
 
 std::unique_ptr<flow::Coupling> make_pairing(const std::string& kind, PairingConfig& config, std::uint64_t seed,
@@ -98,7 +112,7 @@ std::unique_ptr<flow::Coupling> make_pairing(const std::string& kind, PairingCon
   require(takes_source || config.source_file.empty(), "coupling.source is given, but coupling.kind is ", kind);
   require(kind == "pairs" || config.pairs_file.empty(), "coupling.pairs is given, but coupling.kind is ", kind);
   if (kind == "pairs") return make_pairs(config, seed, dataset);
-  const flow::CouplingLabels labels = labels_of(config, dataset);
+  const flow::CouplingLabels labels = pairing_labels(config, dataset);
   const MatrixView<const float> y = dataset.train.x.view();
   if (kind == "online") return flow::online_coupling(y, {.seed = seed, .labels = labels, .context = context});
 

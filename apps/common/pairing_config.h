@@ -19,6 +19,7 @@ struct PairingConfig {
   std::string source_file = "";    // HDF5, as ot_data makes it, whose training points x0 is drawn from; empty: N(0, I)
   std::string source_digest = "";  // what it must hold; filled in when the run starts
   std::string pairs_file = "";     // HDF5 of pairs, as ot_data generate --pairs makes it
+  std::string pairs_digest = "";   // what it must hold; filled in when the run starts
 };
 
 // The kinds that make_pairing knows: all but semidiscrete.
@@ -27,8 +28,12 @@ const std::vector<std::string>& pairing_kinds();
 // Adds the keys, bound to `config`, which must outlive them.
 void add_pairing_keys(Config& keys, PairingConfig& config);
 
+// How classes bear on the pairs, of the training points of `dataset`, which must outlive it.
+// Throws Error(invalid_argument): data without labels, a penalty that nothing uses.
+flow::CouplingLabels pairing_labels(const PairingConfig& config, const data::Dataset& dataset);
+
 // A coupling of that kind for the training points of `dataset`, which must outlive it; files are read and kept. Where
-// the config names no digest of the source, it is filled in.
+// the config names no digest of the source or of the pairs, it is filled in.
 // Throws Error: invalid_argument (kinds, options that the kind has no use for, files of other data), bad_file, io.
 std::unique_ptr<flow::Coupling> make_pairing(const std::string& kind, PairingConfig& config, std::uint64_t seed,
                                              const data::Dataset& dataset, const Context& context);

@@ -76,8 +76,9 @@ Config bind(TrainConfig& c) {
   config.add("data.file", c.data_file, "training points, HDF5 as ot_data makes it");
   config.add("data.digest", c.data_digest, "refuse data with another digest; recorded when empty");
 
-  config.add("coupling.kind", c.coupling, "how noise is paired with data: independent or semidiscrete",
-             {"independent", "semidiscrete"});
+  Names couplings = pairing_kinds();
+  couplings.push_back("semidiscrete");
+  config.add("coupling.kind", c.coupling, choice("how noise is paired with data", couplings), couplings);
   config.add("coupling.potentials", c.potentials_file, "semidiscrete: file made by ot_fit; empty: fit at the start");
   config.add("coupling.digest", c.potentials_digest, "refuse potentials with another digest; recorded when empty");
   config.add("coupling.status", c.potentials_status,
@@ -87,6 +88,7 @@ Config bind(TrainConfig& c) {
              {.low = 0});
   config.add("coupling.tolerance", c.fit_tolerance, "fit at the start: on the chi-square of the marginal",
              {.low = 0, .high = 1, .above_low = true});
+  add_pairing_keys(config, c.pairing);
 
   bind_path(config, c);
   bind_objective(config, c);
@@ -135,14 +137,32 @@ Config bind(TrainConfig& c) {
   return config;
 }
 
+std::vector<Place> places(TrainConfig& config) {
+  return {{"data.file", &config.data_file},
+          {"coupling.potentials", &config.potentials_file},
+          {"coupling.source", &config.pairing.source_file},
+          {"coupling.pairs", &config.pairing.pairs_file},
+          {"objective.teacher", &config.teacher_file}};
+}
+
 bool names_a_place(const std::string& key) {
-  return key == "data.file" || key == "coupling.potentials" || key == "objective.teacher";
+  TrainConfig any;
+  const std::vector<Place> all = places(any);
+  return std::any_of(all.begin(), all.end(), [&](const Place& place) { return place.key == key; });
+}
+
+void inherit_places(TrainConfig& config, TrainConfig& other) {
+  const std::vector<Place> own = places(config), others = places(other);
+  for (std::size_t i = 0; i < own.size(); ++i) *own[i].file = *others[i].file;
 }
 
 void inherit_records(TrainConfig& config, const TrainConfig& other) {
   for (const auto record : {&TrainConfig::data_digest, &TrainConfig::potentials_digest, &TrainConfig::potentials_status,
                             &TrainConfig::teacher_digest}) {
     if ((config.*record).empty()) config.*record = other.*record;
+  }
+  for (const auto record : {&PairingConfig::source_digest, &PairingConfig::pairs_digest}) {
+    if ((config.pairing.*record).empty()) config.pairing.*record = other.pairing.*record;
   }
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "monge/apps/common/config.h"
+#include "monge/apps/common/pairing_config.h"
 #include "monge/flow/train.h"
 
 namespace monge::apps {
@@ -21,6 +23,7 @@ struct TrainConfig {
   Index fit_pca = 64;                  // for potentials fitted here
   double fit_epsilon = 0;
   double fit_tolerance = 0.05;
+  PairingConfig pairing;  // all else of section `coupling`
 
   std::string path = "linear";
   std::string objective = "velocity";
@@ -42,8 +45,16 @@ struct TrainConfig {
 // The keys, bound to `config`, which must outlive what is returned.
 Config bind(TrainConfig& config);
 
-// Keys that say where things are, which a resumed run may be given anew.
+// The keys that say where things are, which a resumed run may be given anew, and what they are set to in `config`.
+struct Place {
+  std::string key;
+  std::string* file;
+};
+std::vector<Place> places(TrainConfig& config);
 bool names_a_place(const std::string& key);
+
+// Takes over from `other` where things are.
+void inherit_places(TrainConfig& config, TrainConfig& other);
 
 // Takes over from `other` what a run records when it starts and `config` leaves open.
 void inherit_records(TrainConfig& config, const TrainConfig& other);

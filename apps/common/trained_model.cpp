@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "monge/data/digest.h"
 #include "monge/ot/core/error.h"
@@ -54,8 +55,8 @@ std::vector<float> flat(const Parameters& parameters, const data::Checkpoint& ch
 
 }  // namespace
 
-data::Checkpoint make_checkpoint(const flow::Trainer& trainer, const std::string& config, const data::Dataset& dataset,
-                                 double seconds) {
+data::Checkpoint make_checkpoint(const flow::Trainer& trainer, const flow::Coupling& coupling,
+                                 const std::string& config, const data::Dataset& dataset, double seconds) {
   data::Checkpoint checkpoint;
   checkpoint.config = config;
   checkpoint.step = trainer.steps_done();
@@ -70,14 +71,23 @@ data::Checkpoint make_checkpoint(const flow::Trainer& trainer, const std::string
                          {"image_width", static_cast<std::uint64_t>(dataset.image.width)},
                          {"image_channels", static_cast<std::uint64_t>(dataset.image.channels)}};
   checkpoint.scalars = {{"seconds", seconds}, {"low", dataset.low}, {"high", dataset.high}};
+  if (auto state = coupling.state(); !state.empty()) checkpoint.lists["coupling"] = std::move(state);
   return checkpoint;
 }
 
-void restore(flow::Trainer& trainer, const data::Checkpoint& checkpoint, const std::string& name) {
+void restore(flow::Trainer& trainer, flow::Coupling& coupling, const data::Checkpoint& checkpoint,
+             const std::string& name) {
   const Parameters& parameters = trainer.parameters();
   trainer.restore(checkpoint.step, flat(parameters, checkpoint, "weights", name),
                   flat(parameters, checkpoint, "ema", name), flat(parameters, checkpoint, "adam_m", name),
                   flat(parameters, checkpoint, "adam_v", name));
+  const auto state = checkpoint.lists.find("coupling");
+  try {
+    coupling.restore(checkpoint.step,
+                     state == checkpoint.lists.end() ? VectorView<const std::int32_t>() : state->second);
+  } catch (const Error& e) {
+    refuse(name, ": ", e.what());
+  }
 }
 
 void set_image(flow::ModelOptions& options, const data::ImageShape& image) {

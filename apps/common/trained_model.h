@@ -14,11 +14,13 @@ namespace monge::apps {
 
 // What a run keeps: all that the trainer needs to go on, and what is to be known of the data to show samples.
 // `seconds`: wall time of the training loop so far.
-data::Checkpoint make_checkpoint(const flow::Trainer& trainer, const std::string& config, const data::Dataset& dataset,
-                                 double seconds);
+data::Checkpoint make_checkpoint(const flow::Trainer& trainer, const flow::Coupling& coupling,
+                                 const std::string& config, const data::Dataset& dataset, double seconds);
 
-// Puts a trainer of the same model where the checkpoint was made. Throws Error(bad_file), prefixed by `name`.
-void restore(flow::Trainer& trainer, const data::Checkpoint& checkpoint, const std::string& name);
+// Puts a trainer of the same model, and its coupling, where the checkpoint was made. Throws Error(bad_file), prefixed
+// by `name`.
+void restore(flow::Trainer& trainer, flow::Coupling& coupling, const data::Checkpoint& checkpoint,
+             const std::string& name);
 
 // A checkpoint as those see it who only want samples.
 struct TrainedModel {

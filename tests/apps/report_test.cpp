@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "monge/tests/apps/programs.h"
 
@@ -109,6 +111,47 @@ TEST_F(Report, LeavesOutWhatThereIsNoDataFor) {
   EXPECT_NE(outcome.err.find("no quality.svg: "), std::string::npos) << outcome.err;
   EXPECT_TRUE(fs::exists(folder / "out/table.json"));
   EXPECT_FALSE(fs::exists(folder / "out/quality.svg"));
+}
+
+// Flow maps at their few steps, neural flows at their one, beside a velocity of the same coupling and seed.
+TEST_F(Report, PutsMapsBesideVelocities) {
+  for (const std::string objective : {"lsd", "neural_flow"}) {
+    ASSERT_EQ(
+        run(folder, "sdfm_train", "independent.toml --set objective.kind=" + objective + " --out " + objective).status,
+        0);
+    const Outcome outcome =
+        run(folder, "sdfm_eval",
+            objective + "/checkpoint.h5 --data data.h5 --samples 50 --json " + objective + "/eval.json");
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    std::vector<int> steps;
+    const Json json = eval(objective);
+    for (const Json& row : json.at("rows")) {
+      EXPECT_EQ(row.at("solver"), "map");
+      EXPECT_EQ(row.at("nfe"), row.at("steps"));
+      steps.push_back(row.at("steps"));
+    }
+    EXPECT_EQ(steps, objective == "lsd" ? (std::vector<int>{1, 2, 4, 8}) : std::vector<int>{1});
+  }
+  const Outcome outcome = run(folder, "sdfm_report", "lsd semidiscrete neural_flow independent --out out");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json table = Json::parse(read_file(folder / "out/table.json"));
+  EXPECT_EQ(table.at("rows").size(), 4u + 2 + 1 + 2);
+  EXPECT_EQ(table.at("rows")[0].at("objective"), "lsd");
+  EXPECT_NE(outcome.out.find("map-8"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("independent neural_flow"), std::string::npos) << outcome.out;
+  EXPECT_NE(read_file(folder / "out/quality.svg").find("independent lsd, map"), std::string::npos);
+  EXPECT_TRUE(fs::exists(folder / "out/samples.png"));
+
+  for (const auto& [arguments, why] : {std::pair{"independent/checkpoint.h5 --solver map", "not a flow map"},
+                                       {"neural_flow/checkpoint.h5 --solver euler", "has no velocity"},
+                                       {"neural_flow/checkpoint.h5 --steps 1,2", "makes one step"},
+                                       {"lsd/checkpoint.h5 --paths", "--paths needs a velocity"}}) {
+    const Outcome refused = run(folder, "sdfm_eval", std::string(arguments) + " --data data.h5 --samples 50");
+    EXPECT_EQ(refused.status, 1) << arguments;
+    EXPECT_NE(refused.err.find(why), std::string::npos) << refused.err;
+  }
+  EXPECT_EQ(
+      run(folder, "sdfm_eval", "lsd/checkpoint.h5 --data data.h5 --samples 50 --solver map,euler --dopri5").status, 0);
 }
 
 }  // namespace

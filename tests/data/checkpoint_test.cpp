@@ -48,6 +48,7 @@ Checkpoint sample() {
   c.scalars = {{"tiny", std::numeric_limits<double>::denorm_min()},
                {"minus zero", -0.0},
                {"nan", std::bit_cast<double>(0x7ff8000000001234u)}};
+  c.lists = {{"coupling", {3, std::numeric_limits<std::int32_t>::min(), 0}}, {"none", {}}};
   return c;
 }
 
@@ -56,6 +57,7 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.step, b.step);
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.counters, b.counters);
+  EXPECT_EQ(a.lists, b.lists);
   ASSERT_EQ(a.scalars.size(), b.scalars.size());
   for (const auto& [name, value] : a.scalars)
     EXPECT_EQ(std::bit_cast<std::uint64_t>(value), std::bit_cast<std::uint64_t>(b.scalars.at(name))) << name;

@@ -85,6 +85,36 @@ TEST(Trainer, ReadsBytesAsTheFloatsTheyStandFor) {
   for (int k = 0; k < 3; ++k) EXPECT_EQ(a.step().loss, b.step().loss);
 }
 
+// Pairs every row with an atom, and says so by number, or by the point itself while the number is of another atom.
+class Told final : public Coupling {
+ public:
+  Told(MatrixView<const float> y, bool by_points) : y_(y), by_points_(by_points) {}
+  void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
+    for (Index i = 0; i < x0.rows; ++i) {
+      first_ = static_cast<Index>(step) * x0.rows;
+      fill_normal(Rng{7, step}, static_cast<std::uint64_t>(i * x0.cols), {x0.row(i), x0.cols});
+      atoms[i] = by_points_ ? 0 : static_cast<std::int32_t>((first_ + i) % y_.rows);
+    }
+  }
+  bool has_targets() const override { return by_points_; }
+  void targets(MatrixView<float> x1) const override {
+    for (Index i = 0; i < x1.rows; ++i) std::copy_n(y_.row((first_ + i) % y_.rows), x1.cols, x1.row(i));
+  }
+
+ private:
+  MatrixView<const float> y_;
+  bool by_points_;
+  Index first_ = 0;
+};
+
+TEST(Trainer, LearnsFromTargetsWhereACouplingHasThem) {
+  const Matrix<float> data = cloud();
+  Told atoms(data.view(), false), points(data.view(), true);
+  Trainer a(options(0), data.view(), atoms), b(options(0), data.view(), points);
+  for (int k = 0; k < 4; ++k) EXPECT_EQ(a.step().loss, b.step().loss);
+  EXPECT_EQ(copy(a.weights()), copy(b.weights()));
+}
+
 TEST(Trainer, RefusesNonFiniteLossAndKeepsItsState) {
   Matrix<float> broken = cloud();
   const Matrix<float>& data = broken;
