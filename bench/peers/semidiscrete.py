@@ -70,13 +70,13 @@ def run_ott(y, step_size, batch, goal, most_seconds):
     solver = semidiscrete.SemidiscreteSolver(num_iterations=most_steps, batch_size=batch, optimizer=optax.sgd(step_size))
     zero = jnp.zeros(len(y))
     state = semidiscrete.SemidiscreteState(
-        it=jnp.array(0), epsilon=jnp.array(0.0), g=zero, g_ema=zero, opt_state=solver.optimizer.init(zero),
+        it=jnp.array(0), epsilon=jnp.array(0.0), g=zero, g_ema=jnp.array(zero, copy=True), opt_state=solver.optimizer.init(zero),
         losses=jnp.zeros(most_steps), grad_norms=jnp.zeros(most_steps), errors=jnp.zeros(most_steps // 1000 + 1))
 
     def steps(state, key):
         return jax.lax.fori_loop(0, 50, lambda k, s: solver.step(jax.random.fold_in(key, s.it), s, problem), state)
 
-    steps = jax.jit(steps, donate_argnums=0)
+    steps = jax.jit(steps)
     key, seconds, done, trace = jax.random.PRNGKey(0), 0.0, 0, []
     compiled = steps.lower(state, key).compile()
     look = 100

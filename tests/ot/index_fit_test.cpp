@@ -26,7 +26,7 @@ TEST(IndexFit, GivesTheMassesThroughAnApproximateIndex) {
   constexpr Index n = 1500, d = 24, samples = 60000;
   const Matrix<float> y = clusters(n, d);
   const SemidiscreteResult exact = semidiscrete(y.view());
-  const FaissOptions index{.index = FaissIndex::ivf, .lists = 32, .probes = 6};
+  const FaissOptions index{.index = FaissIndex::ivf, .lists = 32, .probes = 4};
   const auto before = faiss_matcher(y.view(), exact.potentials, index);
   const MarginalError off = marginal_error(*before, n, d, samples, 5);
   ASSERT_GT(off.lower, 0.05);  // or there is nothing to show
