@@ -26,7 +26,7 @@ def mixture(n, d, clusters, spread, seed):
     return (centres[np.arange(n) % clusters] + spread * rng.standard_normal((n, d))).astype(np.float32)
 
 
-def chi_square(y, g, samples=200_000, seed=7):
+def chi_square(y, g, samples=100_000, seed=7):
     """Unbiased, of uniform weights."""
     rng, n = np.random.default_rng(seed), len(y)
     counts = np.zeros(n)
