@@ -40,7 +40,7 @@ void run(benchmark::State& state, const ot::Matcher& matcher) {
   state.counters["noise/s"] =
       benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["recall"] = ot::recall(matcher, *p.exact, dims, rows, 5);
-  state.counters["chi2"] = ot::marginal_error(matcher, atoms, dims, 200000, 7).chi2;
+  state.counters["chi2"] = ot::marginal_error(matcher, atoms, dims, 60000, 7).chi2;
 }
 
 void pass(benchmark::State& state) { run(state, *problem().exact); }
