@@ -1,4 +1,10 @@
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "monge/ot/cpu/passes.h"
+#include "monge/ot/cpu/row_products.h"
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/temperature.h"
 #include "monge/ot/cpu/tile_kernels.h"
@@ -113,77 +119,152 @@ Index panel_rows(Index cols, std::size_t bytes) {
   return std::clamp<Index>(cache / (cols * static_cast<Index>(bytes)), 4, most_panel_rows);
 }
 
+// What is wanted of some rows: f holds guesses, and then softmins; masses of columns are counted in `unit`.
+struct Rows {
+  double epsilon, unit;
+  VectorView<const double> weights;
+  VectorView<double> f;
+
+  Rows from(Index first, Index count) const {
+    return {epsilon, unit, {weights.data + first, count, {}}, {f.data + first, count, {}}};
+  }
+};
+
 // A few rows whose exponentials are all kept until their sums are known.
 template <class T>
 class Panel {
  public:
-  Panel(const Scores<T>& s, T rate)
+  Panel(const Scores<T>& s, T rate, const Stop* stop)
       : s_(s),
+        source_(s, none_, stop),
         rate_(rate),
         height_(panel_rows(s.cols(), sizeof(T))),
         stride_(round_up(s.cols(), tile_cols) + 16),
         terms_(height_ * stride_) {}
 
-  Index height() const { return height_; }
+  // Rows of the scores from `first`; mass += what they send.
+  void run(Index first, const Rows& rows, double* mass) {
+    for (Index i = 0; i < rows.f.size; i += height_) {
+      const Index count = std::min(height_, rows.f.size - i);
+      run_once({first + i, count, 0, s_.cols()}, rows.from(i, count), mass);
+    }
+  }
 
-  // f holds guesses, and then softmins; mass += what the rows send, in units of `unit`.
-  void run(TileSource<T>& source, const Box& box, double epsilon, VectorView<const double> weights, double unit,
-           VectorView<double> f, double* mass) {
+ private:
+  void run_once(const Box& box, const Rows& rows, double* mass) {
     const auto u = [&](Index i) { return s_.u.empty() ? 0.0 : static_cast<double>(s_.u[box.first_row + i]); };
     T base[most_panel_rows], row_weights[most_panel_rows];
     double sums[most_panel_rows];
     bool good = true;
     for (Index i = 0; i < box.rows; ++i) {
-      base[i] = static_cast<T>(f[box.first_row + i] + u(i));
+      base[i] = static_cast<T>(rows.f[i] + u(i));
       good = good && std::isfinite(base[i]);
     }
-    good = good && exponentiate(source, box, base, sums);
+    good = good && exponentiate(box, base, sums);
     // The largest of some scores will often do for a guess; that of all always does.
     for (const Index share : {round_up(box.cols / 8, tile_cols), box.cols}) {
       if (good) break;
-      measure_from_tops(source, {box.first_row, box.rows, 0, std::min(share, box.cols)}, base);
-      good = exponentiate(source, box, base, sums);
+      measure_from_tops({box.first_row, box.rows, 0, std::min(share, box.cols)}, base);
+      good = exponentiate(box, base, sums);
     }
     for (Index i = 0; i < box.rows; ++i) {
-      f[box.first_row + i] = static_cast<double>(base[i]) - epsilon * std::log(sums[i]) - u(i);
-      row_weights[i] = sums[i] > 0 ? static_cast<T>(weights[box.first_row + i] / unit / sums[i]) : T(0);
+      rows.f[i] = static_cast<double>(base[i]) - rows.epsilon * std::log(sums[i]) - u(i);
+      row_weights[i] = sums[i] > 0 ? static_cast<T>(rows.weights[i] / rows.unit / sums[i]) : T(0);
     }
     cpu::add_rows(terms_.data(), box.rows, stride_, box.cols, row_weights, mass);
   }
 
- private:
   // False if a sum lost its small terms or overflowed: the guess was too far off.
-  bool exponentiate(TileSource<T>& source, const Box& box, const T* base, double* sums) {
+  bool exponentiate(const Box& box, const T* base, double* sums) {
     std::fill_n(sums, box.rows, 0.0);
-    for_tiles(source, box, box.rows, [&](const Tile<T>& tile) {
+    for_tiles(source_, box, box.rows, [&](const Tile<T>& tile) {
       cpu::exponentiate(tile, rate_, base, terms_.data() + tile.first_col, stride_, sums);
     });
     return std::all_of(sums, sums + box.rows, [](double sum) { return sum > 0x1p-60 && sum < 0x1p60; });
   }
 
-  void measure_from_tops(TileSource<T>& source, const Box& box, T* base) {
+  void measure_from_tops(const Box& box, T* base) {
     std::fill_n(base, box.rows, -std::numeric_limits<T>::infinity());
-    for_tiles(source, box, box.rows, [&](const Tile<T>& tile) { cpu::raise_tops(tile, base); });
+    for_tiles(source_, box, box.rows, [&](const Tile<T>& tile) { cpu::raise_tops(tile, base); });
     for (Index i = 0; i < box.rows; ++i) base[i] = std::isfinite(base[i]) ? -base[i] : T(0);
   }
 
   const Scores<T>& s_;
+  const Digits none_ = {};  // a few dimensions, or stored
+  TileSource<T> source_;
   T rate_;
   Index height_, stride_;
   Buffer<T> terms_;
 };
 
-// Where a few rows at a time would waste the product of the tiles: two passes.
+// Some rows whose products are all made at once, and kept until their panels are through.
 template <class T>
-void balance_in_two(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
-                    VectorView<double> mass, const Context& context) {
-  const double unit = weight_unit(weights);
-  std::vector<T> potentials(static_cast<std::size_t>(f.size)), row_weights(potentials.size());
-  for (std::size_t i = 0; i < row_weights.size(); ++i) row_weights[i] = static_cast<T>(weights[i] / unit);
+class Block {
+ public:
+  Block(const Scores<T>& s, const Digits& made, T rate, const Stop* stop, Index height)
+      : s_(s),
+        products_(s, made, height),
+        scores_(height, s.cols()),
+        kept_{.stored = std::as_const(scores_).view(), .u = s.u, .v = s.v},
+        panel_(kept_, rate, stop) {}
+
+  void run(Index first, const Rows& rows, double* mass) {
+    for (Index i = 0; i < rows.f.size; i += scores_.rows()) {
+      const Index count = std::min(scores_.rows(), rows.f.size - i);
+      products_.make(first + i, scores_.view().rows_from(0, count));
+      if (!s_.u.empty()) kept_.u = {s_.u.data + first + i, count, {}};
+      panel_.run(0, rows.from(i, count), mass);
+    }
+  }
+
+ private:
+  const Scores<T>& s_;
+  RowProducts<T> products_;
+  Matrix<T> scores_;
+  Scores<T> kept_;
+  Panel<T> panel_;
+};
+
+// Shares of whole rows, a multiple of `step` of them, go to workers that make(worker) makes; each share has column sums
+// of its own.
+template <class Make>
+void share_rows(Index step, int threads, const Rows& rows, VectorView<double> mass, const Make& make) {
+  const Index n = rows.f.size, share = round_up(std::max(step, (n + 31) / 32), step), parts = (n + share - 1) / share;
+  const int workers = static_cast<int>(std::min<Index>(threads, parts));
+  Matrix<double> part_mass(parts, mass.size);
+  std::fill_n(part_mass.data(), parts * mass.size, 0.0);
+  std::vector<decltype(make())> each;
+  for (int w = 0; w < workers; ++w) each.push_back(make());
+  parallel_for(workers, parts, [&](Index part, int worker) {
+    const Index first = part * share, count = std::min(share, n - first);
+    each[static_cast<std::size_t>(worker)]->run(first, rows.from(first, count), part_mass.view().row(part));
+  });
+  parallel_for(workers, (mass.size + tile_cols - 1) / tile_cols, [&](Index block, int) {
+    for (Index j = block * tile_cols; j < std::min(mass.size, (block + 1) * tile_cols); ++j) {
+      mass[j] = 0;
+      for (Index p = 0; p < parts; ++p) mass[j] += rows.unit * part_mass(p, j);
+    }
+  });
+}
+
+// Where neither is worth while: two passes.
+template <class T>
+void balance_in_two(const Scores<T>& s, T epsilon, const Rows& rows, VectorView<double> mass, const Context& context) {
+  std::vector<T> potentials(static_cast<std::size_t>(rows.f.size)), row_weights(potentials.size());
+  for (std::size_t i = 0; i < row_weights.size(); ++i) row_weights[i] = static_cast<T>(rows.weights[i] / rows.unit);
   softmin<T>(s, epsilon, potentials, context);
   histogram<T>(s, epsilon, VectorView<const T>(potentials), VectorView<const T>(row_weights), mass, context);
-  for (double& e : mass) e *= unit;
-  std::copy(potentials.begin(), potentials.end(), f.begin());
+  for (double& e : mass) e *= rows.unit;
+  std::copy(potentials.begin(), potentials.end(), rows.f.begin());
+}
+
+// Rows whose products are kept at a time, 0 where that does not pay: many, or each makes BLAS pack all columns anew.
+template <class T>
+Index block_rows(const Scores<T>& s) {
+  constexpr Index worthwhile = 48, most_scores = 1 << 25;
+  if (s.metric != Metric::dot || s.is_labelled() || s.x.cols < worthwhile) return 0;
+  const Index wanted = s.x.cols < 256 ? 256 : 512, height = std::min(wanted, most_scores / s.cols() / 16 * 16);
+  return 4 * height < wanted ? 0 : std::min(height, round_up(s.rows(), 16));
 }
 
 }  // namespace
@@ -191,36 +272,18 @@ void balance_in_two(const Scores<T>& s, T epsilon, VectorView<const double> weig
 template <class T>
 void balance(const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
              VectorView<double> mass, const Context& context) {
-  if (!s.is_stored() && s.x.cols > direct_dims) return balance_in_two(s, epsilon, weights, f, mass, context);
-
   const T rate = Temperature<T>(epsilon, s.cols()).rate;
-  const double unit = weight_unit(weights);
-  // Shares of whole rows, each with column sums of its own.
-  const Index share = std::max(most_panel_rows, (s.rows() + 31) / 32), parts = (s.rows() + share - 1) / share;
-  Matrix<double> part_mass(parts, s.cols());
-  std::fill_n(part_mass.data(), parts * s.cols(), 0.0);
-  const Index workers = std::min<Index>(threads_worth(context.threads, s.rows() * s.cols()), parts);
-  const Digits none;  // a few dimensions, or stored
-  std::vector<std::unique_ptr<TileSource<T>>> sources;
-  std::vector<std::unique_ptr<Panel<T>>> panels;
-  for (Index w = 0; w < workers; ++w) {
-    sources.push_back(std::make_unique<TileSource<T>>(s, none, context.stop));
-    panels.push_back(std::make_unique<Panel<T>>(s, rate));
+  const Rows rows{static_cast<double>(epsilon), weight_unit(weights), weights, f};
+  if (s.is_stored() || s.x.cols <= direct_dims) {
+    const int threads = threads_worth(context.threads, s.rows() * s.cols());
+    return share_rows(most_panel_rows, threads, rows, mass,
+                      [&] { return std::make_unique<Panel<T>>(s, rate, context.stop); });
   }
-  parallel_for(static_cast<int>(workers), parts, [&](Index part, int worker) {
-    Panel<T>& panel = *panels[static_cast<std::size_t>(worker)];
-    const Index end = std::min(s.rows(), (part + 1) * share);
-    for (Index i = part * share; i < end; i += panel.height()) {
-      panel.run(*sources[static_cast<std::size_t>(worker)], {i, std::min(panel.height(), end - i), 0, s.cols()},
-                static_cast<double>(epsilon), weights, unit, f, part_mass.view().row(part));
-    }
-  });
-  parallel_for(static_cast<int>(workers), (s.cols() + tile_cols - 1) / tile_cols, [&](Index block, int) {
-    for (Index j = block * tile_cols; j < std::min(s.cols(), (block + 1) * tile_cols); ++j) {
-      mass[j] = 0;
-      for (Index p = 0; p < parts; ++p) mass[j] += unit * part_mass(p, j);
-    }
-  });
+  const Index height = block_rows(s);
+  if (height == 0) return balance_in_two(s, epsilon, rows, mass, context);
+  const Digits made = column_digits(s, context);
+  share_rows(height, threads_worth(context.threads, s.rows() * s.cols() * (s.x.cols / 8)), rows, mass,
+             [&] { return std::make_unique<Block<T>>(s, made, rate, context.stop, height); });
 }
 
 template void balance(const Scores<float>&, float, VectorView<const double>, VectorView<double>, VectorView<double>,

@@ -3,38 +3,26 @@
 
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/core/stop.h"
-#include "monge/ot/cpu/gemm.h"
 #include "monge/ot/cpu/passes.h"
+#include "monge/ot/cpu/row_products.h"
 #include "monge/ot/cpu/sweep.h"
 #include "monge/ot/cpu/tile_kernels.h"
 
 namespace monge::ot::cpu {
 
-void store_digits(const Scores<float>& s, const Digits& columns, MatrixView<float> out, const Context& context) {
-  const int threads = threads_worth(context.threads, s.rows() * s.cols());
-  std::vector<Digits> rows;
-  for (int t = 0; t < threads; ++t) rows.emplace_back(Digits::Operand::left, std::min(tile_rows, s.rows()), s.x.cols);
-  parallel_for(threads, (s.rows() + tile_rows - 1) / tile_rows, [&](Index block, int worker) {
-    if (context.stop) context.stop->look();
-    const Index first = block * tile_rows, count = std::min(tile_rows, s.rows() - first);
-    rows[worker].read(s.x.rows_from(first, count), 0);
-    digit_products(s.scale, rows[worker], 0, count, columns, 0, s.cols(), out.row(first), out.stride, true);
-  });
-}
-
 // Nothing but a product: in blocks as large as BLAS likes them.
 template <class T>
 void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
-  if constexpr (std::is_same_v<T, float>) {
-    const Digits made = column_digits(s, context);
-    const Digits& columns = s.y_digits ? *s.y_digits : made;
-    if (columns.rows() > 0) return store_digits(s, columns, out, context);
-  }
-  const Index height = std::clamp<Index>(s.rows() / 16, 64, 1024), blocks = (s.rows() + height - 1) / height;
-  parallel_for(threads_worth(context.threads, s.rows() * s.cols()), blocks, [&](Index block, int) {
+  const Digits made = column_digits(s, context);
+  const bool digits = made.rows() > 0 || s.y_digits;
+  const Index height = digits ? tile_rows : std::clamp<Index>(s.rows() / 16, 64, 1024);
+  const int threads = threads_worth(context.threads, s.rows() * s.cols());
+  std::vector<RowProducts<T>> products;
+  for (int t = 0; t < threads; ++t) products.emplace_back(s, made, std::min(height, s.rows()));
+  parallel_for(threads, (s.rows() + height - 1) / height, [&](Index block, int worker) {
     if (context.stop) context.stop->look();
     const Index first = block * height, count = std::min(height, s.rows() - first);
-    gemm(s.scale, s.x.rows_from(first, count), s.y, out.row(first), out.stride);
+    products[static_cast<std::size_t>(worker)].make(first, out.rows_from(first, count), true);
   });
 }
 
