@@ -1,6 +1,7 @@
 #include "monge/flow/nn/kernels.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "monge/flow/cpu/gemm.h"
 #include "monge/flow/cpu/rows.h"
@@ -34,6 +35,15 @@ struct Operand {
   Index stride, group;
   bool single;
 };
+
+// In double and without lanes: rows of logits are short.
+template <class T>
+T log_sum_exp_row(const T* x, Index n) {
+  const double largest = *std::max_element(x, x + n);
+  double sum = 0;
+  for (Index j = 0; j < n; ++j) sum += std::exp(static_cast<double>(x[j]) - largest);
+  return static_cast<T>(largest + std::log(sum));
+}
 
 template <class T>
 class CpuKernels final : public Kernels<T> {
@@ -162,6 +172,12 @@ class CpuKernels final : public Kernels<T> {
   void softmax(MatrixView<const T> x, MatrixView<T> out, const Context& context) override {
     over_rows(context, x.rows, x.cols, [&](Index first, Index rows) {
       for (Index i = first; i < first + rows; ++i) cpu::softmax_row(x.row(i), out.row(i), x.cols);
+    });
+  }
+
+  void log_sum_exp(MatrixView<const T> x, MatrixView<T> out, const Context& context) override {
+    over_rows(context, x.rows, x.cols, [&](Index first, Index rows) {
+      for (Index i = first; i < first + rows; ++i) out(i, 0) = log_sum_exp_row(x.row(i), x.cols);
     });
   }
 

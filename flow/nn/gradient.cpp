@@ -128,6 +128,9 @@ class Reverse {
       case Op::softmax:
         if (needs(a)) accumulate(a, softmax_jacobian(graph_, self, dy));
         break;
+      case Op::log_sum_exp:
+        if (needs(a)) accumulate(a, graph_.multiply(graph_.softmax({a}), dy));
+        break;
       case Op::patches:
         if (needs(a)) accumulate(a, n.inverse ? graph_.patches(dy, n.grid) : graph_.unpatch(dy, n.grid));
         break;

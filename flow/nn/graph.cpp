@@ -201,6 +201,10 @@ Tensor Graph::softmax(Tensor x) {
   return record({.op = Op::softmax, .rows = node(x).rows, .cols = node(x).cols, .operands = {x.id, -1, -1}});
 }
 
+Tensor Graph::log_sum_exp(Tensor x) {
+  return record({.op = Op::log_sum_exp, .rows = node(x).rows, .cols = 1, .operands = {x.id, -1, -1}});
+}
+
 Tensor Graph::patches(Tensor images, PatchGrid grid) {
   const Node& n = node(images);
   require(grid.patch > 0 && grid.height % grid.patch == 0 && grid.width % grid.patch == 0,

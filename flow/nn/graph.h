@@ -27,6 +27,7 @@ enum class Op : std::uint8_t {
   normalize_jacobian,  // (a, b): the Jacobian of normalize at a times b; it is symmetric, so it serves both directions
   inverse_deviation,   // rows to what normalize divides them by, inverted
   softmax,             // rows to exp(a) / sum exp(a)
+  log_sum_exp,         // rows to log sum exp(a)
   patches,             // images to rows of patches, or back
   gather_rows,         // (a, b): row i is row b_i of a
   scatter_rows,        // (a, b): row i of a is added to row b_i
@@ -126,6 +127,7 @@ class Graph {
   Tensor normalize_jacobian(Tensor x, Tensor v);
   Tensor inverse_deviation(Tensor x);  // rows x 1
   Tensor softmax(Tensor x);
+  Tensor log_sum_exp(Tensor x);                   // rows x 1
   Tensor patches(Tensor images, PatchGrid grid);  // batch x image_size to batch patches x patch_size
   Tensor unpatch(Tensor patches, PatchGrid grid);
   // index: rows x 1, whole numbers in [0, rows of the table); no derivative is taken in it.

@@ -114,6 +114,8 @@ class Forward {
       }
       case Op::softmax:
         return moves_a ? softmax_jacobian(graph_, self, da) : da;
+      case Op::log_sum_exp:
+        return moves_a ? graph_.sum(graph_.multiply(graph_.softmax(a), da), n.rows, 1) : da;
       case Op::patches:
         if (!moves_a) return {};
         return n.inverse ? graph_.unpatch(da, n.grid) : graph_.patches(da, n.grid);

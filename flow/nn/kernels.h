@@ -42,6 +42,7 @@ class Kernels {
                                   const Context& context) = 0;
   virtual void inverse_deviation(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
   virtual void softmax(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
+  virtual void log_sum_exp(MatrixView<const T> x, MatrixView<T> out, const Context& context) = 0;
   // Images to patches, or patches to images where `inverse`.
   virtual void patches(const PatchGrid& grid, bool inverse, MatrixView<const T> a, MatrixView<T> out,
                        const Context& context) = 0;

@@ -49,6 +49,16 @@ Tensor layer_norm(Graph& graph, const std::string& name, Tensor x) {
   return graph.add(graph.multiply(graph.normalize(x), gain), shift);
 }
 
+Tensor cross_entropy(Graph& graph, Tensor logits, Tensor labels) {
+  const Node n = graph.node(logits);
+  std::vector<double> identity(static_cast<std::size_t>(n.cols * n.cols));
+  for (Index k = 0; k < n.cols; ++k) identity[static_cast<std::size_t>(k * (n.cols + 1))] = 1;
+  const Tensor chosen = graph.gather_rows(graph.constant(n.cols, n.cols, identity), labels);
+  const Tensor score = graph.sum(graph.multiply(logits, chosen), n.rows, 1);
+  const Tensor total = graph.sum(graph.subtract(graph.log_sum_exp(logits), score), 1, 1);
+  return graph.scale(total, 1 / static_cast<double>(n.rows));
+}
+
 Tensor time_features(Graph& graph, Tensor t, Index count, double max_frequency) {
   require(count > 0 && count % 2 == 0, "time_features: the number of features must be even and positive, not ", count);
   require(max_frequency >= 1, "time_features: the largest frequency must be at least 1, not ", max_frequency);

@@ -25,6 +25,9 @@ Tensor embedding(Graph& graph, const std::string& name, Tensor labels, Index cou
 // Rows normalised, times "NAME.gain" (1 x columns, starts at one), plus "NAME.shift" (starts at zero).
 Tensor layer_norm(Graph& graph, const std::string& name, Tensor x);
 
+// The mean over the rows of -log softmax(logits)_label, 1 x 1. labels: rows x 1, whole numbers in [0, columns).
+Tensor cross_entropy(Graph& graph, Tensor logits, Tensor labels);
+
 // t (rows x 1) to rows x count: cos(w_k t), then sin(w_k t), with w_k geometric from 1 to max_frequency. `count` even.
 Tensor time_features(Graph& graph, Tensor t, Index count, double max_frequency);
 

@@ -214,6 +214,9 @@ void Program<T>::execute(const Step& step) {
     case Op::softmax:
       kernels_->softmax(a, out, context_);
       break;
+    case Op::log_sum_exp:
+      kernels_->log_sum_exp(a, out, context_);
+      break;
     case Op::patches:
       kernels_->patches(n.grid, n.inverse, a, out, context_);
       break;

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "monge/data/checkpoint.h"
+#include "monge/data/classifier.h"
 #include "monge/data/dataset.h"
 #include "monge/data/potentials.h"
 #include "support.h"
@@ -146,6 +147,23 @@ TEST(Mutations, Checkpoint) {
         same = a.name == b.name && a.shape == b.shape && a.values == b.values;
       }
     return same;
+  });
+}
+
+TEST(Mutations, Classifier) {
+  const TemporaryFolder folder;
+  ClassifierFile saved;
+  saved.widths = {4, 3, 2};
+  for (int i = 0; i < 23; ++i) saved.weights.push_back(static_cast<float>(i) - 10);
+  saved.low = -1;
+  saved.high = 1;
+  saved.test_accuracy = 0.5;
+  saved.recipe = "none";
+  save_classifier(saved, folder / "a.h5");
+  mutate(folder / "a.h5", 2000, [&] {
+    const ClassifierFile c = load_classifier(folder / "a.h5");
+    return c.widths == saved.widths && c.weights == saved.weights && c.low == -1 && c.high == 1 &&
+           c.test_accuracy == 0.5 && c.recipe == "none" && c.dataset_digest.empty() && c.seed == 0;
   });
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "monge/flow/nn/layers.h"
 #include "monge/flow/nn/program.h"
 #include "monge/ot/core/random.h"
 
@@ -128,6 +129,10 @@ inline std::vector<Case> cases() {
   all.push_back({"normalize_jacobian", [=](Graph& g) { return g.normalize_jacobian(p(g, 3, 7), p(g, 3, 7)); }});
   all.push_back({"inverse_deviation", [=](Graph& g) { return g.inverse_deviation(p(g, 3, 7)); }});
   all.push_back({"softmax", [=](Graph& g) { return g.softmax(p(g, 3, 7)); }});
+  all.push_back({"log_sum_exp", [=](Graph& g) { return g.log_sum_exp(p(g, 3, 7)); }});
+  all.push_back({"cross_entropy", [=](Graph& g) {
+                   return cross_entropy(g, p(g, 4, 3), g.constant(4, 1, {2, 0, 2, 1}));
+                 }});
   all.push_back({"add_groups_of_rows", [=](Graph& g) { return g.add(p(g, 6, 5), p(g, 2, 5)); }});
   all.push_back({"multiply_groups_of_rows", [=](Graph& g) { return g.multiply(p(g, 3, 1), p(g, 6, 5)); }});
   all.push_back({"sum_groups_of_rows", [=](Graph& g) { return g.sum(p(g, 6, 5), 2, 5); }});
