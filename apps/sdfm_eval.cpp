@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
+#include "monge/apps/common/feature_metrics.h"
 #include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/json.h"
@@ -37,13 +39,16 @@ struct Arguments {
   std::vector<Index> steps = {};          // empty: as many as suit the model
   Index samples = 10000, exact = 2000;
   std::uint64_t seed = 0;
-  std::string source;  // data file whose test points (else training points) samples start from; empty: noise
+  std::string source;  // data file whose test points (else training points) samples start from; empty: the run's own
+  std::string features = "auto";   // classifier; auto: the one that comes with the programs, where it fits; or none
+  std::optional<double> guidance;  // samples are of the test points' classes
   bool dopri5 = false, raw = false, mmd = false, paths = false;
   int threads = 0;
 };
 
-// Of --mmd and --paths, where they are asked for.
+// Of --features, --mmd and --paths, where they are asked for.
 struct Extras {
+  apps::FeatureFigures features = {};
   double energy_distance = 0, mmd_rbf = 0;
   flow::TrajectoryStatistics paths = {};
   flow::Crossing crossing = {};  // of the straight paths to the samples
@@ -61,6 +66,7 @@ struct Row {
 
 struct Results {
   Index samples = 0, exact_rows = 0;
+  std::string features_digest = {};  // of the classifier; empty: none
   flow::Metrics floor = {};
   Extras floor_extras = {};
   double squared_w2 = 0;       // between starting points and test points, exact_rows of each: least energy of a path
@@ -69,6 +75,10 @@ struct Results {
 };
 
 const std::string dopri5 = "dopri5";
+
+std::string source_of(const Arguments& a, const apps::TrainedModel& model) {
+  return a.source.empty() ? model.config.pairing.source_file : a.source;
+}
 
 // The numbers of steps that tell something: of a flow map few, of a model of one step that one.
 std::vector<Index> steps_of(const Arguments& a, const apps::TrainedModel& model, const std::string& solver) {
@@ -106,7 +116,16 @@ void check_plan(const std::vector<Row>& rows, const apps::TrainedModel& model) {
   }
 }
 
+void add_features(Json& json, const apps::FeatureFigures& figures) {
+  json["f_fid"] = figures.f_fid;
+  json["kid"] = figures.kid;
+  json["kid_error"] = figures.kid_error;
+  json["precision"] = figures.precision;
+  json["recall"] = figures.recall;
+}
+
 Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results& results) {
+  const bool features = !results.features_digest.empty();
   Json list = Json::array();
   for (const Row& row : results.rows) {
     Json json = {{"solver", row.solver},
@@ -117,6 +136,7 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
                  {"w2_lower", row.metrics.w2.certificate.lower},
                  {"w2_upper", row.metrics.w2.certificate.upper},
                  {"seconds", row.seconds}};
+    if (features) add_features(json, row.extras.features);
     if (a.mmd) {
       json["energy_distance"] = row.extras.energy_distance;
       json["mmd_rbf"] = row.extras.mmd_rbf;
@@ -134,6 +154,7 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
     list.push_back(std::move(json));
   }
   Json floor = {{"sliced_w2", results.floor.sliced_w2}, {"w2", results.floor.w2.distance}};
+  if (features) add_features(floor, results.floor_extras.features);
   if (a.mmd) {
     floor["energy_distance"] = results.floor_extras.energy_distance;
     floor["mmd_rbf"] = results.floor_extras.mmd_rbf;
@@ -148,23 +169,33 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
                 {"complete", results.rows.size() == results.planned},
                 {"rows", list},
                 {"floor", floor}};
-  if (!a.source.empty()) whole["source"] = a.source;
+  if (features) whole["features_digest"] = results.features_digest;
+  if (a.guidance) whole["guidance"] = *a.guidance;
+  if (const std::string source = source_of(a, model); !source.empty()) whole["source"] = source;
   if (a.paths) whole["squared_w2"] = results.squared_w2;
   return whole;
 }
 
 std::string to_table(const Arguments& a, const Results& results) {
   using Line = std::vector<std::string>;
+  const bool features = !results.features_digest.empty();
+  const auto add_features = [&](Line& line, const apps::FeatureFigures& f) {
+    if (features)
+      line.insert(line.end(), {apps::fixed(f.f_fid, 3), apps::fixed(f.kid, 3) + " +- " + apps::fixed(f.kid_error, 3),
+                               apps::fixed(f.precision, 3), apps::fixed(f.recall, 3)});
+  };
   const auto add_mmd = [&](Line& line, const Extras& extras) {
     if (a.mmd) line.insert(line.end(), {apps::fixed(extras.energy_distance, 5), apps::fixed(extras.mmd_rbf, 5)});
   };
   std::vector<Line> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
+  if (features) table[0].insert(table[0].end(), {"F-FID", "KID", "precision", "recall"});
   if (a.mmd) table[0].insert(table[0].end(), {"energy", "MMD"});
   if (a.paths) table[0].insert(table[0].end(), {"NPE", "curvature", "detour", "crossing"});
   for (const Row& row : results.rows) {
     table.push_back({row.solver, std::to_string(row.steps), std::to_string(row.nfe),
                      apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
                      apps::fixed(row.seconds, 1)});
+    add_features(table.back(), row.extras.features);
     add_mmd(table.back(), row.extras);
     if (!a.paths) continue;
     const flow::TrajectoryStatistics& paths = row.extras.paths;
@@ -175,6 +206,7 @@ std::string to_table(const Arguments& a, const Results& results) {
   table.push_back({});
   table.push_back({"train vs test", "", "", apps::fixed(results.floor.sliced_w2, 4),
                    apps::fixed(results.floor.w2.distance, 3), ""});
+  add_features(table.back(), results.floor_extras.features);
   add_mmd(table.back(), results.floor_extras);
   return apps::format_table(table);
 }
@@ -185,21 +217,32 @@ void measure_mmd(MatrixView<const float> x, MatrixView<const float> y, const Con
 }
 
 // Runs the first rows again, with energy and length of their paths.
-void measure_paths(const apps::TrainedModel& trained, MatrixView<const float> x0, const Row& row, Extras& extras) {
+void measure_paths(const apps::TrainedModel& trained, MatrixView<const float> x0, const flow::Condition& condition,
+                   const Row& row, Extras& extras) {
   flow::SampleOptions run = row.run;
   run.solver = flow::parse_solver(row.solver);
   flow::VelocityModel model(trained.options, trained.weights, 512, run.context);
   Matrix<float> x1 = apps::copy_of(x0);
-  extras.paths = flow::trajectory_statistics(apps::interruptible(model), x1.view(), run);
+  extras.paths =
+      flow::trajectory_statistics(apps::interruptible(model, apps::rows_from(condition, 0, x1.rows())), x1.view(), run);
   if (extras.paths.run.status != ot::Status::converged)
     throw Error(Errc::not_finite, concat("--paths: ", flow::to_string(run.solver), " ended with ",
                                          ot::to_string(extras.paths.run.status), " at t = ", extras.paths.run.t));
   extras.crossing = flow::crossing(x0, x1.view(), 20, run.context);
 }
 
+// The classes of the test points, where samples are to be of them.
+flow::Condition condition_of(const Arguments& a, const apps::TrainedModel& model, const data::Dataset& dataset) {
+  if (!a.guidance) return {};
+  require(model.options.classes > 0, "--guidance: the model has no classes");
+  require(dataset.test.labelled(), "--guidance: ", a.data, " has no labels of test points");
+  return {dataset.test.labels, *a.guidance};
+}
+
 // Finishes row after row; what is finished stays in `results` when an interrupt or an error ends it early.
 void measure(const Arguments& a, const apps::TrainedModel& trained, const data::Dataset& dataset,
-             const std::vector<Row>& rows, const Context& context, Results& results) {
+             const std::optional<data::ClassifierFile>& classifier, const std::vector<Row>& rows,
+             const Context& context, Results& results) {
   apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + 1);
   flow::MetricsOptions options;
   options.exact_rows = results.exact_rows;
@@ -212,20 +255,28 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
   const Index few = results.exact_rows;  // for what takes time with the square of their number
   const MatrixView<const float> test = dataset.test.x.view().rows_from(0, few);
   if (a.mmd) measure_mmd(dataset.train.x.view().rows_from(0, few), test, context, results.floor_extras);
-  const Matrix<float> x0 = apps::starting_points(a.source, trained.options, results.samples, a.seed, context);
+  std::optional<apps::FeatureMetrics> features;
+  if (classifier) {
+    features.emplace(*classifier, dataset.test.x.view().rows_from(0, results.samples), context);
+    results.features_digest = features->digest();
+    results.floor_extras.features = features->compare(dataset.train.x.view().rows_from(0, results.samples));
+  }
+  const Matrix<float> x0 = apps::starting_points(trained, a.source, results.samples, a.seed, context);
+  const flow::Condition condition = apps::rows_from(condition_of(a, trained, dataset), 0, results.samples);
   if (a.paths) results.squared_w2 = std::pow(flow::exact_w2(x0.view(), test, few, options.exact).distance, 2);
   apps::check_interrupt();
   progress.update(1);
 
   for (Row row : rows) {
     const apps::Generated generated =
-        apps::generate(trained.options, trained.weights, row.solver, apps::copy_of(x0.view()), row.run);
+        apps::generate(trained.options, trained.weights, row.solver, apps::copy_of(x0.view()), row.run, condition);
     row.steps = generated.run.accepted;
     row.nfe = generated.run.nfe;
     row.seconds = generated.seconds;
     row.metrics = held_out.compare(generated.x.view());
+    if (features) row.extras.features = features->compare(generated.x.view());
     if (a.mmd) measure_mmd(generated.x.view().rows_from(0, few), test, context, row.extras);
-    if (a.paths) measure_paths(trained, x0.view().rows_from(0, few), row, row.extras);
+    if (a.paths) measure_paths(trained, x0.view().rows_from(0, few), condition, row, row.extras);
     apps::check_interrupt();
     results.rows.push_back(row);
     progress.update(static_cast<double>(results.rows.size()) + 1, row.solver);
@@ -234,7 +285,11 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
 }
 
 void evaluate(const Arguments& a) {
-  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--data", a.data}, {"--source", a.source}},
+  const bool named = a.features != "auto" && a.features != "none";
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint},
+                                {"--data", a.data},
+                                {"--source", a.source},
+                                {"--features", named ? a.features : ""}},
                                {{"--json", a.json}});
   if (!a.json.empty() && a.json != "-") data::require_writable("sdfm_eval", a.json);
   const Context context = apps::choose_device(a.device, a.threads);
@@ -249,11 +304,13 @@ void evaluate(const Arguments& a) {
 
   const std::vector<Row> rows = plan(a, trained, context);
   check_plan(rows, trained);
+  condition_of(a, trained, dataset);
+  const std::optional<data::ClassifierFile> classifier = apps::choose_classifier(a.features, dataset);
   apps::announce_device("sdfm_eval", a.device, context);
   Results results{.samples = samples, .exact_rows = std::min(a.exact, samples), .planned = rows.size()};
   std::exception_ptr ended;
   try {
-    measure(a, trained, dataset, rows, context, results);
+    measure(a, trained, dataset, classifier, rows, context, results);
   } catch (const std::exception&) {
     if (results.rows.empty()) throw;  // nothing to save
     ended = std::current_exception();
@@ -273,7 +330,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Measures samples of a trained model against the test points of a data file: sliced W2 (square root of the mean\n"
       "squared 1-D W2 over 1,000 fixed directions) and exact W2 (square root, on the first --exact points), each with\n"
-      "the value that training points of the same number reach against the test points.\n",
+      "the value that training points of the same number reach against the test points; and by the features of a\n"
+      "classifier F-FID (squared Frechet distance of their Gaussians), KID, precision and recall.\n",
       "sdfm_eval"};
   app.footer(
       "Examples:\n"
@@ -314,8 +372,17 @@ int main(int argc, char** argv) {
       "--paths", a.paths,
       "Also what paths are like, of the --exact points: normalised path energy (NPE), curvature, detour, and the\n"
       "share of pairs that cross");
+  app.add_option("--features", a.features,
+                 "Classifier, as sdfm_classifier makes it. auto: the one that comes with the programs, trained on\n"
+                 "Fashion-MNIST, for images of its size and range; none: no such figures")
+      ->type_name("FILE.h5|auto|none")
+      ->capture_default_str();
+  app.add_option("--guidance", a.guidance, "Samples are of the test points' classes, with this guidance towards them")
+      ->type_name("G")
+      ->check(CLI::Number);
   app.add_option("--source", a.source,
-                 "Start from the test points of this data file (training points if it has none) instead of noise")
+                 "Start from the test points of this data file (training points if it has none); left out: from the\n"
+                 "source of the run's coupling, or noise")
       ->type_name("FILE.h5");
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
   app.add_option("--json", a.json, "Write the figures as JSON; - = standard output, instead of the table")

@@ -1,6 +1,8 @@
 // sdfm_report: puts evaluated runs side by side, in a table, a plot and a picture.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
@@ -41,9 +43,22 @@ struct Report {
   std::vector<EvaluationRow> rows;  // of all runs
   Json potentials;
 
-  double floor_sliced_w2() const { return runs.front().floor_sliced_w2; }
-  double floor_w2() const { return runs.front().floor_w2; }
+  const EvaluationRow& floor() const { return runs.front().floor; }
+  const std::string& features() const { return runs.front().features_digest; }  // empty: none
 };
+
+// A column of a table.
+struct Measure {
+  const char* name;
+  double EvaluationRow::*value;
+  int digits;
+};
+
+const std::vector<Measure> distances = {{"sliced W2", &EvaluationRow::sliced_w2, 4}, {"W2", &EvaluationRow::w2, 2}};
+const std::vector<Measure> feature_figures = {{"F-FID", &EvaluationRow::f_fid, 2},
+                                              {"KID", &EvaluationRow::kid, 3},
+                                              {"precision", &EvaluationRow::precision, 3},
+                                              {"recall", &EvaluationRow::recall, 3}};
 
 Report collect(const Arguments& a) {
   Report report;
@@ -57,23 +72,32 @@ Report collect(const Arguments& a) {
   return report;
 }
 
+void add_figures(Json& json, const Report& report, const EvaluationRow& r) {
+  json["sliced_w2"] = r.sliced_w2;
+  json["w2"] = r.w2;
+  if (report.features().empty()) return;
+  json["f_fid"] = r.f_fid;
+  json["kid"] = r.kid;
+  json["kid_error"] = r.kid_error;
+  json["precision"] = r.precision;
+  json["recall"] = r.recall;
+}
+
 std::string to_json(const Report& report) {
-  Json rows = Json::array();
+  Json rows = Json::array(), floor;
   for (const EvaluationRow& r : report.rows) {
-    rows.push_back({{"coupling", r.coupling},
-                    {"objective", r.objective},
-                    {"seed", r.seed},
-                    {"solver", r.solver},
-                    {"steps", r.steps},
-                    {"nfe", r.nfe},
-                    {"sliced_w2", r.sliced_w2},
-                    {"w2", r.w2},
-                    {"train_seconds", r.train_seconds},
-                    {"step_ms", r.step_ms}});
+    Json row = {{"coupling", r.coupling}, {"objective", r.objective}, {"seed", r.seed},
+                {"solver", r.solver},     {"steps", r.steps},         {"nfe", r.nfe}};
+    if (!std::isnan(r.guidance)) row["guidance"] = r.guidance;
+    add_figures(row, report, r);
+    row["train_seconds"] = r.train_seconds;
+    row["step_ms"] = r.step_ms;
+    rows.push_back(std::move(row));
   }
-  return apps::json_text({{"potentials", report.potentials},
-                          {"rows", rows},
-                          {"floor", {{"sliced_w2", report.floor_sliced_w2()}, {"w2", report.floor_w2()}}}});
+  add_figures(floor, report, report.floor());
+  Json whole = {{"potentials", report.potentials}, {"rows", rows}, {"floor", floor}};
+  if (!report.features().empty()) whole["features_digest"] = report.features();
+  return apps::json_text(whole);
 }
 
 // The rows of one method at one setting, one per seed; their mean.
@@ -121,43 +145,52 @@ std::string cell(const std::vector<const EvaluationRow*>& rows, double Evaluatio
 using Line = std::vector<std::string>;
 
 // "-80%": of the second of two methods against the first.
-std::string change(const Report& report, const std::vector<std::string>& names, const std::string& setting) {
+std::string change(const Report& report, const std::vector<std::string>& names, const std::string& setting,
+                   double EvaluationRow::*value) {
   const auto first = select(report, names[0], setting), second = select(report, names[1], setting);
   if (first.empty() || second.empty()) return "-";
-  const double ratio = mean(second, &EvaluationRow::sliced_w2) / mean(first, &EvaluationRow::sliced_w2);
+  const double ratio = mean(second, value) / mean(first, value);
   return apps::fixed(100 * (ratio - 1), 0) + "%";
 }
 
-std::string to_table(const Report& report) {
+// The measures side by side, each of all methods; of two methods the change in the first measure.
+std::vector<Line> to_lines(const Report& report, const std::vector<Measure>& measures) {
   const std::vector<std::string> names = methods(report);
-  const bool two = names.size() == 2;
-  const auto add = [&](Line& line, const std::string& setting, double EvaluationRow::*value, int digits) {
-    for (const std::string& name : names) line.push_back(cell(select(report, name, setting), value, digits));
-  };
-  Line head = {"sampler"}, floor = {"train vs test"}, step_ms = {"ms per step"};
-  for (const std::string& name : names) head.push_back((name == names[0] ? "sliced W2: " : "") + name);
-  if (two) head.push_back("change");
-  for (const std::string& name : names) head.push_back((name == names[0] ? "W2: " : "") + name);
-  std::vector<Line> table = {head, {}};
+  const auto compares = [&](const Measure& m) { return names.size() == 2 && &m == &measures.front(); };
+  std::vector<Line> table = {{"sampler"}, {}};
+  for (const Measure& m : measures) {
+    for (const std::string& name : names) table[0].push_back((name == names[0] ? concat(m.name, ": ") : "") + name);
+    if (compares(m)) table[0].push_back("change");
+  }
   for (const std::string& setting : settings(report)) {
     Line line = {setting};
-    add(line, setting, &EvaluationRow::sliced_w2, 4);
-    if (two) line.push_back(change(report, names, setting));
-    add(line, setting, &EvaluationRow::w2, 2);
+    for (const Measure& m : measures) {
+      for (const std::string& name : names) line.push_back(cell(select(report, name, setting), m.value, m.digits));
+      if (compares(m)) line.push_back(change(report, names, setting, m.value));
+    }
     table.push_back(line);
   }
-  floor.push_back(apps::fixed(report.floor_sliced_w2(), 4));
-  floor.resize(names.size() + 1 + (two ? 1 : 0));
-  floor.push_back(apps::fixed(report.floor_w2(), 2));
-  floor.resize(head.size());
-  for (const std::string& name : names) {  // each at its own first setting: methods may share none
+  Line floor = {"train vs test"};
+  for (const Measure& m : measures) {
+    floor.push_back(apps::fixed(report.floor().*m.value, m.digits));
+    floor.resize(floor.size() + names.size() - 1 + (compares(m) ? 1 : 0));
+  }
+  table.insert(table.end(), {{}, floor});
+  return table;
+}
+
+std::string to_table(const Report& report) {
+  std::vector<Line> table = to_lines(report, distances);
+  Line step_ms = {"ms per step"};
+  for (const std::string& name : methods(report)) {  // each at its own first setting: methods may share none
     const auto own = std::find_if(report.rows.begin(), report.rows.end(),
                                   [&](const EvaluationRow& row) { return row.method() == name; });
     step_ms.push_back(cell(select(report, name, own->setting()), &EvaluationRow::step_ms, 1));
   }
-  step_ms.resize(head.size());
-  table.insert(table.end(), {{}, floor, step_ms});
-  return apps::format_table(table);
+  step_ms.resize(table[0].size());
+  table.push_back(step_ms);
+  const std::string text = apps::format_table(table);
+  return report.features().empty() ? text : text + "\n" + apps::format_table(to_lines(report, feature_figures));
 }
 
 std::string color_of(const std::string& method, std::size_t line) {
@@ -167,14 +200,14 @@ std::string color_of(const std::string& method, std::size_t line) {
   return others[line % others.size()];
 }
 
-// Quality against steps, both metrics, one line per method and solver through the means, a dot per seed, the floor
+// Quality against steps, a panel a measure, one line per method and solver through the means, a dot per seed, the floor
 // dashed. Empty when no run has two numbers of steps.
 std::string to_plot(const Report& report) {
   const std::vector<std::string> solvers = {"euler", apps::map_solver};
   const std::vector<std::string> names = methods(report);
   std::vector<apps::PlotPanel> panels;
-  const auto add = [&](const std::string& title, double EvaluationRow::*value, double floor) {
-    apps::PlotPanel panel{title, "steps", title, true, {}};
+  const auto add = [&](const Measure& m) {
+    apps::PlotPanel panel{m.name, "steps", m.name, true, {}};
     for (std::size_t k = 0; k < names.size() * solvers.size(); ++k) {
       const std::string &method = names[k % names.size()], &solver = solvers[k / names.size()];
       const std::string color = color_of(method, k);
@@ -185,8 +218,8 @@ std::string to_plot(const Report& report) {
       for (const std::string& setting : settings(report)) {
         const auto rows = select(report, method, setting);
         if (rows.empty() || rows.front()->solver != solver) continue;
-        line.points.push_back({static_cast<double>(rows.front()->steps), mean(rows, value)});
-        for (const EvaluationRow* row : rows) dots.points.push_back({static_cast<double>(row->steps), row->*value});
+        line.points.push_back({static_cast<double>(rows.front()->steps), mean(rows, m.value)});
+        for (const EvaluationRow* row : rows) dots.points.push_back({static_cast<double>(row->steps), row->*m.value});
       }
       if (line.points.size() < 2) continue;
       if (dots.points.size() > line.points.size()) panel.series.push_back(dots);
@@ -194,14 +227,15 @@ std::string to_plot(const Report& report) {
     }
     if (panel.series.empty()) return;
     apps::PlotSeries dashed{"train vs test", "#2c3e50", {}};
-    for (const apps::PlotPoint& point : panel.series.back().points) dashed.points.push_back({point.x, floor});
+    for (const apps::PlotPoint& point : panel.series.back().points)
+      dashed.points.push_back({point.x, report.floor().*m.value});
     dashed.dashed = true;
     dashed.marker = apps::PlotSeries::Marker::none;
     panel.series.push_back(dashed);
     panels.push_back(panel);
   };
-  add("sliced W2", &EvaluationRow::sliced_w2, report.floor_sliced_w2());
-  add("W2", &EvaluationRow::w2, report.floor_w2());
+  for (const Measure& m : distances) add(m);
+  if (!report.features().empty()) add(feature_figures.front());
   return panels.empty() ? "" : apps::plot_svg(panels);
 }
 
@@ -239,13 +273,16 @@ apps::Image to_picture(const std::vector<Evaluation>& runs, const Context& conte
       apps::say("sdfm_report", concat(run.folder.string(), ": no samples.png: ", obstacle));
       return {};
     }
-    const Matrix<float> x0 =
-        apps::starting_points(trained.config.pairing.source_file, trained.options, columns * rows, 0, context);
+    const Matrix<float> x0 = apps::starting_points(trained, "", columns * rows, 0, context);
+    std::vector<std::int32_t> labels;  // a column of each class, where the run was measured by classes
+    for (Index i = 0; i < columns * rows && !std::isnan(run.guidance); ++i)
+      labels.push_back(static_cast<std::int32_t>(i % columns % trained.options.classes));
     steps.push_back(shown_steps(trained));
     grids.emplace_back();
     for (const Index k : steps.back()) {
-      const auto samples = apps::generate(trained.options, trained.weights, apps::default_solver(trained.options),
-                                          apps::copy_of(x0.view()), {.steps = k, .context = context});
+      const auto samples =
+          apps::generate(trained.options, trained.weights, apps::default_solver(trained.options),
+                         apps::copy_of(x0.view()), {.steps = k, .context = context}, {labels, run.guidance});
       grids.back().push_back(
           apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns, scale));
     }

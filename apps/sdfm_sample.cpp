@@ -1,13 +1,14 @@
 // sdfm_sample: draws samples from a trained model.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <numeric>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
@@ -19,6 +20,7 @@
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
+#include "monge/data/npy.h"
 #include "monge/data/pairs.h"
 #include "monge/ot/core/error.h"
 
@@ -28,78 +30,123 @@ using namespace monge;
 
 struct Arguments {
   std::string checkpoint, out, pairs, source, solver, device = "auto";
-  Index count = 64, steps = 0, columns = 0, label = -1;
-  double guidance = 1;
+  std::string classes;                      // a number, "all", or empty: none
+  Index count = 0, steps = 0, columns = 0;  // 0: what suits
+  std::vector<double> guidance = {1};
   std::uint64_t seed = 0;
   bool raw = false;
   int threads = 0;
 };
 
-// The NumPy format, version 1.0: a header padded to 64 bytes, then little-endian float32.
-std::string npy(MatrixView<const float> x) {
-  static_assert(std::endian::native == std::endian::little);
-  std::string header = concat("{'descr': '<f4', 'fortran_order': False, 'shape': (", x.rows, ", ", x.cols, "), }");
-  header.append(63 - (10 + header.size()) % 64, ' ').append("\n");
-  std::string bytes("\x93NUMPY\x01\x00", 8);
-  bytes += static_cast<char>(header.size() & 0xff);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  for (Index i = 0; i < x.rows; ++i) {
-    bytes.append(reinterpret_cast<const char*>(x.row(i)), static_cast<std::size_t>(x.cols) * sizeof(float));
-  }
-  return bytes;
+Index count_of(const Arguments& a, const apps::TrainedModel& trained) {
+  if (a.count > 0) return a.count;
+  return a.classes == "all" ? 10 * trained.options.classes : 64;
 }
 
-Index columns_of(const Arguments& a) {
-  const Index square = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(a.count))));
-  return std::min(a.count, a.columns > 0 ? a.columns : square);
+// Of a picture: square, or a row for each class.
+Index columns_of(const Arguments& a, Index count, Index classes) {
+  if (a.columns > 0) return std::min(count, a.columns);
+  if (a.classes == "all") return count / classes;
+  return static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count))));
+}
+
+// The class of each sample: all of one, or as many of each in turn. Empty: none.
+std::vector<std::int32_t> labels_of(const Arguments& a, Index count, Index classes) {
+  if (a.classes.empty()) return {};
+  require(classes > 0, "--class: the model has no classes");
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(count));
+  if (a.classes == "all") {
+    require(count % classes == 0, "--count ", count, ": must be a multiple of the model's ", classes, " classes");
+    for (Index i = 0; i < count; ++i)
+      labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(i / (count / classes));
+    return labels;
+  }
+  const Index label = std::stoll(a.classes);
+  require(label < classes, "--class: class ", label, " of ", classes);
+  std::fill(labels.begin(), labels.end(), static_cast<std::int32_t>(label));
+  return labels;
+}
+
+// A grid for each guidance, side by side, named where there are several.
+apps::Image to_picture(const Arguments& a, const apps::TrainedModel& trained,
+                       const std::vector<apps::Generated>& samples, Index columns) {
+  std::vector<apps::Image> grids;
+  for (const apps::Generated& s : samples)
+    grids.push_back(apps::image_grid(s.x.view(), trained.image, trained.low, trained.high, columns));
+  if (grids.size() == 1) return grids[0];
+  constexpr Index gap = 12, text = 14;
+  const Index height = grids[0].height, width = grids[0].width + gap;
+  apps::Image picture(height + text, static_cast<Index>(grids.size()) * width - gap, grids[0].channels);
+  for (std::size_t k = 0; k < grids.size(); ++k) {
+    const Index x = static_cast<Index>(k) * width;
+    apps::draw_text(picture, concat("guidance ", a.guidance[k]), 2, x);
+    apps::paste(picture, grids[k], text, x);
+  }
+  return picture;
+}
+
+void write_dataset(const Arguments& a, const apps::TrainedModel& trained, Matrix<float> x,
+                   std::vector<std::int32_t> labels, data::Pairs pairs) {
+  data::Dataset dataset;
+  const Index count = x.rows();
+  dataset.train.x = std::move(x);
+  dataset.train.labels = std::move(labels);
+  dataset.image = trained.image;
+  dataset.source = "samples of " + a.checkpoint;
+  if (!a.pairs.empty()) {
+    pairs.dataset_digest = data::content_digest(dataset);
+    pairs.atoms.resize(static_cast<std::size_t>(count));
+    std::iota(pairs.atoms.begin(), pairs.atoms.end(), 0);
+    data::save_pairs(pairs, a.pairs);
+  }
+  data::save_dataset(dataset, a.out);
 }
 
 void sample(const Arguments& a) {
   const std::string kind = std::filesystem::path(a.out).extension();
   require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
   require(kind == ".png" || a.columns == 0, "--columns is of a picture, ", a.out, " is none");
+  require(kind == ".png" || a.guidance.size() == 1, "several --guidance make a picture, ", a.out, " is none");
   apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--source", a.source}},
                                {{"--out", a.out}, {"--pairs", a.pairs}});
   require(a.pairs.empty() || kind == ".h5", "--pairs goes with samples in a data file (.h5), not ", a.out);
   data::require_writable("sdfm_sample", a.out);
   if (!a.pairs.empty()) data::require_writable("sdfm_sample", a.pairs);
-  require(a.guidance == 1 || a.label >= 0, "--guidance needs a --class to go to");
+  require(a.guidance == std::vector<double>{1} || !a.classes.empty(), "--guidance needs a --class to go to");
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
+  const Index count = count_of(a, trained), classes = trained.options.classes;
+  std::vector<std::int32_t> labels = labels_of(a, count, classes);
+  const Index columns = columns_of(a, count, classes);
   if (kind == ".png") {
-    const std::string obstacle = apps::why_no_picture(trained.image, trained.low, trained.high, a.count, columns_of(a));
+    const std::string obstacle = apps::why_no_picture(trained.image, trained.low, trained.high,
+                                                      count * static_cast<Index>(a.guidance.size()), columns);
     require(obstacle.empty(), a.checkpoint, ": no picture: ", obstacle, "; write .npy or .h5");
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
   const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
   const Index steps = a.steps > 0 ? a.steps : apps::makes_one_step(trained.config) ? 1 : 16;
-  Matrix<float> x0 = apps::starting_points(a.source, trained.options, a.count, a.seed, context);
-  data::Pairs pairs;
-  if (!a.pairs.empty()) pairs.x0 = apps::copy_of(x0.view());
-  apps::Generated samples = apps::generate(trained.options, trained.weights, solver, std::move(x0),
-                                           {.steps = steps, .context = context}, {a.label, a.guidance});
+  const Matrix<float> x0 = apps::starting_points(trained, a.source, count, a.seed, context);
+  std::vector<apps::Generated> samples;
+  double seconds = 0;
+  for (const double guidance : a.guidance) {
+    samples.push_back(apps::generate(trained.options, trained.weights, solver, apps::copy_of(x0.view()),
+                                     {.steps = steps, .context = context}, {labels, guidance}));
+    seconds += samples.back().seconds;
+  }
   if (kind == ".png") {
-    apps::write_png(a.out, apps::image_grid(samples.x.view(), trained.image, trained.low, trained.high, columns_of(a)));
+    apps::write_png(a.out, to_picture(a, trained, samples, columns));
   } else if (kind == ".npy") {
-    data::write_text("sdfm_sample", a.out, npy(samples.x.view()));
+    data::write_npy(a.out, samples[0].x.view());
   } else {
-    data::Dataset dataset;
-    dataset.train.x = std::move(samples.x);
-    dataset.image = trained.image;
-    dataset.source = "samples of " + a.checkpoint;
-    if (!a.pairs.empty()) {
-      pairs.dataset_digest = data::content_digest(dataset);
-      pairs.atoms.resize(static_cast<std::size_t>(a.count));
-      std::iota(pairs.atoms.begin(), pairs.atoms.end(), 0);
-      data::save_pairs(pairs, a.pairs);
-    }
-    data::save_dataset(dataset, a.out);
+    data::Pairs pairs;
+    if (!a.pairs.empty()) pairs.x0 = apps::copy_of(x0.view());
+    write_dataset(a, trained, std::move(samples[0].x), std::move(labels), std::move(pairs));
   }
   std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
-              static_cast<long long>(a.count), solver.c_str(), static_cast<long long>(samples.run.nfe),
-              samples.seconds);
+              static_cast<long long>(count) * static_cast<long long>(samples.size()), solver.c_str(),
+              static_cast<long long>(samples[0].run.nfe), seconds);
 }
 
 }  // namespace
@@ -112,7 +159,8 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  sdfm_sample runs/sd/checkpoint.h5 --out samples.png --steps 4\n"
-      "  sdfm_sample runs/sd/checkpoint.h5 --out samples.npy --count 10000 --solver dopri5\n\n"
+      "  sdfm_sample runs/sd/checkpoint.h5 --out samples.npy --count 10000 --solver dopri5\n"
+      "  sdfm_sample runs/classes/checkpoint.h5 --out classes.png --class all --guidance 1,2,3\n\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C, which leaves no file.");
   Arguments a;
   app.add_option("checkpoint", a.checkpoint, "Checkpoint of a run")->required()->type_name("CHECKPOINT.h5");
@@ -122,7 +170,7 @@ int main(int argc, char** argv) {
   app.add_option("--count", a.count, "Number of samples")
       ->type_name("N")
       ->check(apps::in_range<Index>(1, 1'000'000'000))
-      ->capture_default_str();
+      ->default_str("64; 10 of each class with --class all");
   std::vector<std::string> solvers = flow::solver_names();
   solvers.push_back(apps::map_solver);
   app.add_option("--solver", a.solver,
@@ -132,20 +180,29 @@ int main(int argc, char** argv) {
   app.add_option("--steps", a.steps, "Steps of all but dopri5, jumps of a map. Left out: 16, or 1 of a one-step map")
       ->type_name("K")
       ->check(apps::at_least<Index>(1));
-  app.add_option("--class", a.label, "Of all samples, of a model with classes; left out: none")
-      ->type_name("K")
-      ->check(apps::at_least<Index>(0));
-  app.add_option("--guidance", a.guidance, "Towards --class: without + G (with - without)")
+  const auto number_or_all = [](const std::string& text) {
+    std::string number = text;
+    return text == "all" ? std::string() : apps::at_least<Index>(0)(number);
+  };
+  app.add_option("--class", a.classes,
+                 "Of all samples, of a model with classes; all: as many of each in turn, a row of a picture each.\n"
+                 "Left out: none")
+      ->type_name("K|all")
+      ->check(number_or_all);
+  app.add_option("--guidance", a.guidance,
+                 "Towards --class: without + G (with - without); several by commas: pictures side by side")
       ->type_name("G")
+      ->delimiter(',')
       ->check(CLI::Number)
-      ->capture_default_str();
+      ->default_str("1");
   app.add_option("--pairs", a.pairs,
                  "With a data file: also each sample with what it started from, to train on (coupling pairs: reflow)")
       ->type_name("FILE.h5");
   app.add_option("--source", a.source,
-                 "Start from the test points of this data file (training points if it has none) instead of noise")
+                 "Start from the test points of this data file (training points if it has none); left out: from the\n"
+                 "source of the run's coupling, or noise")
       ->type_name("FILE.h5");
-  app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square")
+  app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square, or a row for each class")
       ->type_name("C")
       ->check(apps::at_least<Index>(0))
       ->capture_default_str();

@@ -142,8 +142,9 @@ void write_samples(const RunFolder& run, const flow::Trainer& trainer, const app
                    const data::Dataset& dataset, const Context& context) {
   const flow::ModelOptions& model = trainer.options().model;
   const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
+  const Index count = config.sample_rows * config.sample_rows;
   Matrix<float> x0 =
-      apps::starting_points(config.pairing.source_file, model, config.sample_rows * config.sample_rows, 0, context);
+      apps::starting_points(config.pairing.source_file, config.pairing.source_digest, model, count, 0, context);
   const apps::Generated samples = apps::generate(model, trainer.ema(), apps::default_solver(model), std::move(x0),
                                                  {.steps = steps, .context = context});
   apps::write_png(run.samples(),

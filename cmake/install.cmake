@@ -27,9 +27,10 @@ install(FILES ${PROJECT_BINARY_DIR}/mongeConfig.cmake ${PROJECT_BINARY_DIR}/mong
               cmake/libraries.cmake cmake/openblas.cmake DESTINATION ${monge_package_dir})
 
 if(MONGE_BUILD_APPS)
-  foreach(program monge ot_data ot_fit sdfm_train sdfm_sample sdfm_eval sdfm_report)
+  foreach(program monge ot_data ot_fit sdfm_train sdfm_sample sdfm_eval sdfm_report sdfm_classifier)
     if(TARGET ${program})
       install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     endif()
   endforeach()
+  install(DIRECTORY share/ DESTINATION share/monge)
 endif()

@@ -22,10 +22,13 @@ Matrix<float> sampling_noise(const flow::ModelOptions& model, Index count, std::
   return x0;
 }
 
-Matrix<float> starting_points(const std::string& source_file, const flow::ModelOptions& model, Index count,
-                              std::uint64_t seed, const Context& context) {
+Matrix<float> starting_points(const std::string& source_file, const std::string& digest,
+                              const flow::ModelOptions& model, Index count, std::uint64_t seed,
+                              const Context& context) {
   if (source_file.empty()) return sampling_noise(model, count, seed, context);
   const data::Dataset source = data::load_dataset(source_file);
+  require(digest.empty() || source.digest == digest, source_file, ": this is not the source of the run: its digest is ",
+          source.digest, ", not ", digest);
   const Matrix<float>& points = source.test.rows() > 0 ? source.test.x : source.train.x;
   require(points.cols() == model.dimensions, source_file, ": points of ", points.cols(), " dimensions, the model has ",
           model.dimensions);
@@ -39,24 +42,31 @@ Matrix<float> copy_of(MatrixView<const float> x) {
   return out;
 }
 
-flow::Velocity interruptible(flow::VelocityModel& model) {
-  return [&model](double t, MatrixView<const float> x, MatrixView<float> v) {
+flow::Condition rows_from(const flow::Condition& condition, Index first, Index count) {
+  if (condition.labels.empty()) return condition;
+  return {condition.labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+          condition.guidance};
+}
+
+flow::Velocity interruptible(flow::VelocityModel& model, const flow::Condition& condition) {
+  return [&model, condition](double t, MatrixView<const float> x, MatrixView<float> v) {
     constexpr Index rows = 2048;
     for (Index i = 0; i < x.rows; i += rows) {
       check_interrupt();
       const Index n = std::min(rows, x.rows - i);
-      model(t, x.rows_from(i, n), v.rows_from(i, n));
+      model(t, x.rows_from(i, n), v.rows_from(i, n), rows_from(condition, i, n));
     }
   };
 }
 
-Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOptions options) {
+Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOptions options,
+                   const flow::Condition& condition) {
   Generated result;
   result.x = std::move(x0);
   const auto told = options.progress;
   options.progress = [&](const flow::SampleProgress& at) { return !interrupted() && (!told || told(at)); };
   const auto start = std::chrono::steady_clock::now();
-  result.run = flow::integrate(interruptible(model), result.x.view(), options);
+  result.run = flow::integrate(interruptible(model, condition), result.x.view(), options);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   check_interrupt();
   if (result.run.status != ot::Status::converged) {
@@ -65,10 +75,6 @@ Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOpt
                        " at t = ", result.run.t));
   }
   return result;
-}
-
-Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, flow::SampleOptions options) {
-  return generate(model, sampling_noise(model.options(), count, seed, options.context), options);
 }
 
 }  // namespace monge::apps

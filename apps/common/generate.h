@@ -18,18 +18,21 @@ struct Generated {
 Matrix<float> sampling_noise(const flow::ModelOptions& model, Index count, std::uint64_t seed, const Context& context);
 
 // What samples start from: sampling_noise, or, where a data file is named, its first test points (training points if it
-// has none). Throws Error: invalid_argument (dimensions, too few points), io, bad_file.
-Matrix<float> starting_points(const std::string& source_file, const flow::ModelOptions& model, Index count,
-                              std::uint64_t seed, const Context& context);
+// has none). `digest`: what the file must hold; empty: anything. Throws Error: invalid_argument (dimensions, too few
+// points, another digest), io, bad_file.
+Matrix<float> starting_points(const std::string& source_file, const std::string& digest,
+                              const flow::ModelOptions& model, Index count, std::uint64_t seed, const Context& context);
 Matrix<float> copy_of(MatrixView<const float> x);
 
-// The model as a velocity that can be interrupted within a call: a step of many rows takes seconds.
-flow::Velocity interruptible(flow::VelocityModel& model);
+// Some of the rows that a condition is of.
+flow::Condition rows_from(const flow::Condition& condition, Index first, Index count);
+
+// The model as a velocity that can be interrupted within a call: a step of many rows takes seconds. The condition is
+// that of all rows.
+flow::Velocity interruptible(flow::VelocityModel& model, const flow::Condition& condition = {});
 
 // Samples of a model from the rows of x0. Throws Error(not_finite) when the velocity breaks down, Interrupted.
-Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOptions options);
-
-// The same from sampling_noise.
-Generated generate(flow::VelocityModel& model, Index count, std::uint64_t seed, flow::SampleOptions options);
+Generated generate(flow::VelocityModel& model, Matrix<float> x0, flow::SampleOptions options,
+                   const flow::Condition& condition = {});
 
 }  // namespace monge::apps

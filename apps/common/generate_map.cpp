@@ -17,7 +17,7 @@ bool makes_one_step(const TrainConfig& config) {
   return config.objective == "neural_flow" || config.objective == "consistency";
 }
 
-Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps) {
+Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps, const flow::Condition& condition) {
   Generated result;
   const Index count = x0.rows();
   result.x = std::move(x0);
@@ -25,7 +25,8 @@ Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index ste
   constexpr Index rows = 2048;  // between looks for an interrupt
   for (Index i = 0; i < count; i += rows) {
     check_interrupt();
-    flow::sample_map(model, result.x.view().rows_from(i, std::min(rows, count - i)), steps);
+    const Index n = std::min(rows, count - i);
+    flow::sample_map(model, result.x.view().rows_from(i, n), steps, rows_from(condition, i, n));
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.run.nfe = result.run.accepted = steps;
@@ -34,17 +35,15 @@ Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index ste
 }
 
 Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
-                   Matrix<float> x0, flow::SampleOptions options, const SampleClass& of) {
+                   Matrix<float> x0, flow::SampleOptions options, const flow::Condition& condition) {
   constexpr Index batch = 512;
   if (solver == map_solver) {
     flow::FlowMapModel map(model, weights, batch, options.context);
-    if (of.label >= 0) map.set_class(of.label, of.guidance);
-    return generate_by_map(map, std::move(x0), options.steps);
+    return generate_by_map(map, std::move(x0), options.steps, condition);
   }
   flow::VelocityModel velocity(model, weights, batch, options.context);
-  if (of.label >= 0) velocity.set_class(of.label, of.guidance);
   options.solver = flow::parse_solver(solver);
-  return generate(velocity, std::move(x0), options);
+  return generate(velocity, std::move(x0), options, condition);
 }
 
 }  // namespace monge::apps

@@ -17,17 +17,12 @@ bool makes_one_step(const TrainConfig& config);
 
 // Samples from the rows of x0 by `steps` jumps of a flow map, or by the one of a neural flow. Throws Error:
 // invalid_argument, not_finite; Interrupted.
-Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps);
-
-// The class that samples are of, and how much so.
-struct SampleClass {
-  Index label = -1;  // -1: none
-  double guidance = 1;
-};
+Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps,
+                          const flow::Condition& condition = {});
 
 // Samples of a model and its weights from the rows of x0 by the solver of that name, "map" among them; options.solver
 // is set here.
 Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
-                   Matrix<float> x0, flow::SampleOptions options, const SampleClass& of = {});
+                   Matrix<float> x0, flow::SampleOptions options, const flow::Condition& condition = {});
 
 }  // namespace monge::apps

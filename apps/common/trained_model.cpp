@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "monge/apps/common/generate.h"
 #include "monge/data/digest.h"
 #include "monge/ot/core/error.h"
 
@@ -127,6 +128,13 @@ TrainedModel load_model(const std::filesystem::path& path, bool averaged) {
     refuse(name, ": images of ", model.image.size(), " values, a model of ", model.options.dimensions);
   }
   return model;
+}
+
+Matrix<float> starting_points(const TrainedModel& model, const std::string& given, Index count, std::uint64_t seed,
+                              const Context& context) {
+  const PairingConfig& own = model.config.pairing;
+  return given.empty() ? starting_points(own.source_file, own.source_digest, model.options, count, seed, context)
+                       : starting_points(given, "", model.options, count, seed, context);
 }
 
 }  // namespace monge::apps

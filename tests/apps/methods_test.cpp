@@ -51,7 +51,8 @@ TEST(Configs, EachDescribesAModelThatCanBeTrained) {
       config.pairing.source_file = folder("source.h5");
       data::save_dataset(dataset, config.pairing.source_file);
     }
-    const fs::path potentials = folder / concat(plane ? "plane" : "images", config.fit_pca, ".h5");
+    const fs::path potentials =
+        folder / concat(plane ? "plane" : "images", config.fit_pca, config.pairing.labels, ".h5");
     config.potentials_file.clear();
     config.fit_tolerance = 0.5;
     if (needs_fit(config, potentials)) data::save_potentials(fit_potentials(config, dataset, {}), potentials);
