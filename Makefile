@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 generator = $(if $(shell command -v ninja),-G Ninja)
 clang_format = $(or $(shell command -v clang-format-14),clang-format)
 
-.PHONY: help setup configure apps build test bench bundle cuda-check demo coupling-bench format format-check tidy install clean
+.PHONY: help setup configure apps build test bench bundle cuda-check demo fashion-table coupling-bench format format-check tidy install clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ endif
 
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)
 	@BIN=$(BUILD)/bin ./scripts/demo --seeds $(SEEDS)
+
+fashion-table: apps ## Methods on Fashion-MNIST at one budget into runs/fashion-table (BUDGET=600 seconds each, SEEDS=3)
+	@python3 bench/flow/fashion_table.py --bin $(BUILD)/bin --seconds $(or $(BUDGET),300) --seeds $(SEEDS)
 
 # QUICK=1: both problems in seconds, small enough for a test of the road.
 coupling_out = runs/coupling$(if $(QUICK),-quick)
