@@ -47,7 +47,8 @@ TEST(ShippedClassifier, IsAsGoodAsItSays) {
   EXPECT_LT(std::abs(near.kid) * 20, half.kid);
   EXPECT_GT(near.precision, 0.8);
   EXPECT_GT(near.recall, 0.8);
-  EXPECT_LT(far.recall, 0.01);
+  EXPECT_LT(far.precision * 4, near.precision);  // its recall is not small: its points are far apart, their balls wide
+  EXPECT_LT(half.recall * 4, near.recall);
 }
 
 class Features : public testing::Test {
