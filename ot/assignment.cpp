@@ -5,9 +5,12 @@
 #include <chrono>
 #include <mutex>
 
+#include "monge/ot/assignment_batch.h"
 #include "monge/ot/assignment_solve.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 
 namespace monge::ot {
 namespace {
@@ -29,11 +32,23 @@ std::vector<AssignmentResult> solve_batch(MatrixView<const T> x, MatrixView<cons
   std::mutex telling;
   Index done = 0;
   std::vector<AssignmentResult> results(x.rows / n);
-  parallel_for(options.context.threads, x.rows / n, [&](Index b, int) {
+  // A room of its own takes small problems in hundreds, and the passes of large ones, one after the other.
+  const bool away = options.context.device.type != DeviceType::cpu, large = n > most_assigned;
+  const auto go_on = [&](Index rows) {
+    const bool told = options.context.stop && options.context.stop->requested();
+    stopped = stopped || told || (options.progress && rows > 0 && !options.progress({rows, x.rows, elapsed()}));
+    return !stopped && elapsed() < options.max_seconds;
+  };
+  const Index solved = away && !large ? detail::assign_in_room(x, y, n, options.context, go_on, results) : 0;
+  if (options.context.stop && options.context.stop->requested()) stopped = true;
+  done = solved * n;
+  parallel_for(away && large ? 1 : options.context.threads, x.rows / n - solved, [&](Index left, int) {
+    const Index b = solved + left;
     AssignmentOptions own;
     own.context.threads = 1;
+    if (away && large) own.context = options.context;
     own.max_seconds = std::max(0.0, options.max_seconds - elapsed());
-    if (options.progress) own.progress = [&](const AssignmentProgress&) { return !stopped.load(); };
+    if (options.progress || stopped) own.progress = [&](const AssignmentProgress&) { return !stopped.load(); };
     results[b] = detail::solve_clouds(x.rows_from(b * n, n), y.rows_from(b * n, n), {who, Method::automatic, own});
     if (!options.progress) return;
     const std::lock_guard lock(telling);

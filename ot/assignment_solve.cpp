@@ -6,16 +6,18 @@
 #include <utility>
 
 #include "monge/ot/assignment_cloud.h"
+#include "monge/ot/assignment_draft.h"
 #include "monge/ot/assignment_paths.h"
 #include "monge/ot/assignment_rows.h"
 #include "monge/ot/assignment_search.h"
-#include "monge/ot/bounded_sum.h"
 #include "monge/ot/cloud_pairs.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/matrix_pairs.h"
 #include "monge/ot/multilevel_start.h"
+#include "monge/ot/room_pairs.h"
 #include "monge/ot/sparse_pairs.h"
 #include "monge/ot/tree_pairs.h"
 
@@ -32,50 +34,16 @@ constexpr Index kDenseBelow = 48;  // rows of a given matrix that is searched as
 
 template <class T>
 void check_device(MatrixView<const T> a, const AssignmentCall& call) {
-  if (a.device.type != DeviceType::cpu || call.options.context.device.type != DeviceType::cpu)
-    throw Error(Errc::backend_unavailable, concat(call.who, ": runs on the CPU only"));
+  if (a.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable,
+                concat(call.who, ": memory of cuda:", a.device.index, ", expected the CPU's"));
 }
 
-// A result as it comes together: sums over the rows of what bounds the optimum from below, and of the pairs chosen.
-struct Draft {
-  AssignmentResult result;
-  BoundedSum dual, primal;
-
-  // Potentials, of which f is the c-transform of g.
-  void keep(Assignment assignment, std::vector<double> f, Status status) {
-    result.status = status;
-    result.columns.assign(assignment.column_of.begin(), assignment.column_of.end());
-    result.f = std::move(f);
-    result.g = std::move(assignment.v);
-    for (const double value : result.f) dual.add(value);
-    for (const double value : result.g) dual.add(value);
-  }
-
-  // Rows are left without a column: nothing is claimed.
-  AssignmentResult give_up(int exponent, const char* who) {
-    AssignmentResult r = finish(exponent, who);
-    r.cost = HUGE_VAL;
-    r.certificate = {};
-    return r;
-  }
-
-  // Brings the sums back to means in the caller's units, 2^exponent of those here, each bound outward by its roundings.
-  AssignmentResult finish(int exponent, const char* who) {
-    const double n = static_cast<double>(result.columns.size());
-    const auto outward = [&](double bound, double to) {
-      return std::nextafter(std::ldexp(std::nextafter(bound / n, to), exponent), to);
-    };
-    result.cost = std::ldexp(primal.value() / n, exponent);
-    result.certificate = {Certificate::Kind::proven, outward(dual.lower(), -HUGE_VAL),
-                          outward(primal.upper(), HUGE_VAL)};
-    for (auto* potentials : {&result.f, &result.g})
-      for (double& value : *potentials) {
-        value = std::ldexp(value, exponent);
-        require(std::isfinite(value), who, ": the potentials overflow double");
-      }
-    return std::move(result);
-  }
-};
+// Only shortlists between clouds have passes that other rooms know.
+void check_runs_here(const AssignmentCall& call) {
+  if (call.options.context.device.type != DeviceType::cpu)
+    throw Error(Errc::backend_unavailable, concat(call.who, ": searches matrices and graphs on the CPU only"));
+}
 
 // The c-transform f_i = min_j cost_ij - v_j, in double over all pairs.
 template <class T>
@@ -184,6 +152,8 @@ void check_clouds(MatrixView<const T> x, MatrixView<const T> y, const Assignment
 template <class T>
 AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
   check_clouds(x, y, call);
+  if (call.method == Method::hungarian) check_runs_here(call);
+  backend_for(call.options.context.device);  // refuses what is not there
   const Index n = x.rows, m = y.rows, d = x.cols;
   Monitor monitor(call.options, n, call.who);
   Context context = call.options.context;
@@ -212,6 +182,9 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
         solve(pairs, kListedInTrees,
               square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
         restore(rows, columns, draft.result);
+      } else if (context.device.type != DeviceType::cpu) {
+        RoomPairs pairs(clouds, context);
+        solve(pairs, kListedUnstored, square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
       } else {
         CloudPairs pairs(clouds, call.options.stored_bytes, context);
         solve(pairs, pairs.is_stored() ? kListedBetweenClouds : kListedUnstored,
@@ -331,6 +304,7 @@ AssignmentResult solve_matrix(MatrixView<const T> cost, const AssignmentCall& ca
   require(cost.cols >= cost.rows, who, ": cost has fewer columns (", cost.cols, ") than rows (", cost.rows, ")");
   require(cost.cols <= std::numeric_limits<std::int32_t>::max(), who, ": too many columns (", cost.cols, ")");
   check_device(cost, call);
+  check_runs_here(call);
   std::vector<RowSummary> rows = summaries(cost, call);
   const double largest = largest_of(rows);
   const int exponent = largest > 0 ? std::ilogb(largest) : 0;
@@ -343,6 +317,7 @@ AssignmentResult solve_matrix(MatrixView<const T> cost, const AssignmentCall& ca
 
 template <class T>
 AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& call) {
+  check_runs_here(call);
   SparsePairs pairs = sparse_pairs(cost, call.who);
   Monitor monitor(call.options, cost.rows, call.who);
   Draft draft;

@@ -10,14 +10,13 @@ namespace {
 
 constexpr int kMostPasses = 30;
 
-// By how much the best scores s_ij + w_j of a row differ from one to the next: of some rows, the mean, none above
-// sixteen medians.
-double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
-  constexpr Index sample = 64;
+}  // namespace
+
+double score_spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   const Index best = std::min<Index>(16, scores.cols - 1);
   std::vector<float> row(scores.cols);
   std::vector<double> ranges;
-  for (Index i = 0; i < scores.rows && best > 0; i += (scores.rows + sample - 1) / sample) {
+  for (Index i = 0; i < scores.rows && best > 0; i += (scores.rows + spacing_rows - 1) / spacing_rows) {
     std::transform(w.begin(), w.end(), scores.row(i), row.begin(), std::plus<>());
     std::nth_element(row.begin(), row.begin() + best, row.end(), std::greater<>());
     const double range = *std::max_element(row.begin(), row.begin() + best + 1) - row[best];
@@ -31,29 +30,36 @@ double spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   return sum / static_cast<double>(ranges.size()) / static_cast<double>(best);
 }
 
-}  // namespace
+void sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {
+  std::vector<double> mass(w.size());
+  std::vector<float> bias(w.size());
+  double epsilon = schedule.first;
+  for (int count = 0; count < kMostPasses; ++count, epsilon *= schedule.fall) {
+    std::copy(w.begin(), w.end(), bias.begin());
+    const double between = pass(bias, static_cast<float>(epsilon), mass);
+    // A column that got nothing at all is asked for more, but not for the moon.
+    for (std::size_t j = 0; j < w.size(); ++j) w[j] -= schedule.omega * epsilon * std::log(std::max(mass[j], 1e-30));
+    if (epsilon <= schedule.last * between) return;
+  }
+}
 
 void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
   const Index m = scores.cols();
   const std::vector<double> ones(m, 1.0);
-  std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), mass(m), part(m);
-  std::vector<float> bias(m);
-  double epsilon = schedule.first;
-  for (int pass = 0; pass < kMostPasses; ++pass, epsilon *= schedule.fall) {
-    std::copy(w.begin(), w.end(), bias.begin());
+  std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), part(m);
+  const auto pass = [&](const std::vector<float>& bias, float epsilon, std::vector<double>& mass) {
     std::fill(mass.begin(), mass.end(), 0.0);
     double between = 0;
     scores.each([&](Index row, MatrixView<const float> block) {
       const Scores<float> s{.stored = block, .v = VectorView<const float>(bias)};
-      passes_for<float>({}).balance(s, static_cast<float>(epsilon), {ones.data(), block.rows},
-                                    {f.data() + row, block.rows}, part, scores.context());
+      passes_for<float>({}).balance(s, epsilon, {ones.data(), block.rows}, {f.data() + row, block.rows}, part,
+                                    scores.context());
       for (Index j = 0; j < m; ++j) mass[j] += part[j];
-      if (row == 0) between = spacing(block, bias);
+      if (row == 0) between = score_spacing(block, bias);
     });
-    // A column that got nothing at all is asked for more, but not for the moon.
-    for (Index j = 0; j < m; ++j) w[j] -= schedule.omega * epsilon * std::log(std::max(mass[j], 1e-30));
-    if (epsilon <= schedule.last * between) return;
-  }
+    return between;
+  };
+  sinkhorn_start(pass, schedule, w);
 }
 
 }  // namespace monge::ot::detail

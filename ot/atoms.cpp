@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "monge/ot/blocks.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
-#include "monge/ot/cpu/digits.h"
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
@@ -233,9 +233,7 @@ std::int32_t AtomSet::member(Index j, double u) const {
   return members[static_cast<std::size_t>(i)];
 }
 
-void AtomSet::keep_digits(const Context& context) {
-  if (cpu::multiplies_digits(dimensions())) digits = std::make_shared<cpu::Digits>(cpu::read_digits(y.view(), context));
-}
+void AtomSet::keep_ready(const Context& context) { ready = backend_for(context.device).prepare(y.view(), context); }
 
 AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
                    const std::optional<Pca>& pca, const Context& context, VectorView<const std::int32_t> labels) {

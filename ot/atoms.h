@@ -5,14 +5,11 @@
 #include <vector>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/core/prepared.h"
 #include "monge/ot/pca.h"
 #include "monge/ot/semidiscrete.h"
 
 namespace monge::ot {
-
-namespace cpu {
-class Digits;
-}
 
 // A weighted point cloud made ready for semidiscrete solvers: exact duplicates of one label merged (no potential can
 // tell them apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and
@@ -26,7 +23,7 @@ struct AtomSet {
   std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
   std::vector<double> member_weight;  // original weight of each entry of `members`, relative to its atom's
   Index original = 0;
-  std::shared_ptr<const cpu::Digits> digits;  // of y once kept, where the CPU multiplies these
+  std::shared_ptr<const PreparedPoints> ready;  // y as a room multiplies it, once kept; may be null
 
   Index size() const { return y.rows(); }
   Index dimensions() const { return y.cols(); }
@@ -34,8 +31,8 @@ struct AtomSet {
   double squared_norm(Index j) const;  // of distinct atom j as it was, before centring
   Index dropped() const { return original - static_cast<Index>(members.size()); }
 
-  // For many products with y; takes 3 bytes for each of its values.
-  void keep_digits(const Context& context);
+  // For many passes over y on a device: 3 bytes for each of its values on a CPU that multiplies digits, 8 on a GPU.
+  void keep_ready(const Context& context);
 
   // The original index that a hit on distinct atom j stands for; u in [0, 1) chooses among duplicates by weight.
   std::int32_t member(Index j, double u) const;

@@ -55,7 +55,7 @@ CellSampler::Body::Body(MatrixView<const float> y, const SemidiscretePotentials&
   for (std::size_t j = 0; j < static_cast<std::size_t>(atoms.size()); ++j)
     for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i)
       distinct[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = static_cast<std::int32_t>(j);
-  fitted.atoms.keep_digits(o.context);
+  fitted.atoms.keep_ready(o.context);
 }
 
 // Where unequal labels are forbidden noise of the atom's label has to come.
@@ -73,7 +73,7 @@ Scores<float> CellSampler::Body::scores(MatrixView<const float> x, VectorView<co
           .v = fitted.biases,
           .row_labels = labels,
           .col_labels = fitted.atoms.labels,
-          .y_digits = fitted.atoms.digits.get(),
+          .y_ready = fitted.atoms.ready.get(),
           .label_penalty = fitted.label_penalty};
 }
 
@@ -167,7 +167,7 @@ void CellSampler::Body::step(Chains& c, const Rng& rng, Index number) const {
     fill_normal(words.substream(0), c.draws[static_cast<std::size_t>(i)] * static_cast<std::uint64_t>(d),
                 {other.view().row(i), d});
   auto& passes = passes_for<float>(fitted.context.device);
-  Scores<float> plain{.x = c.x.view(), .y = fitted.atoms.y.view(), .y_digits = fitted.atoms.digits.get()};
+  Scores<float> plain{.x = c.x.view(), .y = fitted.atoms.y.view(), .y_ready = fitted.atoms.ready.get()};
   passes.store(plain, products.view(), fitted.context);
   plain.x = other.view();
   passes.store(plain, other_products.view(), fitted.context);

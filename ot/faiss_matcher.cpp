@@ -19,6 +19,8 @@ class FaissMatcher final : public Matcher {
   void match(MatrixView<const float> noise, VectorView<const std::int32_t> labels, const Rng& rng, std::uint64_t first,
              VectorView<std::int32_t> atoms) const override {
     fitted_.check("match", noise, labels, atoms);
+    require(noise.device.type == DeviceType::cpu && atoms.device.type == DeviceType::cpu,
+            "match: an index searches in the CPU's memory");
     Matrix<float> projected;
     search_.search(fitted_.in_score_space(noise, projected), atoms);
     fitted_.to_members(rng, first, atoms);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/finite.h"
@@ -69,11 +70,19 @@ void FittedAtoms::check(const char* caller, MatrixView<const float> noise, Vecto
     require(noise_labels.place(labels[i]) >= 0, caller, ": noise row ", i, " has label ", labels[i],
             ", which no noise of these potentials has");
   }
-  require_finite(noise, concat(caller, ": noise").c_str());
+  require(labels.device.type == DeviceType::cpu, caller, ": labels are of cuda:", labels.device.index,
+          ", expected the CPU's memory");
+  if (noise.device.type == DeviceType::cpu) require_finite(noise, concat(caller, ": noise").c_str());
 }
 
 MatrixView<const float> FittedAtoms::in_score_space(MatrixView<const float> noise, Matrix<float>& storage) const {
   if (!pca) return noise;
+  Matrix<float> here;
+  if (noise.device.type != DeviceType::cpu) {
+    here = Matrix<float>(noise.rows, noise.cols);
+    copy(noise, here.view());
+    noise = std::as_const(here).view();
+  }
   storage = Matrix<float>(noise.rows, pca->dimensions());
   project(*pca, noise, storage.view(), context);
   return storage.view();
@@ -81,8 +90,7 @@ MatrixView<const float> FittedAtoms::in_score_space(MatrixView<const float> nois
 
 void FittedAtoms::to_members(const Rng& rng, std::uint64_t first, VectorView<std::int32_t> out) const {
   const Rng split = rng.substream(1);
-  const bool plain = atoms.size() == atoms.original;  // then every distinct atom is itself
-  for (Index i = 0; i < out.size && !plain; ++i) {
+  for (Index i = 0; i < out.size && !is_plain(); ++i) {
     const Rng::Block w = split.bits(first + static_cast<std::uint64_t>(i));
     out[i] = atoms.member(out[i], Rng::uniform(w.w[0], w.w[1]));
   }

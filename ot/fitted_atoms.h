@@ -13,6 +13,8 @@ struct FittedAtoms {
               const Context& context);
 
   bool is_labelled() const { return !noise_labels.empty(); }
+  bool is_plain() const { return atoms.size() == atoms.original; }  // every distinct atom is itself
+  // Of noise that is the CPU's also that it is finite.
   void check(const char* caller, MatrixView<const float> noise, VectorView<const std::int32_t> labels,
              VectorView<std::int32_t> out) const;
   // The noise itself, or its projection, which `storage` then holds.

@@ -6,6 +6,7 @@
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/fitted_atoms.h"
+#include "monge/ot/on_device.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot {
@@ -14,36 +15,46 @@ namespace {
 class PassMatcher final : public Matcher {
  public:
   PassMatcher(MatrixView<const float> y, const SemidiscretePotentials& potentials, const Context& context)
-      : fitted_("pass_matcher", y, potentials, context) {
-    fitted_.atoms.keep_digits(context);
+      : fitted_("pass_matcher", y, potentials, context),
+        biases_(fitted_.biases, context.device),
+        labels_(fitted_.atoms.labels, context.device) {
+    fitted_.atoms.keep_ready(context);
   }
 
   using Matcher::match;
   void match(MatrixView<const float> noise, VectorView<const std::int32_t> labels, const Rng& rng, std::uint64_t first,
              VectorView<std::int32_t> atoms) const override {
     fitted_.check("match", noise, labels, atoms);
+    if (atoms.device.type != DeviceType::cpu && !fitted_.is_plain()) {  // duplicates are told apart by the CPU
+      Buffer<std::int32_t> here(atoms.size);
+      match(noise, labels, rng, first, here.view());
+      return copy(here.view(), atoms);
+    }
     Matrix<float> projected;
     const Scores<float> s{.x = fitted_.in_score_space(noise, projected),
                           .y = fitted_.atoms.y.view(),
-                          .v = fitted_.biases,
+                          .v = biases_,
                           .row_labels = labels,
-                          .col_labels = fitted_.atoms.labels,
-                          .y_digits = fitted_.atoms.digits.get(),
+                          .col_labels = labels_,
+                          .y_ready = fitted_.atoms.ready.get(),
                           .label_penalty = fitted_.label_penalty};
     auto& passes = passes_for<float>(fitted_.context.device);
     if (fitted_.epsilon > 0) {
       passes.sample(s, static_cast<float>(fitted_.epsilon), rng.substream(0), first, atoms, fitted_.context);
     } else {
-      Buffer<float> best(noise.rows);
-      passes.hardmin(s, {best.data(), noise.rows, 1}, {atoms.data, noise.rows, 1}, fitted_.context);
+      Buffer<float> best(noise.rows, atoms.device);
+      passes.hardmin(s, {best.data(), noise.rows, 1, 1, atoms.device}, {atoms.data, noise.rows, 1, 1, atoms.device},
+                     fitted_.context);
     }
-    fitted_.to_members(rng, first, atoms);
+    if (!fitted_.is_plain()) fitted_.to_members(rng, first, atoms);
   }
 
   const LabelLaw& noise_labels() const override { return fitted_.noise_labels; }
 
  private:
   FittedAtoms fitted_;
+  detail::OnDevice<float> biases_;
+  detail::OnDevice<std::int32_t> labels_;
 };
 
 }  // namespace

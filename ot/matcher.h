@@ -27,7 +27,9 @@ class Matcher {
   virtual const LabelLaw& noise_labels() const = 0;
 };
 
-// Our own streaming pass: exact, for any epsilon. y: the N x d atoms the potentials were fitted on; copied.
+// Our own streaming pass: exact, for any epsilon. y: the N x d atoms the potentials were fitted on; copied, to
+// context.device. On a GPU noise and answers may be views of it, where noise is not looked at for NaN: without PCA and
+// duplicate atoms nothing is copied then. Labels are the CPU's.
 std::unique_ptr<Matcher> pass_matcher(MatrixView<const float> y, const SemidiscretePotentials& potentials,
                                       const Context& context = {});
 

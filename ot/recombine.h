@@ -2,13 +2,10 @@
 #include <cstdint>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/core/prepared.h"
 #include "monge/ot/core/random.h"
 
 namespace monge::ot {
-
-namespace cpu {
-class Digits;
-}
 
 // Recombined Gaussian noise. Let x be 64 independent rows of N(0, I). For H the 64 x 64 Hadamard matrix and D random
 // signs, Q = H D / 8 is orthogonal, so Q x is again 64 independent rows of N(0, I), and its scores against the atoms
@@ -17,12 +14,12 @@ class Digits;
 inline constexpr Index group_rows = 64;
 
 struct Recombination {
-  MatrixView<const float> x;              // 64 G x d: G groups of independent source rows
-  MatrixView<const float> y;              // N x d, the atoms
-  VectorView<const float> v;              // N, added to every score
-  const cpu::Digits* y_digits = nullptr;  // of y, if kept
-  Index rounds = 0;                       // R noise sets per group; 0 = one set, the rows of x as they are
-  Rng signs;                              // round r of group q takes its signs from block (first_group + q) R + r
+  MatrixView<const float> x;                // 64 G x d: G groups of independent source rows
+  MatrixView<const float> y;                // N x d, the atoms
+  VectorView<const float> v;                // N, added to every score
+  const PreparedPoints* y_ready = nullptr;  // of y, if kept
+  Index rounds = 0;                         // R noise sets per group; 0 = one set, the rows of x as they are
+  Rng signs;                                // round r of group q takes its signs from block (first_group + q) R + r
   std::uint64_t first_group = 0;
   float window = 0;                                // report columns whose score is within this of the row's best
   VectorView<const std::int32_t> row_labels = {};  // 64 G R, of the recombined rows; empty = no labels

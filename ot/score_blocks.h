@@ -61,7 +61,7 @@ class ScoreBlocks {
  private:
   void fill(Index first, Index count) {
     const Scores<float> s{
-        .x = x_.rows_from(first, count), .y = y_, .scale = 2, .y_digits = digits_.rows() > 0 ? &digits_ : nullptr};
+        .x = x_.rows_from(first, count), .y = y_, .scale = 2, .y_ready = digits_.rows() > 0 ? &digits_ : nullptr};
     passes_for<float>({}).store(s, scores_.view().rows_from(0, count), context_);
   }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
@@ -27,8 +28,9 @@ void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
   require(!o.labels.empty() || o.noise_labels.empty(), "semidiscrete: noise_labels without labels of the atoms");
   require(o.labels.empty() || o.labels.size == y.rows, "semidiscrete: ", o.labels.size, " labels for ", y.rows,
           " atoms");
-  require(y.device.type == DeviceType::cpu && o.context.device.type == DeviceType::cpu,
-          "semidiscrete: only the CPU room has this solver");
+  require(y.device.type == DeviceType::cpu, "semidiscrete: y is of cuda:", y.device.index,
+          ", expected the CPU's memory");
+  backend_for(o.context.device);  // refuses what is not there
 }
 
 using Clock = std::chrono::steady_clock;
@@ -73,7 +75,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   // Labels that cost nothing tell no duplicates apart.
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
                              options.label_penalty > 0 ? options.labels : VectorView<const std::int32_t>());
-  atoms.keep_digits(options.context);
+  atoms.keep_ready(options.context);
   const detail::SemidualProblem problem =
       detail::make_semidual(atoms, options, detail::projected_source(source, potentials.pca));
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "monge/ot/blocks.h"
+
 namespace monge::ot::detail {
 
 Ascent::Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end)
@@ -39,22 +41,24 @@ void Ascent::update(const BatchMass& batch, double gap) {
   // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
   // loses all its mass within a few gaps.
   const double crowding = std::min(1.0, 4 * gap / mean_step_);
-  for (std::size_t j = 0; j < v_.size(); ++j) {
-    const double samples = samples_ + worth_[j];
-    const bool early = samples <= 4;
-    // 1/S is best where every direction of v has converged by the expected end. Long waves over many crowded cells have
-    // not; slower decay, with the average, then serves them.
-    const double late = std::sqrt(std::max(1.0, samples / (crowding < 1 ? 4 : expected_end_)));
-    const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples * late);
-    const double expected = batch.target[j] * static_cast<double>(batch.rows);
-    const double gain = early ? 1.0 : std::min(1 + 1 / expected, 1 + 1 / per_atom);
-    // The logarithm tames the first, large errors; near the end its mean would depend on how an atom's mass scatters.
-    const double mass = batch.mass[j];
-    const double error = samples <= 8 ? std::log((expected + 1) / (mass + 1)) : (expected - mass) / (expected + 1);
-    double step = std::hypot(crowding * step_[j], problem_.epsilon);
-    if (problem_.is_unbalanced()) step *= problem_.tau / (problem_.tau + step);  // the target comes to meet the mass
-    v_[j] += damping * gain * trust(j, error, expected) * step * error;
-  }
+  for_blocks(static_cast<Index>(v_.size()), 32, [&](Index, Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      const double samples = samples_ + worth_[j];
+      const bool early = samples <= 4;
+      // 1/S is best where every direction of v has converged by the expected end. Long waves over many crowded cells
+      // have not; slower decay, with the average, then serves them.
+      const double late = std::sqrt(std::max(1.0, samples / (crowding < 1 ? 4 : expected_end_)));
+      const double damping = early ? 1.0 : std::min(1.0, 2 * per_atom / samples * late);
+      const double expected = batch.target[j] * static_cast<double>(batch.rows);
+      const double gain = early ? 1.0 : std::min(1 + 1 / expected, 1 + 1 / per_atom);
+      // The logarithm tames the first, large errors; near the end its mean would depend on how an atom's mass scatters.
+      const double mass = batch.mass[j];
+      const double error = samples <= 8 ? std::log((expected + 1) / (mass + 1)) : (expected - mass) / (expected + 1);
+      double step = std::hypot(crowding * step_[j], problem_.epsilon);
+      if (problem_.is_unbalanced()) step *= problem_.tau / (problem_.tau + step);  // the target comes to meet the mass
+      v_[j] += damping * gain * trust(j, error, expected) * step * error;
+    }
+  });
   recentre(v_, problem_.atoms.b);
   for (std::size_t j = 0; j < v_.size(); ++j) {
     const double samples = samples_ + worth_[j];

@@ -1,32 +1,30 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "monge/ot/core/backend.h"
+#include "monge/ot/core/parallel.h"
+#include "monge/ot/on_device.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot::detail {
 namespace {
 
+// What a group of rows gives the atoms it reaches, by column.
+using GroupMass = std::vector<std::pair<std::int32_t, double>>;
+
 // Sums masses by atom, and the squares within each group, so that chi-square counts only collisions between groups.
 class MassSum {
  public:
-  explicit MassSum(const std::vector<double>& b) : b_(b), total_(b.size(), 0.0), group_(b.size(), 0.0) {}
+  explicit MassSum(const std::vector<double>& b) : b_(b), total_(b.size(), 0.0) {}
 
-  void add(std::int32_t column, double mass) {
-    double& m = group_[static_cast<std::size_t>(column)];
-    if (m == 0) touched_.push_back(column);
-    m += mass;
-  }
-
-  void end_group(Index rows) {
-    for (const std::int32_t column : touched_) {
+  void add(const GroupMass& group, Index rows) {
+    for (const auto& [column, mass] : group) {
       const auto j = static_cast<std::size_t>(column);
-      total_[j] += group_[j];
-      within_ += group_[j] * group_[j] / b_[j];
-      group_[j] = 0;
+      total_[j] += mass;
+      within_ += mass * mass / b_[j];
     }
-    touched_.clear();
     rows_ += rows;
     pairs_within_ += static_cast<double>(rows) * static_cast<double>(rows);
   }
@@ -43,8 +41,7 @@ class MassSum {
 
  private:
   const std::vector<double>& b_;
-  std::vector<double> total_, group_;
-  std::vector<std::int32_t> touched_;
+  std::vector<double> total_;
   double within_ = 0, pairs_within_ = 0;
   Index rows_ = 0;
 };
@@ -59,27 +56,76 @@ struct GapMean {
     total += std::min(gap, limit);
     seen += gap < limit;
   }
+  void add(const GapMean& other) {
+    total += other.total;
+    seen += other.seen;
+  }
   double mean() const { return seen > 0 ? total / static_cast<double>(seen) : 0.0; }
 };
 
+// What the candidates of one group of rows come to.
+struct GroupSum {
+  GroupMass masses;
+  GapMean gaps;
+  Index crowded = 0;
+
+  GroupSum() = default;
+  // scores, columns: as recombined_candidates gives them.
+  GroupSum(MatrixView<const float> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan) {
+    std::vector<double> share(static_cast<std::size_t>(columns.cols));
+    for (Index i = 0; i < columns.rows; ++i) {
+      double total = 0;
+      Index count = 0;
+      for (; count < columns.cols && columns(i, count) >= 0; ++count) {
+        const double below = static_cast<double>(scores(i, 0)) - static_cast<double>(scores(i, count));
+        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(-below / plan.epsilon) : 0.0);
+        total += share[count];
+      }
+      for (Index k = 0; k < count; ++k) {
+        if (share[k] > 0) masses.emplace_back(columns(i, k), share[k] / total);
+      }
+      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -INFINITY, plan.window);
+      crowded += count == columns.cols;
+    }
+    merge();
+  }
+
+ private:
+  // One entry for each column, in their order.
+  void merge() {
+    std::stable_sort(masses.begin(), masses.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::size_t kept = 0;
+    for (const auto& entry : masses) {
+      if (kept > 0 && masses[kept - 1].first == entry.first)
+        masses[kept - 1].second += entry.second;
+      else
+        masses[kept++] = entry;
+    }
+    masses.resize(kept);
+  }
+};
+
+// Noise is made, and its candidates are found, on the device; what comes back are these.
 BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& biases,
                        const std::vector<double>& target, Index rows, const BatchPlan& plan, const Rng& rng,
                        std::uint64_t& next_row, const Context& context) {
   constexpr Index keep = 16, slab_groups = 64;
   const Rng noise = rng.substream(0), signs = rng.substream(1), labels = rng.substream(2);
-  const Index sets = std::max<Index>(1, plan.rounds);
-  Index groups = (rows + group_rows * sets - 1) / (group_rows * sets);
+  const Index sets = std::max<Index>(1, plan.rounds), group = group_rows * sets;
+  Index groups = (rows + group - 1) / group;
+  const OnDevice<float> v(biases, context.device);
+  const OnDevice<std::int32_t> atom_labels(problem.atoms.labels, context.device);
   MassSum sum(target);
   GapMean gaps;
   BatchMass batch;
   Index crowded = 0;
   for (; groups > 0; groups -= std::min(groups, slab_groups)) {
-    Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions());
+    Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions(), context.device);
     draw(problem.source, noise, next_row, x.view(), context);
     Recombination r{.x = x.view(),
                     .y = problem.atoms.y.view(),
-                    .v = biases,
-                    .y_digits = problem.atoms.digits.get(),
+                    .v = v,
+                    .y_ready = problem.atoms.ready.get(),
                     .rounds = plan.rounds,
                     .signs = signs,
                     .first_group = next_row / group_rows,
@@ -88,7 +134,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     if (problem.is_labelled()) {
       problem.labels.draw(labels, next_row * static_cast<std::uint64_t>(sets), row_labels);
       r.row_labels = row_labels;
-      r.col_labels = problem.atoms.labels;
+      r.col_labels = atom_labels;
       r.label_penalty = static_cast<float>(problem.label_penalty);
     }
     Matrix<float> scores(r.rows(), keep);
@@ -96,20 +142,15 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     recombined_candidates(r, scores.view(), columns.view(), context);
     next_row += static_cast<std::uint64_t>(x.rows());
     batch.gemm_rows += x.rows();
-    for (Index i = 0; i < r.rows(); ++i) {
-      double share[keep], total = 0;
-      Index count = 0;
-      for (; count < keep && columns(i, count) >= 0; ++count) {
-        const double below = static_cast<double>(scores(i, 0)) - static_cast<double>(scores(i, count));
-        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(-below / plan.epsilon) : 0.0);
-        total += share[count];
-      }
-      for (Index k = 0; k < count; ++k) {
-        if (share[k] > 0) sum.add(columns(i, k), share[k] / total);
-      }
-      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -INFINITY, plan.window);
-      crowded += count == keep;
-      if ((i + 1) % (group_rows * sets) == 0) sum.end_group(group_rows * sets);
+    std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
+    parallel_for(threads_worth(context.threads, 16 * r.rows()), r.groups(), [&](Index q, int) {
+      sums[q] = GroupSum(std::as_const(scores).view().rows_from(q * group, group),
+                         std::as_const(columns).view().rows_from(q * group, group), plan);
+    });
+    for (const GroupSum& one : sums) {
+      sum.add(one.masses, group);
+      gaps.add(one.gaps);
+      crowded += one.crowded;
     }
   }
   batch.rows = sum.rows();
@@ -128,19 +169,22 @@ BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& 
   const Index chunk = (rows + chunks - 1) / chunks;
   auto& passes = passes_for<float>(context.device);
   MassSum sum(target);
-  Matrix<float> x(chunk, problem.atoms.dimensions());
-  Buffer<float> f(chunk);
+  const OnDevice<float> v(biases, context.device);
+  Matrix<float> x(chunk, problem.atoms.dimensions(), context.device);
+  Buffer<float> f(chunk, context.device);
   std::vector<double> mass(target.size());
+  GroupMass masses;
   std::vector<std::int32_t> row_labels(static_cast<std::size_t>(problem.is_labelled() ? chunk : 0));
   for (Index c = 0; c < chunks; ++c) {
     draw(problem.source, noise, next_row, x.view(), context);
     if (problem.is_labelled()) problem.labels.draw(labels, next_row, row_labels);
     next_row += static_cast<std::uint64_t>(chunk);
-    const Scores<float> s = scores_of(problem, x.view(), row_labels, biases);
+    const Scores<float> s = scores_of(problem, x.view(), row_labels, v);
     passes.softmin(s, static_cast<float>(plan.epsilon), f.view(), context);
     passes.histogram(s, static_cast<float>(plan.epsilon), f.view(), {}, mass, context);
-    for (std::size_t j = 0; j < mass.size(); ++j) sum.add(static_cast<std::int32_t>(j), mass[j]);
-    sum.end_group(chunk);
+    masses.clear();
+    for (std::size_t j = 0; j < mass.size(); ++j) masses.emplace_back(static_cast<std::int32_t>(j), mass[j]);
+    sum.add(masses, chunk);
   }
   BatchMass batch;
   batch.rows = batch.gemm_rows = sum.rows();

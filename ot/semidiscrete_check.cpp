@@ -5,6 +5,7 @@
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
+#include "monge/ot/on_device.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot::detail {
@@ -60,6 +61,8 @@ class Checker {
         labels_(Rng{options.seed}.substream(6 + 8 * static_cast<std::uint64_t>(attempt))),
         hard_(v.begin(), v.end()),
         soft_(score_biases(problem.atoms, problem.epsilon, v)),
+        hard_there_(hard_, options.context.device),
+        soft_there_(soft_, options.context.device),
         target_(target(problem, {hard_.begin(), hard_.end()})),
         counts_(v.size(), 0.0) {}
 
@@ -128,14 +131,18 @@ class Checker {
                                squared_ && !problem_.source ? 0.5 * static_cast<double>(d) : 0.0);
     std::vector<std::int32_t> labels(static_cast<std::size_t>(problem_.is_labelled() ? rows : 0));
     if (problem_.is_labelled()) problem_.labels.draw(labels_, static_cast<std::uint64_t>(first), labels);
-    Matrix<float> x(std::min(chunk, rows), d);
+    // A device scores noise of its own, of the same bits; what costs are made of in double is the CPU's.
+    const bool away = context_.device.type != DeviceType::cpu;
+    Matrix<float> x(std::min(chunk, rows), d), there(away ? x.rows() : 0, d, context_.device);
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
       const MatrixView<float> xs = x.view().rows_from(0, count);
+      const MatrixView<float> scored = away ? there.view().rows_from(0, count) : xs;
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), xs, context_);
+      if (away) draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), scored, context_);
       const VectorView<const std::int32_t> of_rows{labels.data() + k, problem_.is_labelled() ? count : 0, {}};
-      match(first + k, xs, of_rows, ranked.scores.view().rows_from(k, count), ranked.columns.view().rows_from(k, count),
-            offset.data() + k);
+      match(first + k, xs, scored, of_rows, ranked.scores.view().rows_from(k, count),
+            ranked.columns.view().rows_from(k, count), offset.data() + k);
     }
 
     std::vector<double> left(offset.size(), 1.0), primal(offset), capacity(target_.mass);
@@ -148,33 +155,50 @@ class Checker {
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), x.view().rows_from(0, count), context_);
+      for_blocks(count, d, [&](Index, Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) {
+          const auto row = static_cast<std::size_t>(k + i);
+          if (left[row] > 0) primal[row] += left[row] * rest.cost(x.view().row(i), labels.empty() ? 0 : labels[row]);
+        }
+      });
       for (Index i = 0; i < count; ++i) {
         const auto row = static_cast<std::size_t>(k + i);
-        if (left[row] > 0) primal[row] += left[row] * rest.cost(x.view().row(i), labels.empty() ? 0 : labels[row]);
         primal_.add(primal[row]);
         dual_.add(offset[row] - static_cast<double>(ranked.scores(k + i, 0)));
       }
     }
   }
 
-  // Hard scores give the bounds for any v; the plan of epsilon > 0 is drawn from its own softened scores.
-  void match(Index first, MatrixView<const float> x, VectorView<const std::int32_t> labels, MatrixView<float> scores,
-             MatrixView<std::int32_t> columns, double* offset) {
+  // Hard scores give the bounds for any v; the plan of epsilon > 0 is drawn from its own softened scores. `scored`: x
+  // on the device.
+  void match(Index first, MatrixView<const float> x, MatrixView<const float> scored,
+             VectorView<const std::int32_t> labels, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+             double* offset) {
     auto& passes = passes_for<float>(context_.device);
-    Scores<float> s = scores_of(problem_, x, labels, hard_);
+    Scores<float> s = scores_of(problem_, scored, labels, hard_there_);
     passes.hardmin(s, scores, columns, context_);
     std::vector<std::int32_t> plan(static_cast<std::size_t>(x.rows));
-    s.v = soft_;
+    s.v = soft_there_;
     if (problem_.epsilon > 0)
       passes.sample(s, static_cast<float>(problem_.epsilon), draws_, static_cast<std::uint64_t>(first), plan, context_);
+    const auto atom = [&](Index i) {
+      return static_cast<std::size_t>(problem_.epsilon > 0 ? plan[static_cast<std::size_t>(i)] : columns(i, 0));
+    };
+    std::vector<double> own(plan.size());
+    for_blocks(x.rows, x.cols, [&](Index, Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        const Index d = x.cols;
+        const std::size_t j = atom(i);
+        if (problem_.source)
+          offset[i] = (squared_ ? 0.5 * dot(x.row(i), x.row(i), d) : 0.0) - dot(x.row(i), atoms_.centre.data(), d);
+        const bool unequal = problem_.is_labelled() && labels[i] != atoms_.labels[j];
+        own[i] = offset[i] - dot(x.row(i), atoms_.y.view().row(static_cast<Index>(j)), d) +
+                 (unequal ? problem_.label_penalty : 0.0) + (squared_ ? problem_.level[j] : 0.0);
+      }
+    });
     for (Index i = 0; i < x.rows; ++i) {
-      const Index j = problem_.epsilon > 0 ? plan[static_cast<std::size_t>(i)] : columns(i, 0), d = x.cols;
-      counts_[static_cast<std::size_t>(j)] += 1;
-      if (problem_.source)
-        offset[i] = (squared_ ? 0.5 * dot(x.row(i), x.row(i), d) : 0.0) - dot(x.row(i), atoms_.centre.data(), d);
-      const bool unequal = problem_.is_labelled() && labels[i] != atoms_.labels[static_cast<std::size_t>(j)];
-      own_.add(offset[i] - dot(x.row(i), atoms_.y.view().row(j), d) + (unequal ? problem_.label_penalty : 0.0) +
-               (squared_ ? problem_.level[static_cast<std::size_t>(j)] : 0.0));
+      counts_[atom(i)] += 1;
+      own_.add(own[i]);
     }
   }
 
@@ -222,6 +246,7 @@ class Checker {
   const bool squared_;
   const Rng noise_, draws_, labels_;
   const std::vector<float> hard_, soft_;
+  const OnDevice<float> hard_there_, soft_there_;
   const Target target_;
   Context context_;
   double done_ = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::ot::detail {
@@ -83,14 +84,16 @@ Target target(const SemidualProblem& problem, const std::vector<double>& v) {
 
 std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std::vector<double>& v) {
   std::vector<float> biases(v.size());
-  for (std::size_t j = 0; j < v.size(); ++j)
-    biases[j] = static_cast<float>(v[j] + (epsilon > 0 ? epsilon * std::log(atoms.b[j]) : 0.0));
+  for_blocks(atoms.size(), epsilon > 0 ? 8 : 1, [&](Index, Index begin, Index end) {
+    for (Index j = begin; j < end; ++j)
+      biases[j] = static_cast<float>(v[j] + (epsilon > 0 ? epsilon * std::log(atoms.b[j]) : 0.0));
+  });
   return biases;
 }
 
 Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> x,
-                        VectorView<const std::int32_t> labels, const std::vector<float>& biases) {
-  Scores<float> s{.x = x, .y = problem.atoms.y.view(), .v = biases, .y_digits = problem.atoms.digits.get()};
+                        VectorView<const std::int32_t> labels, VectorView<const float> biases) {
+  Scores<float> s{.x = x, .y = problem.atoms.y.view(), .v = biases, .y_ready = problem.atoms.ready.get()};
   if (!problem.is_labelled()) return s;
   s.row_labels = labels;
   s.col_labels = problem.atoms.labels;

@@ -43,6 +43,6 @@ std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std:
 
 // Scores of noise x, with labels if the problem has any, against the atoms.
 Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> x,
-                        VectorView<const std::int32_t> labels, const std::vector<float>& biases);
+                        VectorView<const std::int32_t> labels, VectorView<const float> biases);
 
 }  // namespace monge::ot::detail

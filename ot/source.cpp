@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 
@@ -22,20 +23,19 @@ void require_finite(MatrixView<const float> x, std::uint64_t first) {
 }  // namespace
 
 void draw(const SourceLaw& law, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) {
+  if (!law) return backend_for(out.device).normals(rng, first, out, context);
+  if (out.device != Device{}) {
+    Matrix<float> here(out.rows, out.cols);
+    draw(law, rng, first, here.view(), context);
+    return copy(here.view(), out);
+  }
   constexpr Index block = 64;
   parallel_for(context.threads, (out.rows + block - 1) / block, [&](Index task, int) {
     const Index begin = task * block, count = std::min(block, out.rows - begin);
     const MatrixView<float> rows = out.rows_from(begin, count);
     const std::uint64_t row = first + static_cast<std::uint64_t>(begin);
-    if (law) {
-      law(rng, row, rows);
-      require_finite(rows, row);
-      return;
-    }
-    for (Index i = 0; i < count; ++i) {
-      fill_normal(rng, (row + static_cast<std::uint64_t>(i)) * static_cast<std::uint64_t>(out.cols),
-                  {rows.row(i), out.cols});
-    }
+    law(rng, row, rows);
+    require_finite(rows, row);
   });
 }
 

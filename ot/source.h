@@ -11,7 +11,8 @@ namespace monge::ot {
 // exact and used.
 using SourceLaw = std::function<void(const Rng& rng, std::uint64_t first, MatrixView<float> out)>;
 
-// Rows first, first + 1, ... of the stream; threaded, the same bits at any thread count.
+// Rows first, first + 1, ... of the stream, on the device of `out`; the same bits at any thread count. Normals are made
+// there, what a law of the caller's gives is copied.
 void draw(const SourceLaw& law, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
 
 }  // namespace monge::ot

@@ -11,6 +11,8 @@ namespace monge::ot {
 
 struct Recombination;  // ot/recombine.h
 
+inline constexpr Index most_assigned = 1024;
+
 // Everything an algorithm may ask of a device for scores of type T: one verb, one pass over the n x m scores, none of
 // which are ever stored. Argument checks are the caller's; verbs assume matching shapes. Results are the same bits at
 // any thread count. A view may be of the room's device or of the CPU; what is not the room's own is copied by the verb.
@@ -54,6 +56,12 @@ class Passes {
   // Whether all passes see the same bits of a score, so that they differ by what they make of it alone.
   virtual bool repeats(const Scores<T>& s) const = 0;
 
+  // Optimal assignments, not of scores: of problems of n <= most_assigned points each, one after the other in x and y
+  // (B n x d), at costs |x_i - y_j|^2 in double, whose squares must neither over- nor underflow. columns (B n): of each
+  // row, counted within its problem; potentials g (B n) and f_i = min_j c_ij - g_j (B n).
+  virtual void assign(MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
+                      VectorView<double> f, VectorView<double> g, const Context& context) = 0;
+
   // out_ij = s_ij: the one pass whose result is n x m, for those who ask for it.
   virtual void store(const Scores<T>& s, MatrixView<T> out, const Context& context) = 0;
 };
@@ -68,6 +76,12 @@ class Backend {
   // One side is of this device, the other of it or the CPU; waits until it is done.
   virtual void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
                     std::size_t rows) = 0;
+  // y made ready for many passes of this room (Scores::y_ready, Recombination::y_ready), which are still told y, for
+  // its shape at least; null where that gains nothing.
+  virtual std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context) = 0;
+  // Standard normals: row i is elements (first + i) out.cols onwards of the stream's sequence (fill_normal), the same
+  // bits in every room.
+  virtual void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) = 0;
   // See recombined_candidates (ot/recombine.h).
   virtual void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                          const Context& context) = 0;

@@ -3,12 +3,9 @@
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/prepared.h"
 
 namespace monge::ot {
-
-namespace cpu {
-class Digits;
-}
 
 // What is measured between two points: <x, y>, |x - y|_2 or |x - y|_1.
 enum class Metric { dot, euclidean, l1 };
@@ -27,7 +24,7 @@ struct Scores {
   Metric metric = Metric::dot;
   VectorView<const std::int32_t> row_labels = {};  // n, empty = no labels
   VectorView<const std::int32_t> col_labels = {};  // m, empty = no labels
-  const cpu::Digits* y_digits = nullptr;           // y as the CPU multiplies it, if someone keeps that between passes
+  const PreparedPoints* y_ready = nullptr;         // of y, if someone keeps that between passes
   T label_penalty = 0;                             // in units of the score; +infinity forbids pairs that differ
 
   bool is_stored() const { return stored.data != nullptr; }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "monge/ot/cpu/digits.h"
 #include "monge/ot/cpu/huge_pages.h"
 #include "monge/ot/cpu/passes.h"
 
@@ -41,6 +42,10 @@ class CpuPasses final : public Passes<T> {
               VectorView<const T> bias, MatrixView<double> out, const Context& context) override {
     cpu::energy(s, epsilon, f, w, bias, out, context);
   }
+  void assign(MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
+              VectorView<double> f, VectorView<double> g, const Context& context) override {
+    cpu::assign(x, y, n, columns, f, g, context);
+  }
   bool repeats(const Scores<T>& s) const override { return cpu::repeats(s); }
   void store(const Scores<T>& s, MatrixView<T> out, const Context& context) override { cpu::store(s, out, context); }
 };
@@ -61,6 +66,13 @@ class CpuBackend final : public Backend {
             std::size_t rows) override {
     for (std::size_t r = 0; r < rows; ++r)
       std::memcpy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch, width);
+  }
+  std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context) override {
+    if (!cpu::multiplies_digits(y.cols)) return nullptr;
+    return std::make_shared<cpu::Digits>(cpu::read_digits(y, context));
+  }
+  void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) override {
+    cpu::normals(rng, first, out, context);
   }
   void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                  const Context& context) override {

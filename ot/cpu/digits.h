@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/core/prepared.h"
 
 // Inner products of floats by a processor's integer matrix unit, some times as fast as by its float units and no less
 // accurate. A row is cut into three signed digits of base 256,
@@ -22,7 +23,7 @@ bool has_digit_products();
 bool multiplies_digits(Index d);
 
 // The left or the right operand of products: the digits of some rows, in tiles as the unit reads them.
-class Digits {
+class Digits final : public PreparedPoints {
  public:
   enum class Operand { left, right };
   static constexpr Index block = 16;  // rows that lie together
@@ -46,6 +47,9 @@ class Digits {
   Buffer<std::int8_t> tiles_;
   Buffer<float> powers_;  // e - 19 of each row
 };
+
+// What is ready, if it is digits; else null.
+inline const Digits* digits_of(const PreparedPoints* ready) { return dynamic_cast<const Digits*>(ready); }
 
 // The right operand, read on several threads.
 Digits read_digits(MatrixView<const float> y, const Context& context);

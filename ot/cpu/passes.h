@@ -28,7 +28,12 @@ bool repeats(const Scores<T>& s);
 template <class T>
 void store(const Scores<T>& s, MatrixView<T> out, const Context& context);
 
-// Backend::recombine.
+template <class T>
+void assign(MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
+            VectorView<double> f, VectorView<double> g, const Context& context);
+
+// Backend::normals, Backend::recombine.
+void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
 void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                const Context& context);
 

@@ -300,15 +300,16 @@ void scan_groups(const Recombination& r, Index first, Index count, const Columns
   const Index rows = count * group_rows;
   float* tile = scratch.tile.data();
   const MatrixView<const float> x = r.x.rows_from(first * group_rows, rows);
-  if (r.y_digits) {
+  const cpu::Digits* const digits = cpu::digits_of(r.y_ready);
+  if (digits) {
     if (scratch.digits.rows() == 0) scratch.digits = {cpu::Digits::Operand::left, task_groups * group_rows, x.cols};
     scratch.digits.read(x, 0);
   }
   for (Index c = 0; c < r.y.rows; c += tile_columns) {
     const Index width = std::min(tile_columns, r.y.rows - c);
     const Index padded = (width + 15) / 16 * 16;
-    if (r.y_digits)
-      cpu::digit_products(scale, scratch.digits, 0, rows, *r.y_digits, c, width, tile, tile_stride);
+    if (digits)
+      cpu::digit_products(scale, scratch.digits, 0, rows, *digits, c, width, tile, tile_stride);
     else
       cpu::gemm(scale, x, r.y.rows_from(c, width), tile, tile_stride);
     for (Index i = 0; i < rows && padded > width; ++i) {

@@ -8,7 +8,7 @@ namespace monge::ot::cpu {
 
 template <class T>
 RowProducts<T>::RowProducts(const Scores<T>& s, const Digits& made, Index most_rows)
-    : s_(s), columns_(s.y_digits ? *s.y_digits : made) {
+    : s_(s), columns_(digits_of(s.y_ready) ? *digits_of(s.y_ready) : made) {
   if (columns_.rows() > 0) rows_ = Digits(Digits::Operand::left, most_rows, s.x.cols);
 }
 

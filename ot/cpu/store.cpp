@@ -14,7 +14,7 @@ namespace monge::ot::cpu {
 template <class T>
 void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
   const Digits made = column_digits(s, context);
-  const bool digits = made.rows() > 0 || s.y_digits;
+  const bool digits = made.rows() > 0 || digits_of(s.y_ready);
   const Index height = digits ? tile_rows : std::clamp<Index>(s.rows() / 16, 64, 1024);
   const int threads = threads_worth(context.threads, s.rows() * s.cols());
   std::vector<RowProducts<T>> products;

@@ -34,7 +34,7 @@ Digits column_digits(const Scores<T>& s, const Context& context) {
   if constexpr (std::is_same_v<T, float>) {
     constexpr Index worthwhile = 64;  // rows
     const bool product = !s.is_stored() && s.metric == Metric::dot;
-    if (product && !s.y_digits && s.rows() >= worthwhile && multiplies_digits(s.x.cols))
+    if (product && !digits_of(s.y_ready) && s.rows() >= worthwhile && multiplies_digits(s.x.cols))
       return read_digits(s.y, context);
   }
   return {};
@@ -43,7 +43,7 @@ Digits column_digits(const Scores<T>& s, const Context& context) {
 template <class T>
 TileSource<T>::TileSource(const Scores<T>& s, const Digits& made, const Stop* stop)
     : s_(s),
-      columns_(s.y_digits ? *s.y_digits : made),
+      columns_(digits_of(s.y_ready) ? *digits_of(s.y_ready) : made),
       stop_(stop),
       maker_(maker_of(s, columns_)),
       // Off the power of two, or all rows fall into one cache set.

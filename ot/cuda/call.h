@@ -20,6 +20,7 @@ class Call {
   Call& operator=(const Call&) = delete;
 
   Stream stream() const { return stream_; }
+  Device device() const { return {DeviceType::cuda, device_}; }
 
   // Device memory, uninitialised, until the call is over.
   template <class T>

@@ -19,6 +19,15 @@ MONGE_HOST_DEVICE inline float float_of(std::uint32_t bits) {
   return x;
 }
 
+// Floats as integers of the same order; from_order takes them back.
+MONGE_HOST_DEVICE inline std::int32_t order_of(float x) {
+  const auto bits = static_cast<std::int32_t>(bits_of(x));
+  return bits < 0 ? bits ^ 0x7fffffff : bits;
+}
+MONGE_HOST_DEVICE inline float from_order(std::int32_t order) {
+  return float_of(static_cast<std::uint32_t>(order < 0 ? order ^ 0x7fffffff : order));
+}
+
 // 2^e, -126 <= e <= 127.
 MONGE_HOST_DEVICE inline float power_of_two(int e) { return float_of(static_cast<std::uint32_t>(e + 127) << 23); }
 

@@ -89,6 +89,7 @@ MONGE_DEVICE float exp2_of(float t) {
 }
 MONGE_DEVICE double exp2_of(double t) { return exp2(t); }
 
+MONGE_DEVICE void raise_atomically(std::int32_t* to, std::int32_t value) { atomicMax(to, value); }
 MONGE_DEVICE void add_atomically(unsigned long long* to, unsigned long long value) { atomicAdd(to, value); }
 
 }  // namespace monge::ot::cuda

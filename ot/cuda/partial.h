@@ -55,6 +55,10 @@ struct Scored {
 template <int count>
 struct Sums {
   double v[count] = {};
+
+  MONGE_HOST_DEVICE void add(const Sums& other) {
+    for (int k = 0; k < count; ++k) v[k] += other.v[k];
+  }
 };
 
 // A draw as a race (cpu/sample.cpp): the group of columns in the lead, when it arrived with weights measured from

@@ -36,7 +36,12 @@ template <class T>
 bool repeats(const Scores<T>& s);
 template <class T>
 void store(const Room& room, const Scores<T>& s, MatrixView<T> out, const Context& context);
-// Backend::recombine.
+template <class T>
+void assign(const Room& room, MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
+            VectorView<double> f, VectorView<double> g, const Context& context);
+// Backend::prepare, normals, recombine.
+std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context);
+void normals(const Room& room, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
 void recombine(const Room& room, const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                const Context& context);
 

@@ -5,6 +5,8 @@
 #include <numbers>
 
 #include "monge/ot/cuda/half.h"
+#include "monge/ot/cuda/passes.h"
+#include "monge/ot/cuda/split_points.h"
 
 namespace monge::ot::cuda {
 namespace {
@@ -31,20 +33,46 @@ split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_
   if (lane == 0) unit[i] = exponent < -126 ? power_of_two(-126) * power_of_two(exponent + 126) : power_of_two(exponent);
 }
 
+// Halves come in whole tiles of rows, whichever side they are of, and whole chunks of coordinates.
+Index padded_rows(Index rows) {
+  constexpr Index tile = Shape<float>::tile_rows;
+  static_assert(tile == Shape<float>::tile_cols);
+  return (rows + tile - 1) / tile * tile;
+}
+Index padded_cols(Index cols) {
+  constexpr Index chunk = HalvesSource<true>::chunk;
+  return (cols + chunk - 1) / chunk * chunk;
+}
+
 struct Split {
-  std::uint16_t *high, *low;
-  float* unit;
+  const std::uint16_t *high, *low;
+  const float* unit;
 };
 
-Split split_points(Call& call, MatrixView<const float> x, Index tile) {
-  constexpr Index chunk = HalvesSource<true>::chunk;
-  const Index rows = (x.rows + tile - 1) / tile * tile, cols = (x.cols + chunk - 1) / chunk * chunk;
-  const Split out{call.scratch<std::uint16_t>(rows * cols), call.scratch<std::uint16_t>(rows * cols),
-                  call.scratch<float>(rows)};
+void split_into(Call& call, MatrixView<const float> x, std::uint16_t* high, std::uint16_t* low, float* unit) {
+  const Index rows = padded_rows(x.rows);
   call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows,
-           static_cast<std::int32_t>(cols), out.high, out.low, out.unit);
-  return out;
+           static_cast<std::int32_t>(padded_cols(x.cols)), high, low, unit);
 }
+
+Split split_points(Call& call, MatrixView<const float> x) {
+  const Index rows = padded_rows(x.rows), size = rows * padded_cols(x.cols);
+  auto* high = call.scratch<std::uint16_t>(size);
+  auto* low = call.scratch<std::uint16_t>(size);
+  float* unit = call.scratch<float>(rows);
+  split_into(call, x, high, low, unit);
+  return {high, low, unit};
+}
+
+// What was kept of y, if on this device; else null.
+const SplitPoints* kept_points(const Call& call, const PreparedPoints* ready) {
+  const auto* kept = dynamic_cast<const SplitPoints*>(ready);
+  return kept && kept->points.view().device == call.device() ? kept : nullptr;
+}
+MatrixView<const float> points_of(Call& call, MatrixView<const float> y, const SplitPoints* kept) {
+  return kept ? kept->points.view() : call.in(y);
+}
+MatrixView<const double> points_of(Call& call, MatrixView<const double> y, const SplitPoints*) { return call.in(y); }
 
 // The largest of positive finite weights, in one block; then the power of two below it.
 template <class W>
@@ -121,7 +149,8 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
     p.stored_col = 1;
     return p;
   }
-  const MatrixView<const T> x = call.in(s.x), y = call.in(s.y);
+  const SplitPoints* const kept = kept_points(call, s.y_ready);
+  const MatrixView<const T> x = call.in(s.x), y = points_of(call, s.y, kept);
   p.dims = s.x.cols;
   p.x = x.data;
   p.y = y.data;
@@ -130,18 +159,32 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
   p.maker = s.metric == Metric::euclidean ? Maker::euclidean : s.metric == Metric::l1 ? Maker::l1 : Maker::dot;
   if constexpr (sizeof(T) == 4) {
     if (p.maker == Maker::dot && p.dims > direct_dims && p.rows > 0 && p.cols > 0) {
-      constexpr Index tile = Shape<float>::tile_rows;  // which is as wide as high, so roles can be exchanged
-      static_assert(Shape<float>::tile_rows == Shape<float>::tile_cols);
-      const Split xs = split_points(call, x, tile), ys = split_points(call, y, tile);
+      const Split xs = split_points(call, x);
+      const Split ys = kept ? Split{kept->high.data(), kept->low.data(), kept->unit.data()} : split_points(call, y);
       p.maker = Maker::halves;
       p.x_high = xs.high, p.x_low = xs.low, p.x_unit = xs.unit;
       p.y_high = ys.high, p.y_low = ys.low, p.y_unit = ys.unit;
-      constexpr Index chunk = HalvesSource<true>::chunk;
-      p.padded_dims = static_cast<std::int32_t>((p.dims + chunk - 1) / chunk * chunk);
+      p.padded_dims = static_cast<std::int32_t>(padded_cols(p.dims));
       p.single_product = products == Products::single;
     }
   }
   return p;
+}
+
+std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context) {
+  const Device here{DeviceType::cuda, room.device};
+  auto kept = std::make_shared<SplitPoints>();
+  kept->points = Matrix<float>(y.rows, y.cols, here);
+  copy(y, kept->points.view());
+  if (y.cols <= direct_dims || y.empty()) return kept;
+  const Index rows = padded_rows(y.rows), size = rows * padded_cols(y.cols);
+  kept->high = Buffer<std::uint16_t>(size, here);
+  kept->low = Buffer<std::uint16_t>(size, here);
+  kept->unit = Buffer<float>(rows, here);
+  Call call("prepare", room.device, room.stream, context);
+  split_into(call, std::as_const(kept->points).view(), kept->high.data(), kept->low.data(), kept->unit.data());
+  synchronize(call.stream());  // whatever stream will use it
+  return kept;
 }
 
 template <class T>

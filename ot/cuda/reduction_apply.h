@@ -1,14 +1,18 @@
 #pragma once  // private: never installed
 #include "monge/ot/cuda/engine.h"
+#include "monge/ot/cuda/reductions.h"
 
 namespace monge::ot::cuda {
 
 // sum_j exp((s_ij + shift_i) / epsilon) values_jk for a few k, each thread adding over its own columns.
 template <class T_>
-struct FewValuesReduction {
-  using T = T_;
-  using S = Shape<T>;
-  static constexpr int width = 4;
+class FewValuesReduction : public RowReduction<T_, Sums<4>> {
+  using Base = RowReduction<T_, Sums<4>>;
+  using typename Base::S;
+
+ public:
+  using typename Base::T;
+  static constexpr int width = 4, blocks = 1;
   struct Args {
     T rate;
     const T* shift;   // of rows
@@ -17,58 +21,41 @@ struct FewValuesReduction {
     int count;
     Sums<width>* out;  // parts x rows
   };
-  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(Sums<width>), blocks = 1;
-  static constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
 
   MONGE_DEVICE FewValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
-      : p_(p), args_(args), block_(block), memory_(memory) {}
+      : Base(p, block, memory), args_(args) {}
 
   MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    const Place<T> place{thread()};
     T values[S::cols][width];
 #pragma unroll
     for (int c = 0; c < S::cols; ++c) {
-      const Index j = first_col + place.col(c);
+      const Index j = first_col + this->place_.col(c);
 #pragma unroll
       for (int k = 0; k < width; ++k) {
-        values[c][k] = j < p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
+        values[c][k] = j < this->p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
       }
     }
 #pragma unroll
     for (int r = 0; r < S::rows; ++r) {
-      const Index i = block_.first_row + place.row(r);
-      const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
+      const T shift = this->of_row(args_.shift, r, minus_infinity<T>());
       T sums[width] = {};
 #pragma unroll
       for (int c = 0; c < S::cols; ++c) {
-        const T t = (s[r][c] + shift) * args_.rate;
-        const T q = exp2_of(t < largest_exponent ? t : largest_exponent);
+        const T q = share_of(s[r][c], shift, args_.rate);
 #pragma unroll
         for (int k = 0; k < width; ++k) sums[k] = fma(q, values[c][k], sums[k]);
       }
 #pragma unroll
-      for (int k = 0; k < width; ++k) known_[r].v[k] += static_cast<double>(sums[k]);
+      for (int k = 0; k < width; ++k) this->known_[r].v[k] += static_cast<double>(sums[k]);
     }
   }
 
   MONGE_DEVICE void finish() {
-    combine_rows<T>(
-        known_, memory_,
-        [](Sums<width>& all, const Sums<width>& one) {
-          for (int k = 0; k < width; ++k) all.v[k] += one.v[k];
-        },
-        [&](int row, const Sums<width>& all) {
-          const Index i = block_.first_row + row;
-          if (i < p_.rows) args_.out[block_.part * p_.rows + i] = all;
-        });
+    this->write_rows(args_.out, [](Sums<width>& all, const Sums<width>& one) { all.add(one); });
   }
 
  private:
-  const Problem<T>& p_;
   const Args& args_;
-  RowBlock block_;
-  unsigned char* memory_;
-  Sums<width> known_[S::rows];
 };
 
 // The same for many k: the exponentials of a tile go to shared memory, a slice of its rows at a time, and are
@@ -88,7 +75,6 @@ struct ManyValuesReduction {
     double* out;  // parts x rows x width
   };
   static constexpr int shared_bytes = (slice * stride + S::tile_cols * width) * sizeof(T), blocks = 1;
-  static constexpr T largest_exponent = sizeof(T) == 4 ? 127 : 1023;
 
   MONGE_DEVICE ManyValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : p_(p),
@@ -115,9 +101,7 @@ struct ManyValuesReduction {
           const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
 #pragma unroll
           for (int c = 0; c < S::cols; ++c) {
-            const T t = (s[r][c] + shift) * args_.rate;
-            terms_[(place.row(r) - q * slice) * stride + place.col(c)] =
-                exp2_of(t < largest_exponent ? t : largest_exponent);
+            terms_[(place.row(r) - q * slice) * stride + place.col(c)] = share_of(s[r][c], shift, args_.rate);
           }
         }
       }

@@ -36,23 +36,8 @@ struct SampleReduction {
       : p_(p), args_(args), block_(block), memory_(memory) {}
 
   MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    const T rate = args_.rate.rate;
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-      LogSum<T>& known = known_[r];
-      T top = s[r][0];
-#pragma unroll
-      for (int c = 1; c < S::cols; ++c) top = s[r][c] > top ? s[r][c] : top;
-      if (!(top > known.best - args_.rate.reach)) continue;
-      if (top > known.best) {
-        known.sum *= static_cast<double>(exp2_of((known.best - top) * rate));
-        known.best = top;
-      }
-      T sum = 0;
-#pragma unroll
-      for (int c = 0; c < S::cols; ++c) sum += exp2_of((s[r][c] - known.best) * rate);
-      known.sum += static_cast<double>(sum);
-    }
+    for (int r = 0; r < S::rows; ++r) take_scores(known_[r], s[r], args_.rate);
     const Index end = first_col + S::tile_cols;
     if (end % group_cols == 0 || end >= p_.cols) run(first_col / group_cols);
   }

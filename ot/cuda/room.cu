@@ -36,6 +36,10 @@ class CudaPasses final : public Passes<T> {
               VectorView<const T> bias, MatrixView<double> out, const Context& context) override {
     cuda::energy(room_, s, epsilon, f, w, bias, out, context);
   }
+  void assign(MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
+              VectorView<double> f, VectorView<double> g, const Context& context) override {
+    cuda::assign(room_, x, y, n, columns, f, g, context);
+  }
   bool repeats(const Scores<T>& s) const override { return cuda::repeats(s); }
   void store(const Scores<T>& s, MatrixView<T> out, const Context& context) override {
     cuda::store(room_, s, out, context);
@@ -64,6 +68,12 @@ class CudaBackend final : public Backend {
     const DeviceScope scope(room_.device);
     copy_on(room_.stream, to, to_pitch, from, from_pitch, width, rows);
     synchronize(room_.stream);
+  }
+  std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context) override {
+    return cuda::prepare(room_, y, context);
+  }
+  void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) override {
+    cuda::normals(room_, rng, first, out, context);
   }
   void recombine(const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                  const Context& context) override {

@@ -2,7 +2,10 @@
 // running out of memory at any allocation leaves nothing behind. Left out of builds with the CUDA room.
 #include "emulator.h"
 
+#include <tuple>
+
 #include "../ot/passes_problem.h"
+#include "monge/ot/recombine.h"
 #include "rooms.h"
 
 namespace monge::ot {
@@ -72,6 +75,28 @@ TYPED_TEST(EmulatedTest, NothingDependsOnTheOrderOfThreads) {
     }
     cuda::emulator::set_order(Order::rising);
   }
+}
+
+// Candidates of recombined rows share limits between warps, assignments share everything.
+TEST(EmulatedOrder, NeitherCandidatesNorAssignmentsDependOnIt) {
+  using cuda::emulator::Order;
+  const PassProblem<float> p({128, 150, 5}, normal<float>(19));
+  const Scores<float> s = p.scores();
+  const Recombination r{.x = s.x, .y = s.y, .v = s.v, .rounds = 2, .signs = {4}, .window = 3};
+  const auto run = [&] {
+    std::vector<float> scores(static_cast<std::size_t>(4 * r.rows()));
+    std::vector<std::int32_t> columns(scores.size()), partners(70);
+    std::vector<double> f(70), g(70);
+    cuda_room()->recombine(r, {scores.data(), r.rows(), 4}, {columns.data(), r.rows(), 4}, context);
+    cuda_room()->passes(float{}).assign(s.x.rows_from(0, 70), s.y.rows_from(0, 70), 35, partners, f, g, context);
+    return std::tuple(scores, columns, partners, f, g);
+  };
+  const auto one = run();
+  for (const Order order : {Order::falling, Order::shuffled}) {
+    cuda::emulator::set_order(order);
+    EXPECT_TRUE(run() == one);
+  }
+  cuda::emulator::set_order(Order::rising);
 }
 
 TEST(EmulatedMemory, RunningOutAnywhereLeavesAllUsable) {

@@ -104,6 +104,9 @@ void wait_groups() {
 }
 inline float exp2_of(float t) { return t < -126 ? 0.0f : std::exp2(t); }
 inline double exp2_of(double t) { return t < -1022 ? 0.0 : std::exp2(t); }
+inline void raise_atomically(std::int32_t* to, std::int32_t value) {
+  if (value > *to) *to = value;
+}
 inline void add_atomically(unsigned long long* to, unsigned long long value) { *to += value; }
 
 }  // namespace monge::ot::cuda

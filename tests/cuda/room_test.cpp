@@ -1,10 +1,14 @@
 // The CUDA room around its passes: memory, copies, views of either device, recombined noise, refusals.
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <tuple>
 
 #include "../ot/passes_problem.h"
 #include "monge/ot/core/doctor.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/recombine.h"
+#include "monge/ot/source.h"
 #include "rooms.h"
 
 namespace monge::ot {
@@ -73,6 +77,74 @@ TEST_F(CudaRoomTest, ViewsOfTheDeviceGiveWhatViewsOfTheCpuGive) {
   }
 }
 
+// The operations are IEEE's, none is fused: not a bit differs from the CPU's.
+TEST_F(CudaRoomTest, NormalsAreThoseOfTheCpuToTheLastBit) {
+  struct Setting {
+    Index rows, d;
+    std::uint64_t first;
+  };
+  for (const auto& [rows, d, first] : {Setting{1, 1, 0}, Setting{3, 7, 5}, Setting{130, 13, 1}, Setting{40, 64, 999}}) {
+    SCOPED_TRACE(concat(rows, " x ", d, " from ", first));
+    Matrix<float> expected(rows, d), here(rows, d + 3), there(rows, d, device), back(rows, d);
+    std::fill_n(here.data(), rows * (d + 3), 77.0f);
+    const Rng rng = Rng{9}.substream(2);
+    fill_normal(rng, first * static_cast<std::uint64_t>(d), {expected.data(), rows * d});
+    room_->normals(rng, first, {here.data(), rows, d, d + 3}, context);
+    draw({}, rng, first, there.view(), context);
+    copy(there.view(), back.view());
+    for (Index i = 0; i < rows; ++i) {
+      for (Index k = 0; k < d; ++k) {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(here(i, k)), std::bit_cast<std::uint32_t>(expected(i, k)));
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(back(i, k)), std::bit_cast<std::uint32_t>(expected(i, k)));
+      }
+      ASSERT_EQ(here(i, d), 77.0f) << "wrote between the rows";
+    }
+  }
+}
+
+TEST_F(CudaRoomTest, LawsOfTheCallerAreCopied) {
+  const SourceLaw law = [](const Rng&, std::uint64_t first, MatrixView<float> out) {
+    for (Index i = 0; i < out.rows; ++i)
+      for (Index k = 0; k < out.cols; ++k) out(i, k) = static_cast<float>(10 * (first + i) + k);
+  };
+  Matrix<float> there(70, 3, device), back(70, 3);
+  draw(law, Rng{1}, 5, there.view(), context);
+  copy(there.view(), back.view());
+  for (Index i = 0; i < 70; ++i)
+    for (Index k = 0; k < 3; ++k) ASSERT_EQ(back(i, k), static_cast<float>(10 * (5 + i) + k));
+}
+
+// Points that are kept are multiplied as points that are read.
+TEST_F(CudaRoomTest, PreparedPointsChangeNothing) {
+  for (const Index d : {3, 20, 70}) {
+    SCOPED_TRACE(d);
+    PassProblem<float> p({64, 150, d}, normal<float>(21));
+    Scores<float> s = p.scores();
+    const auto run = [&] {
+      std::vector<float> f(64), best(64);
+      std::vector<std::int32_t> column(64), drawn(64);
+      std::vector<double> mass(150);
+      Passes<float>& passes = room_->passes(float{});
+      passes.softmin(s, 1.0f, f, context);
+      passes.hardmin(s, {best.data(), 64, 1}, {column.data(), 64, 1}, context);
+      passes.sample(s, 1.0f, Rng{2}, 3, drawn, context);
+      passes.histogram(s, 1.0f, VectorView<const float>(f), {}, mass, context);
+      const Recombination r{.x = s.x, .y = s.y, .v = s.v, .y_ready = s.y_ready, .rounds = 2, .signs = {4}, .window = 1};
+      Matrix<float> scores(r.rows(), 5);
+      Matrix<std::int32_t> columns(r.rows(), 5);
+      room_->recombine(r, scores.view(), columns.view(), context);
+      best.insert(best.end(), scores.data(), scores.data() + 5 * r.rows());
+      column.insert(column.end(), columns.data(), columns.data() + 5 * r.rows());
+      return std::tuple(f, best, column, drawn, mass);
+    };
+    const auto without = run();
+    const auto ready = room_->prepare(s.y, context);
+    s.y_ready = ready.get();
+    std::fill_n(p.y.data(), 150 * d, NAN);  // not looked at any more
+    EXPECT_TRUE(run() == without);
+  }
+}
+
 TEST_F(CudaRoomTest, OneProductOfHalvesIsAsGoodAsElevenBits) {
   const PassProblem<float> p({64, 100, 96}, normal<float>(2));
   const auto s = reference::dense(p.scores());
@@ -92,18 +164,37 @@ TEST_F(CudaRoomTest, OneProductOfHalvesIsAsGoodAsElevenBits) {
   EXPECT_GT(worst, 1e-4);  // it is another product
 }
 
-// Noise is the same to the last bits but those of other orders of adding, so candidates near the edge of a window may
-// differ: every column well within it is there, in falling order.
+// Scores are the same but for their rounding, so candidates near the edge of a window may differ: every column well
+// within it is there, in falling order. Groups that share a tile and one alone, several tiles and parts of the columns,
+// all three ways of making products, more sets than one pass takes, labels.
 TEST_F(CudaRoomTest, RecombinedCandidatesAreThoseOfTheCpu) {
-  for (const Index rounds : {0, 2}) {
-    const Index groups = 2, atoms = 150, d = 12, keep = 6;
-    Matrix<float> x(64 * groups, d), y(atoms, d);
-    Buffer<float> v(atoms);
-    fill_normal(Rng{1}, 0, {x.data(), 64 * groups * d});
-    fill_normal(Rng{2}, 0, {y.data(), atoms * d});
+  struct Setting {
+    Index groups, atoms, d, rounds;
+    bool labelled = false;
+  };
+  for (const Setting& c :
+       {Setting{2, 150, 12, 0}, Setting{3, 150, 12, 2}, Setting{1, 1100, 3, 1}, Setting{1, 40, 70, 3},
+        Setting{1, 3, 4, 66}, Setting{2, 140, 5, 2, true}, Setting{1, 20, 10, 0, true}}) {
+    SCOPED_TRACE(
+        concat(c.groups, " groups ", c.atoms, " atoms d=", c.d, " rounds=", c.rounds, c.labelled ? " labelled" : ""));
+    const Index keep = 6;
+    Matrix<float> x(64 * c.groups, c.d), y(c.atoms, c.d);
+    Buffer<float> v(c.atoms);
+    fill_normal(Rng{1}, 0, {x.data(), x.rows() * c.d});
+    fill_normal(Rng{2}, 0, {y.data(), c.atoms * c.d});
     fill_normal(Rng{3}, 0, v.view());
-    const Recombination r{
-        .x = x.view(), .y = y.view(), .v = v.view(), .rounds = rounds, .signs = {4}, .first_group = 11, .window = 1.5f};
+    Recombination r{.x = x.view(),
+                    .y = y.view(),
+                    .v = v.view(),
+                    .rounds = c.rounds,
+                    .signs = {4},
+                    .first_group = 11,
+                    .window = 1.5f};
+    std::vector<std::int32_t> row_labels(static_cast<std::size_t>(r.rows())),
+        col_labels(static_cast<std::size_t>(c.atoms));
+    for (Index i = 0; i < r.rows(); ++i) row_labels[i] = static_cast<std::int32_t>(i % 5 % 2);
+    for (Index j = 0; j < c.atoms; ++j) col_labels[j] = static_cast<std::int32_t>(j % 3);
+    if (c.labelled) r.row_labels = row_labels, r.col_labels = col_labels, r.label_penalty = 2;
     Matrix<float> here(r.rows(), keep), there(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep), expected(r.rows(), keep);
     room_->recombine(r, here.view(), columns.view(), context);
@@ -113,14 +204,47 @@ TEST_F(CudaRoomTest, RecombinedCandidatesAreThoseOfTheCpu) {
       ASSERT_NEAR(here(i, 0), there(i, 0), 1e-4);
       for (Index k = 0; k < keep; ++k) {
         same += columns(i, k) == expected(i, k);
-        ASSERT_TRUE(columns(i, k) >= -1 && columns(i, k) < atoms);
+        ASSERT_TRUE(columns(i, k) >= -1 && columns(i, k) < c.atoms);
         ASSERT_EQ(columns(i, k) == -1, here(i, k) == -INFINITY);
         if (columns(i, k) >= 0) {
           ASSERT_GE(here(i, k), here(i, 0) - r.window);
         }
+        if (k > 0) {
+          ASSERT_GE(here(i, k - 1), here(i, k));
+        }
       }
     }
     EXPECT_GT(same, r.rows() * keep * 99 / 100);
+  }
+}
+
+// Integers are exact, mixed ones too: the same scores, and of equals the lower columns.
+TEST_F(CudaRoomTest, RecombinedCandidatesBreakTiesByTheLowerColumn) {
+  const Index atoms = 300, d = 4, keep = 5;
+  auto make = integers<float>(31);
+  Matrix<float> x(64, d), y(atoms, d);
+  std::vector<float> v(atoms, 0.0f);
+  for (Index e = 0; e < 64 * d; ++e) x.data()[e] = make();
+  for (Index e = 0; e < atoms * d; ++e) y.data()[e] = make();
+  const Recombination r{.x = x.view(), .y = y.view(), .v = v, .rounds = 2, .signs = {5}, .window = 100};
+  Matrix<float> scores(r.rows(), keep), noise(64, d);
+  Matrix<std::int32_t> columns(r.rows(), keep);
+  room_->recombine(r, scores.view(), columns.view(), context);
+  for (Index set = 0; set < 2; ++set) {
+    recombined_noise(x.view(), r.signs, static_cast<std::uint64_t>(set), noise.view());
+    for (Index i = 0; i < 64; ++i) {
+      std::vector<std::pair<float, Index>> order;
+      for (Index j = 0; j < atoms; ++j) {
+        float score = 0;
+        for (Index k = 0; k < d; ++k) score += noise(i, k) * y(j, k);
+        order.emplace_back(-score, j);
+      }
+      std::sort(order.begin(), order.end());
+      for (Index k = 0; k < keep; ++k) {
+        ASSERT_EQ(columns(64 * set + i, k), order[static_cast<std::size_t>(k)].second) << set << " " << i << " " << k;
+        ASSERT_EQ(scores(64 * set + i, k), -order[static_cast<std::size_t>(k)].first);
+      }
+    }
   }
 }
 

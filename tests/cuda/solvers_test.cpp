@@ -2,7 +2,10 @@
 #include <cmath>
 
 #include "../ot/passes_problem.h"
+#include "monge/ot/matcher.h"
+#include "monge/ot/semidiscrete.h"
 #include "monge/ot/sinkhorn.h"
+#include "monge/ot/source.h"
 #include "rooms.h"
 
 namespace monge::ot {
@@ -51,6 +54,92 @@ TEST_F(CudaSolversTest, SinkhornStoresNothingOnADevice) {
   SinkhornOptions options{.storage = Storage::store};
   options.context.device = {DeviceType::cuda, 0};
   EXPECT_THROW(sinkhorn(problem, options), Error);
+}
+
+// The same noise, and scores that differ by their rounding alone: fits go the same way, so far as rounding does not
+// send a row elsewhere.
+TEST_F(CudaSolversTest, SemidiscreteGivesWhatTheCpuGives) {
+  struct Setting {
+    Index atoms, d;
+    double epsilon = 0;
+    bool labelled = false;
+  };
+  for (const Setting& c : {Setting{16, 12}, Setting{12, 2, 20}, Setting{12, 3, 0, true}}) {
+    SCOPED_TRACE(concat(c.atoms, " atoms d=", c.d, " epsilon=", c.epsilon));
+    Matrix<float> y(c.atoms, c.d);
+    fill_normal(Rng{3}, 0, {y.data(), c.atoms * c.d});
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(c.atoms));
+    for (std::size_t j = 0; j < labels.size(); ++j) labels[j] = static_cast<std::int32_t>(j % 2);
+    SemidiscreteOptions options{
+        .cost = Cost::squared_euclidean, .epsilon = c.epsilon, .tolerance = 0.5, .check_samples = 1100};
+    if (c.labelled) options.labels = labels, options.label_penalty = 2;
+    const SemidiscreteResult there = semidiscrete(y.view(), {}, options);
+    options.context.device = {DeviceType::cuda, 0};
+    const SemidiscreteResult here = semidiscrete(y.view(), {}, options);
+    EXPECT_EQ(here.status, there.status);
+    EXPECT_EQ(here.marginal.samples, there.marginal.samples);
+    EXPECT_NEAR(here.cost, there.cost, 0.02 * there.cost);
+    EXPECT_NEAR(here.certificate.lower, there.certificate.lower, 0.02 * std::abs(there.cost));
+    EXPECT_NEAR(here.certificate.upper, there.certificate.upper, 0.02 * std::abs(there.cost));
+    // A row that goes elsewhere moves two potentials by a step over the samples so far.
+    for (std::size_t j = 0; j < here.potentials.g.size(); ++j)
+      EXPECT_NEAR(here.potentials.g[j], there.potentials.g[j], 0.1) << j;
+    if (c.d == 12) {
+      EXPECT_EQ(semidiscrete(y.view(), {}, options).potentials.g, here.potentials.g);  // every time
+    }
+  }
+}
+
+TEST_F(CudaSolversTest, SemidiscreteTakesLawsOfTheCaller) {
+  Matrix<float> y(8, 2);
+  fill_normal(Rng{4}, 0, {y.data(), 16});
+  const SourceLaw uniform = [](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    for (Index i = 0; i < out.rows; ++i) {
+      const Rng::Block words = rng.bits(first + static_cast<std::uint64_t>(i));
+      for (Index k = 0; k < 2; ++k) out(i, k) = 4 * Rng::uniform(words.w[k]) - 2;
+    }
+  };
+  SemidiscreteOptions options{.tolerance = 0.5, .check_samples = 1100};
+  const SemidiscreteResult there = semidiscrete(y.view(), {}, options, uniform);
+  options.context.device = {DeviceType::cuda, 0};
+  const SemidiscreteResult here = semidiscrete(y.view(), {}, options, uniform);
+  EXPECT_EQ(here.status, there.status);
+  EXPECT_NEAR(here.cost, there.cost, 0.02 * std::abs(there.cost));
+}
+
+// Matching from noise of the CPU and of the device, into either; with duplicates, labels and epsilon.
+TEST_F(CudaSolversTest, MatchersMeetTheSameAtoms) {
+  const Device device{DeviceType::cuda, 0};
+  for (const Index d : {3, 20}) {
+    for (const double epsilon : {0.0, 1.0}) {
+      for (const bool doubled : {false, true}) {
+        SCOPED_TRACE(concat("d=", d, " epsilon=", epsilon, doubled ? " with duplicates" : ""));
+        const Index n = 150, rows = 140;
+        Matrix<float> y(n, d), x(rows, d), x_there(rows, d, device);
+        fill_normal(Rng{5}, 0, {y.data(), n * d});
+        if (doubled) std::copy_n(y.data(), 10 * d, y.data() + 10 * d);
+        draw({}, Rng{6}, 7, x.view(), {});
+        draw({}, Rng{6}, 7, x_there.view(), {});
+        SemidiscretePotentials p{.epsilon = epsilon, .g = std::vector<double>(n)};
+        fill_normal(Rng{7}, 0, VectorView<double>(p.g));
+        const auto there = pass_matcher(y.view(), p), here = pass_matcher(y.view(), p, {.device = device});
+        std::vector<std::int32_t> expected(rows), got(rows);
+        Buffer<std::int32_t> kept(rows, device);
+        there->match(x.view(), Rng{8}, 100, expected);
+        here->match(x.view(), Rng{8}, 100, got);
+        Index moved = 0;  // those on an edge
+        for (Index i = 0; i < rows; ++i) moved += got[i] != expected[i];
+        EXPECT_LE(moved, 1);
+        std::vector<std::int32_t> again(rows, -1);
+        here->match(x_there.view(), Rng{8}, 100, kept.view());
+        copy(kept.view(), VectorView<std::int32_t>(again));
+        EXPECT_EQ(again, got);
+        std::fill(again.begin(), again.end(), -1);
+        here->match(x_there.view(), Rng{8}, 100, again);
+        EXPECT_EQ(again, got);
+      }
+    }
+  }
 }
 
 }  // namespace

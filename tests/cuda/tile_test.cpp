@@ -3,12 +3,14 @@
 
 #include <bit>
 #include <cmath>
+#include <numbers>
 #include <set>
 #include <vector>
 
 #include "monge/ot/cuda/fragment.h"
 #include "monge/ot/cuda/hadamard.h"
 #include "monge/ot/cuda/half.h"
+#include "monge/ot/cuda/normal.h"
 #include "monge/ot/cuda/partial.h"
 #include "monge/ot/cuda/problem.h"
 
@@ -98,6 +100,43 @@ TEST(Half, ThreeProductsAreAsGoodAsFloats) {
       worst = std::max(worst, error / std::sqrt(xx * yy));
     }
     EXPECT_LT(worst, 0x1p-23) << d;  // one unit of the last place of floats
+  }
+}
+
+TEST(Half, OrderedIntegersAreInTheOrderOfFloats) {
+  const float rising[] = {-INFINITY, -3e38f, -1, -1e-45f, -0.0f, 0, 1e-45f, 1, 2, 3e38f, INFINITY};
+  for (std::size_t i = 0; i < std::size(rising); ++i) {
+    EXPECT_EQ(bits_of(from_order(order_of(rising[i]))), bits_of(rising[i]));
+    if (i > 0) EXPECT_GT(order_of(rising[i]), order_of(rising[i - 1]));
+  }
+}
+
+TEST(Normal, BlocksAreTheSequenceToTheLastBit) {
+  const Rng rng = Rng{5}.substream(3);
+  std::vector<float> expected(400000);
+  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1} << 33}) {
+    fill_normal(rng, 4 * first, VectorView<float>(expected));
+    for (std::size_t i = 0; i < expected.size(); i += 4) {
+      float block[4];
+      normals_of(rng, first + i / 4, block);
+      for (int e = 0; e < 4; ++e) ASSERT_EQ(bits_of(block[e]), bits_of(expected[i + e])) << i + e;
+    }
+  }
+}
+
+// At the ends of what words can say, too: against Box-Muller in double.
+TEST(Normal, PairsAreBoxMullers) {
+  for (const std::uint32_t radius : {0u, 1u, 2u, 77777u, 0x7fffffffu, 0x80000000u, 0xfffffffeu, 0xffffffffu}) {
+    for (const std::uint32_t angle : {0u, 1u, 0x1fffffffu, 0x20000000u, 0x40000000u, 0x9abcdef0u, 0xffffffffu}) {
+      const double u = (double(radius >> 1) + 0.5) * 0x1p-31, size = std::sqrt(-2 * std::log(u));
+      float a, b;
+      normal_pair(radius, angle, a, b);
+      const double turn = 2 * std::numbers::pi * double(angle) * 0x1p-32;
+      // Near u = 1 the float nearest to u is off by half a unit, so the radius by a share of itself.
+      const double close = 5e-7 * (1 + size) + (size < 0.01 ? 0x1p-24 / std::max(size, 0x1p-12) : 0);
+      EXPECT_NEAR(a, size * std::cos(turn), close) << radius << " " << angle;
+      EXPECT_NEAR(b, size * std::sin(turn), close) << radius << " " << angle;
+    }
   }
 }
 

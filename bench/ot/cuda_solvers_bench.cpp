@@ -1,0 +1,132 @@
+// Solvers on the first GPU, and what they are made of, by the clock of the host: normals, recombined candidates (pairs
+// a second, all sets counted), a semidiscrete fit with its check, batches of small assignments, one large one.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <vector>
+
+#include "monge/ot/assignment.h"
+#include "monge/ot/core/backend.h"
+#include "monge/ot/core/doctor.h"
+#include "monge/ot/recombine.h"
+#include "monge/ot/semidiscrete.h"
+#include "monge/ot/source.h"
+
+namespace {
+
+using namespace monge;
+
+constexpr Device device{DeviceType::cuda, 0};
+const Context context{.device = device};
+
+Matrix<float> normal_cloud(Index n, Index d, std::uint64_t seed) {
+  Matrix<float> y(n, d);
+  fill_normal(Rng{seed}, 0, {y.data(), n * d});
+  return y;
+}
+
+benchmark::Counter rate(Index count) {
+  return {static_cast<double>(count), benchmark::Counter::kIsIterationInvariantRate};
+}
+
+// Waits for what is in the room's stream: a copy of one number does.
+void wait(const Matrix<float>& there) {
+  float one;
+  copy(VectorView<const float>{there.data(), 1, device}, VectorView<float>{&one, 1});
+}
+
+void normals(benchmark::State& state) {
+  Matrix<float> x(1 << 16, 1024, device);
+  for (auto _ : state) {
+    draw({}, Rng{1}, 0, x.view(), context);
+    wait(x);
+  }
+  state.counters["numbers/s"] = rate(x.rows() * x.cols());
+}
+BENCHMARK(normals)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// Arguments: atoms, dimensions, rounds (0: plain noise, for comparison).
+void recombined(benchmark::State& state) {
+  const Index atoms = state.range(0), d = state.range(1), rounds = state.range(2), keep = 16;
+  const Matrix<float> y = normal_cloud(atoms, d, 2);
+  const auto ready = ot::backend_for(device).prepare(y.view(), context);
+  Matrix<float> x((rounds > 0 ? 64 : 1024) * ot::group_rows, d, device), scores, v(1, atoms, device);
+  draw({}, Rng{1}, 0, x.view(), context);
+  draw({}, Rng{3}, 0, v.view(), context);
+  const ot::Recombination r{.x = x.view(),
+                            .y = y.view(),
+                            .v = {v.data(), atoms, device},
+                            .y_ready = ready.get(),
+                            .rounds = rounds,
+                            .signs = {4},
+                            .window = 1};
+  scores = Matrix<float>(r.rows(), keep, device);
+  Matrix<std::int32_t> columns(r.rows(), keep, device);
+  for (auto _ : state) {
+    ot::recombined_candidates(r, scores.view(), columns.view(), context);
+    wait(scores);
+  }
+  state.counters["pairs/s"] = rate(r.rows() * atoms);
+}
+BENCHMARK(recombined)
+    ->Args({60000, 64, 0})
+    ->Args({60000, 64, 16})
+    ->Args({60000, 784, 0})
+    ->Args({60000, 784, 32})
+    ->Args({60000, 3072, 0})
+    ->Args({60000, 3072, 64})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// To a chi-square of 0.05. Arguments: atoms, dimensions.
+void fit(benchmark::State& state) {
+  const Matrix<float> y = normal_cloud(state.range(0), state.range(1), 5);
+  ot::SemidiscreteResult result;
+  for (auto _ : state) result = ot::semidiscrete(y.view(), {}, {.context = context});
+  state.counters["fit_s"] = result.seconds;
+  state.counters["check_s"] = result.check_seconds;
+  state.counters["samples_per_atom"] = result.samples_per_atom;
+  state.counters["chi2"] = result.marginal.chi2;
+}
+BENCHMARK(fit)
+    ->Args({4096, 128})
+    ->Args({60000, 64})
+    ->Args({60000, 784})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Arguments: points of a problem, problems, dimensions.
+void assign_batch(benchmark::State& state) {
+  const Index n = state.range(0), problems = state.range(1), d = state.range(2);
+  const Matrix<float> x = normal_cloud(n * problems, d, 6), y = normal_cloud(n * problems, d, 7);
+  for (auto _ : state)
+    benchmark::DoNotOptimize(ot::assign_batch(x.view(), y.view(), n, {.context = context}).back().cost);
+  state.counters["problems/s"] = rate(problems);
+}
+BENCHMARK(assign_batch)
+    ->Args({64, 2048, 64})
+    ->Args({128, 1024, 64})
+    ->Args({256, 1024, 64})
+    ->Args({1024, 256, 64})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Arguments: points, dimensions.
+void assign(benchmark::State& state) {
+  const Matrix<float> x = normal_cloud(state.range(0), state.range(1), 8),
+                      y = normal_cloud(state.range(0), state.range(1), 9);
+  for (auto _ : state) benchmark::DoNotOptimize(ot::assign(x.view(), y.view(), {.context = context}).cost);
+}
+BENCHMARK(assign)->Args({10000, 64})->Args({20000, 784})->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (!ot::cuda_available()) {
+    std::fprintf(stderr, "cuda_solvers_bench: %s\n", ot::cuda_report().why_not.c_str());
+    return 0;
+  }
+  benchmark::RunSpecifiedBenchmarks();
+}
