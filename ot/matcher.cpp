@@ -6,7 +6,9 @@
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/fitted_atoms.h"
+#include "monge/ot/score_tree.h"
 #include "monge/ot/semidiscrete_fit.h"
+#include "monge/ot/semidual.h"
 
 namespace monge::ot {
 namespace {
@@ -15,7 +17,12 @@ class PassMatcher final : public Matcher {
  public:
   PassMatcher(MatrixView<const float> y, const SemidiscretePotentials& potentials, const Context& context)
       : fitted_("pass_matcher", y, potentials, context) {
-    fitted_.atoms.keep_digits(context);
+    tree_ =
+        detail::tree_where_it_pays(fitted_.atoms, fitted_.epsilon, static_cast<double>(fitted_.label_penalty), context);
+    if (tree_)
+      tree_->set_biases(fitted_.biases, context);
+    else
+      fitted_.atoms.keep_digits(context);
   }
 
   using Matcher::match;
@@ -23,7 +30,13 @@ class PassMatcher final : public Matcher {
              VectorView<std::int32_t> atoms) const override {
     fitted_.check("match", noise, labels, atoms);
     Matrix<float> projected;
-    const Scores<float> s{.x = fitted_.in_score_space(noise, projected),
+    const MatrixView<const float> x = fitted_.in_score_space(noise, projected);
+    if (tree_) {
+      Buffer<float> best(noise.rows);
+      tree_->find(x, labels, 0, {best.data(), noise.rows, 1}, {atoms.data, noise.rows, 1}, fitted_.context);
+      return fitted_.to_members(rng, first, atoms);
+    }
+    const Scores<float> s{.x = x,
                           .y = fitted_.atoms.y.view(),
                           .v = fitted_.biases,
                           .row_labels = labels,
@@ -44,6 +57,7 @@ class PassMatcher final : public Matcher {
 
  private:
   FittedAtoms fitted_;
+  std::shared_ptr<ScoreTree> tree_;  // in few dimensions
 };
 
 }  // namespace
