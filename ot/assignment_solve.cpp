@@ -175,7 +175,7 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, draft);
     };
     const auto solve_by_size = [&] {
-      if (d <= KdTree::most_dims && n >= kTreeFrom) {
+      if (d <= TreePairs::most_dims && n >= kTreeFrom) {
         const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
         const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
         TreePairs pairs(xs.view(), ys.view(), context);

@@ -1,20 +1,23 @@
 #pragma once  // private: never installed
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/core/device.h"
 #include "monge/ot/shortlists.h"
 
 namespace monge::ot::detail {
 
-// An order of points in which the points 0 .. s - 1, s .. 2 s - 1, ... lie close together for every power of two s.
-std::vector<std::int32_t> kd_order(MatrixView<const double> points);
+// An order of points in which the points 0 .. s - 1, s .. 2 s - 1, ... lie close together for every power of two s, of
+// `least` at least.
+std::vector<std::int32_t> kd_order(MatrixView<const double> points, Index least = 2, const Context& context = {});
 
-// Finds, among points in such an order, those of least |x - y_j|^2 - v_j. Few dimensions. A node knows a plane above
-// v_j - |y_j|^2 of its points: good potentials are nearly concave there, so that planes lie close.
+// Points in such an order, of few dimensions, of which those are sought whose <x, y_j> + w_j is large. A node knows a
+// paraboloid above the w_j of its points, which lies close: good potentials are smooth and nearly concave.
 class KdTree {
  public:
-  static constexpr Index most_dims = 3;
+  static constexpr Index most_dims = 8;
 
   struct Candidate {
     double reduced;
@@ -24,31 +27,89 @@ class KdTree {
     std::vector<Candidate> pile;
   };
 
-  explicit KdTree(MatrixView<const double> points);  // borrowed, rows next to each other
+  // points: borrowed, rows next to each other. leaf: a power of two, most points of one.
+  explicit KdTree(MatrixView<const double> points, Index leaf = 8);
 
-  // To be told of v before the first search, and whenever one of them rises.
+  // To be told of w before the first search, and whenever one of them rises; -infinity: never to be found.
+  void weigh(VectorView<const double> w, const Context& context = {});
+  // The same for |x - y_j|^2 - v_j = |x|^2 - (<2 x, y_j> + v_j - |y_j|^2).
   void raise(const std::vector<double>& v);
-  // The k pairs of least reduced cost, in no order, if `most` is no less than the last of these; returns their largest,
-  // +infinity if all points are listed. Of points that tie, `seed` has a say in which are listed.
+
+  // Calls visitor.look_at(first, count) for leaves, the most promising branch first, whose bound on <x, y_j> + w_j is
+  // no less than visitor.least, which may rise. Of branches that tie, `seed` has a say in which is first.
+  template <int d, class Visitor>
+  [[gnu::always_inline]] void walk(const double* x, std::uint64_t seed, Visitor& visitor) const;
+
+  // How far bounds may be off by rounding, where x is zero.
+  double slack() const { return slack_; }
+
+  // The k pairs of least |x - y_j|^2 - v_j, in no order, if `most` is no less than the last of these; returns their
+  // largest, +infinity if all points are listed. Of points that tie, `seed` has a say in which are listed. Up to three
+  // dimensions.
   double nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
                  Finder& finder, std::vector<Pair>& pairs) const;
 
  private:
   struct Node {
-    double low[most_dims], high[most_dims], mean[most_dims];
-    double slope[most_dims], top;  // w_j <= top + <slope, y_j - mean>
     Index first, count;
     Index right;  // 0: a leaf; the left child is the next node
   };
   template <int d>
   class Search;
-  Index build(Index first, Index count);
-  void lay_plane(Node& node, const std::vector<double>& w);
+
+  Index build(Index first, Index count, Index leaf, bool in_twig);
+  double* numbers(Index node) { return numbers_.data() + node * (4 * points_.cols + 3); }
+  double lay_over_points(Index node, VectorView<const double> w);
+  void bend_by(Index node, double bend);
+  double lay_above_children(Index node);
+  template <int d>
+  [[gnu::always_inline]] double bound(const double* x, Index node) const;
 
   MatrixView<const double> points_;
   std::vector<Node> nodes_;
-  double slack_ = 0;  // of the bounds, for rounding
+  std::vector<Index> twigs_;     // roots of the parts whose nodes are fitted one by one
+  std::vector<double> numbers_;  // of each node: mean, slope, low - mean, high - mean, top, bend and its inverse, with
+                                 // s = y_j - mean: w_j <= top + <slope, s> - bend |s|^2 / 2
+  double slack_ = 0;
   double largest_square_ = 0;
 };
+
+template <int d>
+inline double KdTree::bound(const double* x, Index node) const {
+  const double* mean = numbers_.data() + node * (4 * d + 3);
+  const double *slope = mean + d, *low = slope + d, *high = low + d;
+  const double bend = high[d + 1], inverse = high[d + 2];
+  double sum = high[d];
+  for (int c = 0; c < d; ++c) {
+    const double s = x[c] + slope[c], at = std::min(std::max(s * inverse, low[c]), high[c]);
+    sum += x[c] * mean[c] + at * (s - 0.5 * bend * at);
+  }
+  return sum;
+}
+
+template <int d, class Visitor>
+inline void KdTree::walk(const double* x, std::uint64_t seed, Visitor& visitor) const {
+  struct Visit {
+    Index node;
+    double bound;
+  };
+  Visit stack[128];  // at most one for each level waits
+  Index depth = 0;
+  stack[depth++] = {0, bound<d>(x, 0)};
+  while (depth > 0) {
+    const Visit visit = stack[--depth];
+    if (visit.bound < visitor.least) continue;
+    const Node& node = nodes_[visit.node];
+    if (node.right == 0) {
+      visitor.look_at(node.first, node.count);
+      continue;
+    }
+    const Visit a{visit.node + 1, bound<d>(x, visit.node + 1)}, b{node.right, bound<d>(x, node.right)};
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    const bool a_first = a.bound > b.bound || (a.bound == b.bound && (seed >> 63) != 0);
+    stack[depth++] = a_first ? b : a;
+    stack[depth++] = a_first ? a : b;
+  }
+}
 
 }  // namespace monge::ot::detail

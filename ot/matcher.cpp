@@ -7,7 +7,9 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/fitted_atoms.h"
 #include "monge/ot/on_device.h"
+#include "monge/ot/score_tree.h"
 #include "monge/ot/semidiscrete_fit.h"
+#include "monge/ot/semidual.h"
 
 namespace monge::ot {
 namespace {
@@ -18,7 +20,12 @@ class PassMatcher final : public Matcher {
       : fitted_("pass_matcher", y, potentials, context),
         biases_(fitted_.biases, context.device),
         labels_(fitted_.atoms.labels, context.device) {
-    fitted_.atoms.keep_ready(context);
+    tree_ =
+        detail::tree_where_it_pays(fitted_.atoms, fitted_.epsilon, static_cast<double>(fitted_.label_penalty), context);
+    if (tree_)
+      tree_->set_biases(fitted_.biases, context);
+    else
+      fitted_.atoms.keep_ready(context);
   }
 
   using Matcher::match;
@@ -31,7 +38,13 @@ class PassMatcher final : public Matcher {
       return copy(here.view(), atoms);
     }
     Matrix<float> projected;
-    const Scores<float> s{.x = fitted_.in_score_space(noise, projected),
+    const MatrixView<const float> x = fitted_.in_score_space(noise, projected);
+    if (tree_) {
+      Buffer<float> best(noise.rows);
+      tree_->find(x, labels, 0, {best.data(), noise.rows, 1}, {atoms.data, noise.rows, 1}, fitted_.context);
+      return fitted_.to_members(rng, first, atoms);
+    }
+    const Scores<float> s{.x = x,
                           .y = fitted_.atoms.y.view(),
                           .v = biases_,
                           .row_labels = labels,
@@ -55,6 +68,7 @@ class PassMatcher final : public Matcher {
   FittedAtoms fitted_;
   detail::OnDevice<float> biases_;
   detail::OnDevice<std::int32_t> labels_;
+  std::shared_ptr<ScoreTree> tree_;  // in few dimensions
 };
 
 }  // namespace

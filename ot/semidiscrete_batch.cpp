@@ -6,6 +6,7 @@
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/on_device.h"
 #include "monge/ot/recombine.h"
+#include "monge/ot/score_tree.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot::detail {
@@ -105,6 +106,23 @@ struct GroupSum {
   }
 };
 
+// As recombined_candidates has it. In few dimensions the noise itself is recombined, and the best atoms are sought.
+void find_candidates(const SemidualProblem& problem, const Recombination& r, MatrixView<float> scores,
+                     MatrixView<std::int32_t> columns, const Context& context) {
+  if (!problem.tree) return recombined_candidates(r, scores, columns, context);
+  Matrix<float> recombined(r.rounds > 0 ? r.rows() : 0, r.x.cols);
+  parallel_for(context.threads, r.rounds > 0 ? r.groups() : 0, [&](Index q, int) {
+    for (Index k = 0; k < r.rounds; ++k) {
+      const Index set = q * r.rounds + k;
+      recombined_noise(r.x.rows_from(q * group_rows, group_rows), r.signs,
+                       r.first_group * static_cast<std::uint64_t>(r.rounds) + static_cast<std::uint64_t>(set),
+                       recombined.view().rows_from(set * group_rows, group_rows));
+    }
+  });
+  const MatrixView<const float> x = r.rounds > 0 ? recombined.view() : r.x;
+  problem.tree->find(x, r.row_labels, r.window, scores, columns, context);
+}
+
 // Noise is made, and its candidates are found, on the device; what comes back are these.
 BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& biases,
                        const std::vector<double>& target, Index rows, const BatchPlan& plan, const Rng& rng,
@@ -139,7 +157,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     }
     Matrix<float> scores(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep);
-    recombined_candidates(r, scores.view(), columns.view(), context);
+    find_candidates(problem, r, scores.view(), columns.view(), context);
     next_row += static_cast<std::uint64_t>(x.rows());
     batch.gemm_rows += x.rows();
     std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
@@ -199,6 +217,7 @@ BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>
                        const Rng& rng, std::uint64_t& next_row, const Context& context) {
   const std::vector<float> biases = score_biases(problem.atoms, problem.epsilon, v);
   std::vector<double> masses = target(problem, v).mass;
+  if (problem.tree) problem.tree->set_biases(biases, context);
   BatchMass batch = plan.dense ? dense_batch(problem, biases, masses, rows, plan, rng, next_row, context)
                                : sparse_batch(problem, biases, masses, rows, plan, rng, next_row, context);
   batch.target = std::move(masses);

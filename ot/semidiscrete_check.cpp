@@ -6,6 +6,7 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/on_device.h"
+#include "monge/ot/score_tree.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot::detail {
@@ -38,9 +39,10 @@ void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, std::
                    std::vector<double>& cost, std::vector<double>& left) {
   for (Index k = 0; k < ranked.columns.cols(); ++k) {
     for (Index i = 0; i < ranked.columns.rows(); ++i) {
+      if (ranked.scores(i, k) == -HUGE_VALF) continue;  // forbidden, whatever the room
       const auto row = static_cast<std::size_t>(i), j = static_cast<std::size_t>(ranked.columns(i, k));
       const double mass = std::min(left[row], capacity[j]);
-      if (mass <= 0 || ranked.scores(i, k) == -HUGE_VALF) continue;  // forbidden, whatever the room
+      if (mass <= 0) continue;
       left[row] -= mass;
       capacity[j] -= mass;
       cost[row] += mass * (static_cast<double>(biases[j]) - static_cast<double>(ranked.scores(i, k)));
@@ -71,6 +73,7 @@ class Checker {
     const Stop stop([&] { return go_on(); });
     context_ = options_.context;
     context_.stop = &stop;
+    if (problem_.tree) problem_.tree->set_biases(hard_, context_);
     check.stopped = !finishes([&] {
       const Index rows = check_rows(atoms_.size(), options_), blocks = (rows + most_rows - 1) / most_rows;
       for (Index k = 0; k < blocks; ++k) {
@@ -174,13 +177,13 @@ class Checker {
   void match(Index first, MatrixView<const float> x, MatrixView<const float> scored,
              VectorView<const std::int32_t> labels, MatrixView<float> scores, MatrixView<std::int32_t> columns,
              double* offset) {
-    auto& passes = passes_for<float>(context_.device);
     Scores<float> s = scores_of(problem_, scored, labels, hard_there_);
-    passes.hardmin(s, scores, columns, context_);
+    best_scores(problem_, s, scores, columns, context_);
     std::vector<std::int32_t> plan(static_cast<std::size_t>(x.rows));
     s.v = soft_there_;
     if (problem_.epsilon > 0)
-      passes.sample(s, static_cast<float>(problem_.epsilon), draws_, static_cast<std::uint64_t>(first), plan, context_);
+      passes_for<float>(context_.device)
+          .sample(s, static_cast<float>(problem_.epsilon), draws_, static_cast<std::uint64_t>(first), plan, context_);
     const auto atom = [&](Index i) {
       return static_cast<std::size_t>(problem_.epsilon > 0 ? plan[static_cast<std::size_t>(i)] : columns(i, 0));
     };

@@ -7,6 +7,7 @@
 #include "monge/ot/core/stop.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/semidiscrete_ascent.h"
+#include "monge/ot/semidiscrete_levels.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -61,6 +62,9 @@ class Assigner {
     measured_ |= result.mean_gap > 0;
     return result;
   }
+
+  // A batch that is not softened, to compare starts.
+  BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
 
   // Chi-square of the marginal that v gives, with a standard error of so much of the tolerance.
   double check(const std::vector<double>& v) {
@@ -172,34 +176,49 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   const auto worth_of = [&](double chi2) {
     return std::min(expected_end, 24 * std::pow(0.05 / std::max(chi2, 0.1 * tolerance), 4.0 / 3));
   };
+  // Atoms whose potentials were only guessed are worth less.
+  const auto go_on_from = [&](std::vector<double> v, const std::vector<double>& guessed) {
+    std::vector<double> worth(v.size());
+    const double chi2 = assigner.check(v);
+    for (std::size_t j = 0; j < v.size(); ++j)
+      worth[j] = !guessed.empty() && std::isnan(guessed[j]) ? 8 : std::max(8.0, worth_of(chi2));
+    ascent.start_from(std::move(v), worth);
+    next_check = ascent.samples() + 5;
+    return good(chi2);
+  };
   const auto start_well = [&] {
     std::vector<std::vector<double>> starts = {extreme_start(problem, scale)};
     if (!problem.source) starts.push_back(frozen_start(problem, scale, options.context));
     if (problem.source && problem.atoms.dimensions() <= 16 && problem.epsilon == 0)
       starts.push_back(quadratic_start(problem, scale));
-    double least = HUGE_VAL, rows = 1;
-    std::size_t best = 0;
-    for (std::size_t k = 0; k < starts.size(); ++k) {
-      if (starts[k].empty()) continue;
-      const BatchMass batch = assigner.batch(starts[k], 0);
-      rows = static_cast<double>(batch.rows);
-      if (batch.chi2 < least) least = batch.chi2, best = k;
+    starts.push_back(quantile_start(problem, scale, Rng{options.seed}.substream(10), options.context));
+    double least = HUGE_VAL, error = 0;
+    std::vector<double> best;
+    const auto compare = [&](std::vector<double> v) {
+      const BatchMass batch = assigner.look(v);
+      error = std::sqrt(2 * n) / static_cast<double>(batch.rows);
+      if (batch.chi2 < least || best.empty()) least = batch.chi2, best = std::move(v);
+    };
+    for (std::vector<double>& v : starts)
+      if (!v.empty()) compare(std::move(v));
+    if (least > 0.5) {  // none knows the shape of this cloud
+      LevelsStart levels = levels_start(problem, options);
+      fit.samples += levels.samples;
+      fit.gemm_rows += levels.gemm_rows;
+      if (!levels.v.empty()) compare(std::move(levels.v));
     }
-    const double chi2 = least + 2 * std::sqrt(2 * n) / rows;
+    assigner.batch(best, 0);  // measures the gap
+    const double chi2 = least + 2 * error;
+    if (least <= tolerance + 2 * error) return go_on_from(std::move(best), {});  // it may be good already
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it
-    ascent.start_from(std::move(starts[best]), std::vector<double>(problem.atoms.b.size(), worth));
+    ascent.start_from(std::move(best), std::vector<double>(problem.atoms.b.size(), worth));
     next_check = std::max(worth + 2, next_check);
     return false;
   };
-  // Atoms whose potentials were only guessed are worth less.
   const auto carry_on = [&] {
-    std::vector<double> v = carried_start(problem, scale, known, options.context), worth(v.size());
+    std::vector<double> v = carried_start(problem, scale, known, options.context);
     assigner.batch(v, 0);  // measures the gap
-    const double chi2 = assigner.check(v);
-    for (std::size_t j = 0; j < v.size(); ++j) worth[j] = std::isnan(known[j]) ? 8 : std::max(8.0, worth_of(chi2));
-    ascent.start_from(std::move(v), worth);
-    next_check = ascent.samples() + 5;
-    return good(chi2);
+    return go_on_from(std::move(v), known);
   };
 
   const auto ascend = [&] {

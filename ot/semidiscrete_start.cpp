@@ -29,6 +29,16 @@ bool are_apart(const SemidualProblem& problem, const ScoreScale& scale) {
   return problem.is_labelled() && problem.label_penalty > root_mean_square(scale.deviation);
 }
 
+// The atoms, or those of each label where labels keep apart.
+std::vector<std::vector<std::size_t>> competitors(const SemidualProblem& problem, const ScoreScale& scale) {
+  std::vector<std::vector<std::size_t>> parts(are_apart(problem, scale) ? problem.labels.shares().size() : 1);
+  for (std::size_t j = 0; j < problem.atoms.b.size(); ++j) {
+    const Index place = parts.size() > 1 ? problem.labels.place(problem.atoms.labels[j]) : 0;
+    if (place >= 0) parts[static_cast<std::size_t>(place)].push_back(j);
+  }
+  return parts;
+}
+
 // The optimal plan from N(0, 1) to N(0, w) at temperature epsilon has covariance c = w a and correlation rho, rho^2 =
 // w a^2; its potential is -a y^2 / 2.
 double slope(double w, double epsilon) { return 1 / (std::sqrt(w + 0.25 * epsilon * epsilon) + 0.5 * epsilon); }
@@ -184,15 +194,41 @@ std::vector<double> quadratic_start(const SemidualProblem& problem, const ScoreS
 std::vector<double> frozen_start(const SemidualProblem& problem, const ScoreScale& scale, const Context& context) {
   const AtomSet& atoms = problem.atoms;
   const double d = static_cast<double>(atoms.dimensions());
-  std::vector<std::vector<std::size_t>> parts(are_apart(problem, scale) ? problem.labels.shares().size() : 1);
+  const std::vector<std::vector<std::size_t>> parts = competitors(problem, scale);
   if (problem.source || d > most_frozen || static_cast<double>(parts.size()) * d * d * d > 2e9) return {};
-  for (std::size_t j = 0; j < atoms.b.size(); ++j) {
-    const Index place = parts.size() > 1 ? problem.labels.place(atoms.labels[j]) : 0;
-    if (place >= 0) parts[static_cast<std::size_t>(place)].push_back(j);
-  }
   std::vector<double> v = extreme_start(problem, scale);
   for (const std::vector<std::size_t>& members : parts)
     if (members.size() > 1) freeze(problem, members, v, context);
+  pull(problem, natural_steps(problem, scale), v);
+  return v;
+}
+
+std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreScale& scale, const Rng& rng,
+                                   const Context& context) {
+  if (problem.atoms.dimensions() != 1) return {};
+  constexpr Index looks = 64, most = 1 << 22;
+  Matrix<float> x(problem.source ? std::min(most, looks * problem.atoms.size()) : 0, 1);
+  draw(problem.source, rng, 0, x.view(), context);
+  std::sort(x.data(), x.data() + x.rows());
+  // The quantile that leaves this share of the noise above it.
+  const auto quantile = [&](double share) {
+    if (!problem.source) return upper_quantile(std::clamp(share, 1e-300, 1 - 1e-16));
+    const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.rows()));
+    return static_cast<double>(x(std::clamp<Index>(place, 0, x.rows() - 1), 0));
+  };
+  std::vector<double> v(problem.atoms.b.size(), 0.0);
+  for (std::vector<std::size_t> members : competitors(problem, scale)) {
+    const auto y = [&](std::size_t j) { return static_cast<double>(problem.atoms.y(static_cast<Index>(j), 0)); };
+    std::sort(members.begin(), members.end(), [&](std::size_t i, std::size_t j) { return y(i) < y(j); });
+    double total = 0, below = 0;
+    for (const std::size_t j : members) total += problem.atoms.b[j];
+    for (std::size_t i = 0; i + 1 < members.size(); ++i) {
+      const std::size_t j = members[i], next = members[i + 1];
+      below += problem.atoms.b[j];
+      v[next] = v[j] - quantile(1 - below / total) * (y(next) - y(j));
+    }
+  }
+  for (std::size_t j = 0; j < v.size(); ++j) v[j] -= problem.epsilon * std::log(problem.atoms.b[j]);
   pull(problem, natural_steps(problem, scale), v);
   return v;
 }

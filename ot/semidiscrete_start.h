@@ -33,6 +33,11 @@ std::vector<double> quadratic_start(const SemidualProblem& problem, const ScoreS
 inline constexpr Index most_frozen = 1024;
 std::vector<double> frozen_start(const SemidualProblem& problem, const ScoreScale& scale, const Context& context);
 
+// On a line atoms in order share the noise in order: between neighbours the potential falls by their distance times the
+// quantile that parts them. The exact maximum at epsilon = 0; empty in more dimensions.
+std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreScale& scale, const Rng& rng,
+                                   const Context& context);
+
 // Potentials known from elsewhere, NaN where there is none: there a start from scratch, moved as it should have been
 // for the nearest atoms.
 std::vector<double> carried_start(const SemidualProblem& problem, const ScoreScale& scale,

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "monge/ot/blocks.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/score_tree.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -45,6 +48,7 @@ SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& o
                           .tau = o.tau / unit};
   for (Index j = 0; j < atoms.size() && o.cost == Cost::squared_euclidean; ++j)
     problem.level.push_back(0.5 * atoms.squared_norm(j));
+  problem.tree = tree_where_it_pays(atoms, problem.epsilon, problem.label_penalty, o.context);
   if (atoms.labels.empty() || o.label_penalty == 0) return problem;
   const LabelLaw of_atoms("semidiscrete", shares_of(atoms));
   problem.labels = o.noise_labels.empty() ? of_atoms : LabelLaw("semidiscrete: noise_labels", o.noise_labels);
@@ -99,6 +103,24 @@ Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> 
   s.col_labels = problem.atoms.labels;
   s.label_penalty = static_cast<float>(problem.label_penalty);
   return s;
+}
+
+std::shared_ptr<ScoreTree> tree_where_it_pays(const AtomSet& atoms, double epsilon, double label_penalty,
+                                              const Context& context) {
+  if (epsilon > 0 || context.device.type != DeviceType::cpu) return nullptr;
+  if (!atoms.labels.empty() && !std::isinf(label_penalty)) return nullptr;
+  const std::set<std::int32_t> labels(atoms.labels.begin(), atoms.labels.end());
+  const Index parts = std::max<Index>(1, static_cast<Index>(labels.size()));
+  if (!ScoreTree::pays(atoms.size() / parts, atoms.dimensions())) return nullptr;
+  return std::make_shared<ScoreTree>(atoms.y.view(), atoms.labels, context);
+}
+
+void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<float> values,
+                 MatrixView<std::int32_t> columns, const Context& context) {
+  if (problem.tree)
+    problem.tree->find(s.x, s.row_labels, HUGE_VALF, values, columns, context);
+  else
+    passes_for<float>(context.device).hardmin(s, values, columns, context);
 }
 
 }  // namespace monge::ot::detail

@@ -1,11 +1,16 @@
 #pragma once  // private: never installed
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "monge/ot/atoms.h"
 #include "monge/ot/core/scores.h"
 #include "monge/ot/label_law.h"
 #include "monge/ot/semidiscrete.h"
+
+namespace monge::ot {
+class ScoreTree;
+}
 
 namespace monge::ot::detail {
 
@@ -18,7 +23,8 @@ struct SemidualProblem {
   LabelLaw labels = {};      // of the noise, where the atoms have labels
   double label_penalty = 0;  // off the score of unequal labels
   double tau = std::numeric_limits<double>::infinity();
-  std::vector<double> level = {};  // N: the potential of v_j is v_j + level_j, up to a constant; empty: v_j
+  std::vector<double> level = {};        // N: the potential of v_j is v_j + level_j, up to a constant; empty: v_j
+  std::shared_ptr<ScoreTree> tree = {};  // of the atoms, where it finds best scores faster than passes over all
 
   bool is_labelled() const { return !labels.empty(); }
   bool is_unbalanced() const { return tau < std::numeric_limits<double>::infinity(); }
@@ -41,8 +47,17 @@ Target target(const SemidualProblem& problem, const std::vector<double>& v);
 // The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
 std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std::vector<double>& v);
 
+// The tree of these atoms if there are few dimensions and many atoms; where unequal labels meet it has to be none.
+std::shared_ptr<ScoreTree> tree_where_it_pays(const AtomSet& atoms, double epsilon, double label_penalty,
+                                              const Context& context);
+
 // Scores of noise x, with labels if the problem has any, against the atoms.
 Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> x,
                         VectorView<const std::int32_t> labels, VectorView<const float> biases);
+
+// The largest scores of every row; the problem's tree, if any, has been told of the biases. Columns of scores that are
+// -infinity may be -1.
+void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<float> values,
+                 MatrixView<std::int32_t> columns, const Context& context);
 
 }  // namespace monge::ot::detail

@@ -1,0 +1,49 @@
+#pragma once  // private: never installed
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "monge/ot/core/array.h"
+#include "monge/ot/core/device.h"
+#include "monge/ot/kd_tree.h"
+
+namespace monge::ot {
+
+// The largest scores <x_i, y_j> + v_j of rows, found without looking at all atoms y_j, of few dimensions: the same
+// columns, and the same bits, as the pass over all scores (Passes<float>::hardmin). With labels, rows meet atoms of
+// their own label alone.
+class ScoreTree {
+ public:
+  // Whether a search beats the pass over all scores of this shape.
+  static bool pays(Index atoms, Index dims);
+
+  // y: N x d, d <= KdTree::most_dims. labels: N, or none.
+  ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context);
+
+  // To be told of v before the first search, and whenever it changes; N, -infinity allowed.
+  void set_biases(VectorView<const float> v, const Context& context);
+
+  // The k = values.cols largest scores of each row, descending, the lower column before its equals, as far as they are
+  // within `window` of the row's best; places left over hold -infinity and column -1. row_labels: n, or none.
+  void find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, float window,
+            MatrixView<float> values, MatrixView<std::int32_t> columns, const Context& context) const;
+
+  // The atoms of one label, in kd_order.
+  struct Part {
+    std::int32_t label;
+    std::vector<std::int32_t> column;  // of each
+    Matrix<double> points;
+    detail::KdTree tree;
+    // Blocks of 16 atoms: their first coordinates, their second ones, ..., their biases, -infinity in padding.
+    Buffer<float> blocks;
+    double largest = 0, highest = 0;  // norm and modulus of a bias
+  };
+
+ private:
+  const Part* part_of(std::int32_t label) const;
+
+  std::vector<Part> parts_;  // by label
+  bool labelled_;
+};
+
+}  // namespace monge::ot
