@@ -153,6 +153,8 @@ void add_outputs(CLI::App& app, Request& r) {
       ->type_name("FILE");
   app.add_option("--map", r.map, "Write where each x goes, n x d: the mean of its partners; .npy or .h5")
       ->type_name("FILE");
+  app.add_option("--pairs", r.pairs, "Write each x with its partner, for sdfm_train (coupling.kind = pairs)")
+      ->type_name("FILE.h5");
   app.add_option("--potentials", r.potentials, "Write the dual potentials, f then g, n + m doubles")
       ->type_name("FILE.npy");
 }
@@ -168,6 +170,7 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  ot_solve x.npy y.npy                                      cost, W2 and certificate\n"
       "  ot_solve x.csv y.csv --plan plan.npy --map moved.npy      and who goes where\n"
+      "  ot_solve source.h5:/x data.h5:/x --solver exact --pairs pairs.h5   pairs to train on, of two data sets\n"
       "  ot_solve data.h5:/x data.h5:/y --epsilon 0.005 --relative --json -\n"
       "  ot_solve --cost C.npy --a a.npy --b b.npy                 any costs, any weights\n"
       "  ot_solve x.npy y.npy --tau-a 1 --tau-b 1                  unbalanced\n"

@@ -20,6 +20,8 @@
 #include "monge/apps/common/table.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/apps/common/validators.h"
+#include "monge/apps/sdfm_eval/likelihood.h"
+#include "monge/apps/sdfm_eval/paths.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
 #include "monge/flow/crossing.h"
@@ -34,10 +36,11 @@ using namespace monge;
 using Json = nlohmann::ordered_json;
 
 struct Arguments {
-  std::string checkpoint, data, json, device = "auto";
+  std::string checkpoint, data, json, picture, device = "auto";
   std::vector<std::string> solvers = {};  // empty: euler of a velocity, else map
   std::vector<Index> steps = {};          // empty: as many as suit the model
   Index samples = 10000, exact = 2000;
+  Index likelihood = 0, probes = 0;  // test points, 0: none; hutchinson's, 0: see LikelihoodRequest
   std::uint64_t seed = 0;
   std::string source;  // data file whose test points (else training points) samples start from; empty: the run's own
   std::string features = "auto";   // classifier; auto: the one that comes with the programs, where it fits; or none
@@ -60,6 +63,7 @@ struct Row {
   Index steps = 0;          // made
   Index nfe = 0;
   flow::Metrics metrics = {};
+  double variance_ratio = 0;  // of the samples, over that of as many test points: all but 0 where samples collapse
   Extras extras = {};
   double seconds = 0;
 };
@@ -72,6 +76,8 @@ struct Results {
   double squared_w2 = 0;       // between starting points and test points, exact_rows of each: least energy of a path
   std::vector<Row> rows = {};  // finished
   std::size_t planned = 0;
+  bool complete = false;
+  std::optional<apps::Likelihood> likelihood = {};
 };
 
 const std::string dopri5 = "dopri5";
@@ -135,6 +141,7 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
                  {"w2", row.metrics.w2.distance},
                  {"w2_lower", row.metrics.w2.certificate.lower},
                  {"w2_upper", row.metrics.w2.certificate.upper},
+                 {"variance_ratio", row.variance_ratio},
                  {"seconds", row.seconds}};
     if (features) add_features(json, row.extras.features);
     if (a.mmd) {
@@ -166,13 +173,14 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
                 {"seed", model.config.seed},
                 {"samples", results.samples},
                 {"exact_rows", results.exact_rows},
-                {"complete", results.rows.size() == results.planned},
+                {"complete", results.complete},
                 {"rows", list},
                 {"floor", floor}};
   if (features) whole["features_digest"] = results.features_digest;
   if (a.guidance) whole["guidance"] = *a.guidance;
   if (const std::string source = source_of(a, model); !source.empty()) whole["source"] = source;
   if (a.paths) whole["squared_w2"] = results.squared_w2;
+  if (results.likelihood) whole["likelihood"] = apps::to_json(*results.likelihood);
   return whole;
 }
 
@@ -187,14 +195,14 @@ std::string to_table(const Arguments& a, const Results& results) {
   const auto add_mmd = [&](Line& line, const Extras& extras) {
     if (a.mmd) line.insert(line.end(), {apps::fixed(extras.energy_distance, 5), apps::fixed(extras.mmd_rbf, 5)});
   };
-  std::vector<Line> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "seconds"}, {}};
+  std::vector<Line> table = {{"solver", "steps", "nfe", "sliced W2", "W2", "variance", "seconds"}, {}};
   if (features) table[0].insert(table[0].end(), {"F-FID", "KID", "precision", "recall"});
   if (a.mmd) table[0].insert(table[0].end(), {"energy", "MMD"});
   if (a.paths) table[0].insert(table[0].end(), {"NPE", "curvature", "detour", "crossing"});
   for (const Row& row : results.rows) {
     table.push_back({row.solver, std::to_string(row.steps), std::to_string(row.nfe),
                      apps::fixed(row.metrics.sliced_w2, 4), apps::fixed(row.metrics.w2.distance, 3),
-                     apps::fixed(row.seconds, 1)});
+                     apps::fixed(row.variance_ratio, 3), apps::fixed(row.seconds, 1)});
     add_features(table.back(), row.extras.features);
     add_mmd(table.back(), row.extras);
     if (!a.paths) continue;
@@ -205,10 +213,23 @@ std::string to_table(const Arguments& a, const Results& results) {
   }
   table.push_back({});
   table.push_back({"train vs test", "", "", apps::fixed(results.floor.sliced_w2, 4),
-                   apps::fixed(results.floor.w2.distance, 3), ""});
+                   apps::fixed(results.floor.w2.distance, 3), "", ""});
   add_features(table.back(), results.floor_extras.features);
   add_mmd(table.back(), results.floor_extras);
-  return apps::format_table(table);
+  if (!results.likelihood) return apps::format_table(table);
+  return apps::format_table(table) + "\n" + apps::to_table(*results.likelihood);
+}
+
+// The sum over all dimensions.
+double variance(MatrixView<const float> x) {
+  double sum = 0;
+  for (Index k = 0; k < x.cols; ++k) {
+    double mean = 0, square = 0;
+    for (Index i = 0; i < x.rows; ++i) mean += static_cast<double>(x(i, k)) / static_cast<double>(x.rows);
+    for (Index i = 0; i < x.rows; ++i) square += std::pow(static_cast<double>(x(i, k)) - mean, 2);
+    sum += square / static_cast<double>(x.rows);
+  }
+  return sum;
 }
 
 void measure_mmd(MatrixView<const float> x, MatrixView<const float> y, const Context& context, Extras& extras) {
@@ -243,12 +264,13 @@ flow::Condition condition_of(const Arguments& a, const apps::TrainedModel& model
 void measure(const Arguments& a, const apps::TrainedModel& trained, const data::Dataset& dataset,
              const std::optional<data::ClassifierFile>& classifier, const std::vector<Row>& rows,
              const Context& context, Results& results) {
-  apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + 1);
+  apps::Progress progress("evaluate", "run", static_cast<double>(rows.size()) + (a.likelihood > 0 ? 2 : 1));
   flow::MetricsOptions options;
   options.exact_rows = results.exact_rows;
   options.sliced.context = options.exact.context = context;
   options.exact.progress = [](const ot::AssignmentProgress&) { return !apps::interrupted(); };
   const flow::HeldOut held_out(dataset.test.x.view().rows_from(0, results.samples), options);
+  const double test_variance = variance(dataset.test.x.view().rows_from(0, results.samples));
   apps::check_interrupt();
   results.floor = held_out.floor(dataset.train.x.view(), results.samples);
   apps::check_interrupt();
@@ -274,6 +296,7 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
     row.nfe = generated.run.nfe;
     row.seconds = generated.seconds;
     row.metrics = held_out.compare(generated.x.view());
+    row.variance_ratio = variance(generated.x.view()) / test_variance;
     if (features) row.extras.features = features->compare(generated.x.view());
     if (a.mmd) measure_mmd(generated.x.view().rows_from(0, few), test, context, row.extras);
     if (a.paths) measure_paths(trained, x0.view().rows_from(0, few), condition, row, row.extras);
@@ -281,7 +304,17 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
     results.rows.push_back(row);
     progress.update(static_cast<double>(results.rows.size()) + 1, row.solver);
   }
+  if (a.likelihood > 0)
+    results.likelihood = apps::measure_likelihood(trained, dataset, {a.likelihood, a.probes, a.seed}, context);
+  results.complete = true;
   progress.finish();
+}
+
+void draw_picture(const Arguments& a, const apps::TrainedModel& trained, const data::Dataset& dataset,
+                  const Context& context) {
+  constexpr Index measured = 2048, drawn = 300;
+  const std::vector<apps::Paths> panels = apps::gather_paths(trained, a.checkpoint, dataset, measured, context);
+  data::write_text("sdfm_eval", a.picture, apps::paths_svg(panels, drawn));
 }
 
 void evaluate(const Arguments& a) {
@@ -290,7 +323,8 @@ void evaluate(const Arguments& a) {
                                 {"--data", a.data},
                                 {"--source", a.source},
                                 {"--features", named ? a.features : ""}},
-                               {{"--json", a.json}});
+                               {{"--json", a.json}, {"--picture", a.picture}});
+  if (!a.picture.empty()) data::require_writable("sdfm_eval", a.picture);
   if (!a.json.empty() && a.json != "-") data::require_writable("sdfm_eval", a.json);
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
@@ -306,6 +340,11 @@ void evaluate(const Arguments& a) {
   check_plan(rows, trained);
   condition_of(a, trained, dataset);
   const std::optional<data::ClassifierFile> classifier = apps::choose_classifier(a.features, dataset);
+  require(a.probes == 0 || a.likelihood > 0, "--probes are of --likelihood, which is not asked for");
+  require(a.likelihood <= dataset.test.rows(), "--likelihood ", a.likelihood, ": ", a.data, " has ",
+          dataset.test.rows(), " test points");
+  if (a.likelihood > 0) apps::check_likelihood(trained);
+  if (!a.picture.empty()) draw_picture(a, trained, dataset, context);
   apps::announce_device("sdfm_eval", a.device, context);
   Results results{.samples = samples, .exact_rows = std::min(a.exact, samples), .planned = rows.size()};
   std::exception_ptr ended;
@@ -336,7 +375,8 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  sdfm_eval runs/sd/checkpoint.h5 --data fashion.h5 --dopri5\n"
-      "  sdfm_eval runs/sd/checkpoint.h5 --data fashion.h5 --solver heun --steps 2,4,8 --json -\n\n"
+      "  sdfm_eval runs/sd/checkpoint.h5 --data fashion.h5 --solver heun --steps 2,4,8 --json -\n"
+      "  sdfm_eval runs/plane_cfm/checkpoint.h5 --data moons.h5 --likelihood 10000 --probes 4 --picture paths.svg\n\n"
       "Ctrl-C saves the rows finished so far, with \"complete\": false, and exits 130.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage.");
   Arguments a;
@@ -380,6 +420,16 @@ int main(int argc, char** argv) {
   app.add_option("--guidance", a.guidance, "Samples are of the test points' classes, with this guidance towards them")
       ->type_name("G")
       ->check(CLI::Number);
+  app.add_option("--likelihood", a.likelihood,
+                 "Also the log-likelihood of so many test points, by the exact trace up to 64 dimensions")
+      ->type_name("N")
+      ->check(apps::at_least<Index>(1));
+  app.add_option("--probes", a.probes, "Of --likelihood: also by Hutchinson's estimate, so many probes a point")
+      ->type_name("K")
+      ->check(apps::at_least<Index>(1));
+  app.add_option("--picture", a.picture,
+                 "Draw paths in the plane: pairs as in the training, and the model's own from the same noise")
+      ->type_name("FILE.svg");
   app.add_option("--source", a.source,
                  "Start from the test points of this data file (training points if it has none); left out: from the\n"
                  "source of the run's coupling, or noise")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -152,6 +153,30 @@ void make_image(const Kind& kind, const SyntheticOptions& options, Synthetic& ma
   made.squared_w2 = map.squared_w2();
 }
 
+double eight_gaussians_log_density(VectorView<const float> x, double noise) {
+  double square[8], sum = 0;
+  for (int mode = 0; mode < 8; ++mode) {
+    const double a = x[0] - 5 * std::cos(mode * M_PI / 4), b = x[1] - 5 * std::sin(mode * M_PI / 4);
+    square[mode] = (a * a + b * b) / (noise * noise);
+  }
+  const double least = *std::min_element(square, square + 8);
+  for (const double s : square) sum += std::exp((least - s) / 2) / 8;
+  return std::log(sum) - least / 2 - std::log(2 * M_PI * noise * noise);
+}
+
+// Eight cells of four units each; what rounding has put just outside counts as inside.
+double checkerboard_log_density(VectorView<const float> x) {
+  constexpr double slack = 1e-5;
+  for (const double dx : {-slack, slack}) {
+    for (const double dy : {-slack, slack}) {
+      const double column = std::floor((x[0] + dx) / 2), row = std::floor((x[1] + dy) / 2);
+      const bool on_board = std::abs(column + 0.5) < 2 && std::abs(row + 0.5) < 2;
+      if (on_board && std::fmod(column + row + 4, 2) == 0) return -std::log(32);
+    }
+  }
+  return -std::numeric_limits<double>::infinity();
+}
+
 }  // namespace
 
 const std::vector<SyntheticKind>& synthetic_kinds() {
@@ -190,6 +215,17 @@ Synthetic synthetic(std::string_view name, const SyntheticOptions& options) {
   made.data.low = *least;
   made.data.high = *greatest;
   return made;
+}
+
+std::function<double(VectorView<const float> x)> known_log_density(const std::string& source) {
+  const std::size_t comma = source.find(", seed "), at = source.find(", noise ");
+  const std::string name = source.substr(0, comma);
+  if (comma == std::string::npos || (name != "8gaussians" && name != "checkerboard")) return {};
+  const double noise = at == std::string::npos ? find(name).about.noise : std::atof(source.c_str() + at + 8);
+  if (name == "8gaussians" && noise > 0)
+    return [noise](VectorView<const float> x) { return eight_gaussians_log_density(x, noise); };
+  if (name == "checkerboard" && noise == 0) return checkerboard_log_density;
+  return {};
 }
 
 }  // namespace monge::data

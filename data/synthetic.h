@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,5 +37,9 @@ struct Synthetic {
 // Points are independent samples of one law, each a function of (seed, its number): more points begin with the same
 // ones, and test points follow the training points. Throws Error(invalid_argument): no such kind (lists them), sizes.
 Synthetic synthetic(std::string_view name, const SyntheticOptions& options = {});
+
+// The log density, in nats, of the law that a data set of synthetic() is drawn from, which its `source` names: of
+// 8gaussians with noise, and of checkerboard without. Empty where there is no closed form, and for other sources.
+std::function<double(VectorView<const float> x)> known_log_density(const std::string& source);
 
 }  // namespace monge::data

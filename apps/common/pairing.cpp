@@ -58,12 +58,6 @@ void compare(const fs::path& path, const char* key, std::string& wanted, const s
           ", theirs is ", found);
 }
 
-// What is paired by potentials starts from N(0, I), and with labels only where they were fitted with them.
-void refuse_unused(const PairingConfig& pairing) {
-  require(pairing.source_file.empty(), "coupling.source is given, but coupling.kind is semidiscrete");
-  require(pairing.pairs_file.empty(), "coupling.pairs is given, but coupling.kind is semidiscrete");
-}
-
 void compare_labels(const fs::path& path, const data::PotentialsFile& file, const PairingConfig& pairing,
                     const data::Dataset& dataset) {
   const flow::CouplingLabels labels = pairing_labels(pairing, dataset);
@@ -98,7 +92,6 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
   options.pca = std::min<Index>(config.fit_pca, dataset.dims());
   options.seed = derived_seed(config.seed, fit_stream);
   options.context = context;
-  refuse_unused(config.pairing);
   const flow::CouplingLabels labels = pairing_labels(config.pairing, dataset);
   options.labels = labels.atoms;
   options.label_penalty = labels.penalty;
@@ -107,9 +100,9 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
                                               const Context& context) {
+  refuse_unused_coupling_keys(config);
   const std::uint64_t seed = derived_seed(config.seed, pairing_stream);
   if (config.coupling != "semidiscrete") return make_pairing(config.coupling, config.pairing, seed, dataset, context);
-  refuse_unused(config.pairing);
 
   const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
   const data::PotentialsFile file = load(path, config, dataset);

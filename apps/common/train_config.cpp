@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "monge/ot/core/error.h"
+
 namespace monge::apps {
 namespace {
 
@@ -65,6 +67,26 @@ void bind_objective(Config& config, TrainConfig& c) {
              below_one);
   config.add("objective.teacher", c.teacher_file, "lmd, emd, consistency, pfmm: checkpoint of the teacher");
   config.add("objective.teacher_digest", c.teacher_digest, "refuse a teacher with another digest; recorded when empty");
+}
+
+// The kinds of coupling that a key of their section is for; none: all kinds, or a key of another section.
+Names kinds_with_use_for(const std::string& key) {
+  struct Use {
+    Names keys, kinds;
+  };
+  static const std::vector<Use> uses = {
+      {{"potentials", "digest", "status", "pca", "epsilon", "tolerance"}, {"semidiscrete"}},
+      {{"ot_batch"}, {"minibatch", "minibatch_entropic"}},
+      {{"plan_epsilon", "draw"}, {"minibatch_entropic"}},
+      {{"labels", "label_penalty"}, {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},
+      {{"source", "source_digest"}, {"independent", "minibatch", "minibatch_entropic"}},
+      {{"pairs", "pairs_digest"}, {"pairs"}}};
+  for (const Use& use : uses) {
+    for (const std::string& name : use.keys) {
+      if (key == "coupling." + name) return use.kinds;
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -135,6 +157,17 @@ Config bind(TrainConfig& c) {
              {.low = 0, .high = 100});
   config.add("output.sample_steps", c.sample_steps, "Euler steps, or jumps of a flow map, of those samples", positive);
   return config;
+}
+
+void refuse_unused_coupling_keys(const TrainConfig& config) {
+  TrainConfig given = config, defaults;
+  const Config keys = bind(given), default_keys = bind(defaults);
+  for (const Config::Difference& difference : keys.differences(default_keys)) {
+    const Names kinds = kinds_with_use_for(difference.key);
+    if (kinds.empty() || std::find(kinds.begin(), kinds.end(), config.coupling) != kinds.end()) continue;
+    throw Error(Errc::invalid_argument, concat(difference.key, " is given, but coupling.kind is ", config.coupling,
+                                               "; ", choice("it is for", kinds)));
+  }
 }
 
 std::vector<Place> places(TrainConfig& config) {

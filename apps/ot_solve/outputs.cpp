@@ -7,8 +7,10 @@
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/data/dataset.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
+#include "monge/data/pairs.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/plan.h"
@@ -170,6 +172,35 @@ void write_potentials(const Request& r, const Solution& s) {
   data::write_npy(r.potentials, VectorView<const double>(both));
 }
 
+template <class T>
+Matrix<float> to_float(const Matrix<T>& points) {
+  Matrix<float> out(points.rows(), points.cols());
+  std::transform(points.data(), points.data() + points.rows() * points.cols(), out.data(),
+                 [](T value) { return static_cast<float>(value); });
+  return out;
+}
+
+// Pairs count alike when they are trained on, so each x must have one partner and the weight of the others.
+template <class T>
+void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& plan) {
+  data::Pairs made;
+  double weight = 0;
+  for_entries(plan, [&](Index i, Index j, double mass) {
+    if (mass == 0) return;
+    if (made.atoms.empty()) weight = mass;
+    require(
+        static_cast<Index>(made.atoms.size()) == i && std::abs(mass / weight - 1) < 1e-9, "--pairs: x ", i,
+        " is split, or of another weight; pairs are of points of equal weights, as many of X as of Y or a multiple");
+    made.atoms.push_back(static_cast<std::int32_t>(j));
+  });
+  require(static_cast<Index>(made.atoms.size()) == plan.rows, "--pairs: x ", made.atoms.size(), " has no partner");
+  made.x0 = to_float(input.x);
+  data::Dataset dataset;
+  dataset.train.x = to_float(input.y);
+  made.dataset_digest = data::content_digest(dataset);
+  data::save_pairs(made, r.pairs);
+}
+
 template <class Write>
 void unless_interrupted(const std::string& path, const Write& write) {
   if (!finishes(write)) throw Interrupted("interrupted before " + path + " was made; it is not written");
@@ -204,6 +235,10 @@ std::vector<std::string> write_outputs(const Input<T>& input, const Request& r, 
   if (!r.map.empty()) {
     unless_interrupted(r.map, [&] { write_map(input, r, s, stop); });
     lines.push_back(r.map + " (where each x goes)");
+  }
+  if (!r.pairs.empty()) {
+    write_pairs(input, r, s.plan);
+    lines.push_back(r.pairs + " (each x with its partner)");
   }
   if (!r.plan.empty()) {
     unless_interrupted(r.plan, [&] { lines.push_back(r.plan + " (" + write_plan(input, r, s, stop, budget) + ")"); });

@@ -16,6 +16,7 @@ void check_output_memory(const Input<T>& input, const Request& request, const st
 // latest a second after Ctrl-C, for what still takes passes over all pairs.
 //   potentials   .npy: f, then g
 //   map          .npy: n x d, where each x goes: the mean of its partners; .h5: /map
+//   pairs        .h5: each x with its partner (data/pairs.h), where no x has two: else Error(invalid_argument)
 //   plan         .npy: n x m; .h5: CSR in /offsets, /columns, /values, potentials in /f and /g
 template <class T>
 std::vector<std::string> write_outputs(const Input<T>& input, const Request& request, const Solution& solution,

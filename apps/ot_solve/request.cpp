@@ -45,15 +45,17 @@ void check_outputs(const Request& r) {
   check_kind("--plan", r.plan, {".npy", ".h5"});
   check_kind("--map", r.map, {".npy", ".h5"});
   check_kind("--potentials", r.potentials, {".npy"});
-  require_distinct_files({{"X", r.from_law() ? "" : file_of(r.x)},
-                          {"Y", file_of(r.y)},
-                          {"--cost", file_of(r.cost)},
-                          {"--a", file_of(r.a)},
-                          {"--b", file_of(r.b)},
-                          {"--x-labels", file_of(r.x_labels)},
-                          {"--y-labels", file_of(r.y_labels)}},
-                         {{"--json", r.json}, {"--plan", r.plan}, {"--map", r.map}, {"--potentials", r.potentials}});
-  for (const std::string& output : {r.json, r.plan, r.map, r.potentials})
+  check_kind("--pairs", r.pairs, {".h5"});
+  require_distinct_files(
+      {{"X", r.from_law() ? "" : file_of(r.x)},
+       {"Y", file_of(r.y)},
+       {"--cost", file_of(r.cost)},
+       {"--a", file_of(r.a)},
+       {"--b", file_of(r.b)},
+       {"--x-labels", file_of(r.x_labels)},
+       {"--y-labels", file_of(r.y_labels)}},
+      {{"--json", r.json}, {"--plan", r.plan}, {"--map", r.map}, {"--potentials", r.potentials}, {"--pairs", r.pairs}});
+  for (const std::string& output : {r.json, r.plan, r.map, r.potentials, r.pairs})
     if (!output.empty() && output != "-") data::require_writable("write", output);
 }
 
@@ -99,12 +101,14 @@ void check_options_of(const std::string& solver, const Request& r) {
       {"--plan", !r.plan.empty(), all_plans},
       {"--map", !r.map.empty(), all_plans},
       {"--potentials", !r.potentials.empty(), with(all_plans, {"semidiscrete"})},
+      {"--pairs", !r.pairs.empty(), {"exact", "network_simplex", "hungarian", "auction"}},
   };
   for (const Option& o : options) {
     usage(!o.given || std::count(o.solvers.begin(), o.solvers.end(), solver) > 0, o.name, " is not of --solver ",
           solver, ", but of ", listed(o.solvers));
   }
   usage(r.map.empty() || r.cost.empty(), "--map needs points, --cost has none");
+  usage(r.pairs.empty() || r.cost.empty(), "--pairs needs points, --cost has none");
   usage(!r.from_law() || solver == "semidiscrete", "X is the law \"", r.x, "\": --solver semidiscrete takes it");
   usage(solver != "semidiscrete" || !r.from_law() || r.a.empty(), "--a is of points, X is the law \"", r.x, "\"");
   const std::string metric = r.metric_name();

@@ -29,7 +29,7 @@ struct Request {
   int threads = 0;
   double memory_mb = 0;  // 0 = what the machine has
 
-  std::string json, plan, map, potentials;  // outputs
+  std::string json, plan, map, potentials, pairs;  // outputs
 
   bool from_law() const { return x == "normal" || x == "uniform"; }
   std::string metric_name() const { return metric.value_or("squared_euclidean"); }

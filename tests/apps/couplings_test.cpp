@@ -117,6 +117,44 @@ TEST_F(Couplings, GoOnToTheSameBits) {
   expect_resumes({"coupling.kind=semidiscrete", "coupling.labels=within", "model.classes=2"});
 }
 
+// Settings beside the kinds that have a use for them; all others are refused, by key and kind, before data are read.
+TEST_F(Couplings, SettingsThatAKindHasNoUseForAreRefused) {
+  const std::vector<std::string> kinds = {"independent", "minibatch", "minibatch_entropic",
+                                          "online",      "pairs",     "semidiscrete"};
+  const std::vector<std::pair<std::string, std::string>> uses = {
+      {"ot_batch=32", "minibatch minibatch_entropic"},
+      {"plan_epsilon=0.1", "minibatch_entropic"},
+      {"draw=distinct", "minibatch_entropic"},
+      {"labels=within", "independent minibatch minibatch_entropic online semidiscrete"},
+      {"source=source.h5", "independent minibatch minibatch_entropic"},
+      {"pairs=pairs.h5", "pairs"},
+      {"pairs_digest=xxh64:0", "pairs"},
+      {"pca=3", "semidiscrete"},
+      {"tolerance=0.1", "semidiscrete"},
+      {"potentials=p.h5", "semidiscrete"}};
+  for (const auto& [setting, users] : uses) {
+    const std::string key = "coupling." + setting.substr(0, setting.find('='));
+    for (const std::string& kind : kinds) {
+      TrainConfig given;
+      Config keys = bind(given);
+      keys.set("coupling.kind=" + kind);
+      keys.set("coupling." + setting);
+      const bool used = (" " + users + " ").find(" " + kind + " ") != std::string::npos;
+      std::string refusal;
+      try {
+        refuse_unused_coupling_keys(given);
+      } catch (const Error& e) {
+        refusal = e.what();
+      }
+      EXPECT_EQ(refusal.empty(), used) << setting << " " << kind << " " << refusal;
+      if (used) continue;
+      EXPECT_EQ(refusal.find(key + " is given, but coupling.kind is " + kind + "; it is for: "), 0u) << refusal;
+    }
+  }
+  expect_refusal("--set coupling.kind=online --set coupling.ot_batch=32 --set data.file=missing.h5",
+                 "coupling.ot_batch is given, but coupling.kind is online; it is for: minibatch or minibatch_entropic");
+}
+
 TEST_F(Couplings, ACheckpointOfAnotherCouplingIsRefused) {
   Run online(folder.path(), {"coupling.kind=online"}), independent(folder.path(), {"coupling.kind=independent"});
   online.trainer->step();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/data/checkpoint.h"
+#include "monge/data/pairs.h"
 #include "monge/ot/core/error.h"
 #include "monge/tests/apps/programs.h"
 
@@ -25,6 +27,7 @@ data::Dataset few_points(bool plane) {
   dataset.train.x = Matrix<float>(80, plane ? 2 : 784);
   fill_normal(Rng{1}, 0, {dataset.train.x.data(), dataset.train.x.rows() * dataset.train.x.cols()});
   for (std::int32_t i = 0; i < 80; ++i) dataset.train.labels.push_back(i % 10);
+  dataset.digest = data::content_digest(dataset);
   return dataset;
 }
 
@@ -51,10 +54,19 @@ TEST(Configs, EachDescribesAModelThatCanBeTrained) {
       config.pairing.source_file = folder("source.h5");
       data::save_dataset(dataset, config.pairing.source_file);
     }
+    if (!config.pairing.pairs_file.empty()) {
+      data::Pairs pairs;
+      pairs.x0 = few_points(plane).train.x;
+      pairs.atoms.resize(80);
+      std::iota(pairs.atoms.begin(), pairs.atoms.end(), 0);
+      pairs.dataset_digest = dataset.digest;
+      config.pairing.pairs_file = folder("pairs.h5");
+      data::save_pairs(pairs, config.pairing.pairs_file);
+    }
     const fs::path potentials =
         folder / concat(plane ? "plane" : "images", config.fit_pca, config.pairing.labels, ".h5");
     config.potentials_file.clear();
-    config.fit_tolerance = 0.5;
+    if (config.coupling == "semidiscrete") config.fit_tolerance = 0.5;
     if (needs_fit(config, potentials)) data::save_potentials(fit_potentials(config, dataset, {}), potentials);
     const auto coupling = make_coupling(config, dataset, potentials, {});
     flow::TrainingData training(MatrixView<const float>(dataset.train.x.view()));

@@ -210,7 +210,7 @@ TEST_F(Programs, UsageIsRefusedWithStatus2) {
 
 // "--set a=b FILE": FILE is the config.
 TEST_F(Programs, OptionsTakeOneValueAtATime) {
-  const Outcome trained = run(folder, "sdfm_train", "--set train.steps=2 --set coupling.kind=independent config.toml");
+  const Outcome trained = run(folder, "sdfm_train", "--set train.steps=2 --set train.batch=16 config.toml");
   ASSERT_EQ(trained.status, 0) << trained.err;
   EXPECT_EQ(data::load_checkpoint(folder / "runs" / "config" / "checkpoint.h5").step, 2u);
   const std::string sizes = "--samples 50 --exact 50 --data data.h5 --json e.json ";

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "monge/data/hdf5_reader.h"
+#include "monge/data/pairs.h"
 #include "monge/tests/apps/solve.h"
 
 namespace monge::apps {
@@ -131,6 +132,30 @@ TEST_F(SolveExact, PlanMapAndPotentialsBelongTogether) {
     EXPECT_EQ(file.read<double>("f").size() + file.read<double>("g").size(), std::size_t{n + m});
     EXPECT_NEAR(data::Hdf5Reader("test", folder / "t.h5").read_matrix<float>("map")(5, 1), map(5, 1), 1e-7);
   }
+}
+
+// On a line the optimal pairs are in order; they belong to the data set whose points Y are.
+TEST_F(SolveExact, PairsAreThoseOfTheAssignment) {
+  save("x.npy", 4, std::vector<float>{0.5f, -1, 4, 2});
+  data::Dataset dataset;
+  dataset.train.x = Matrix<float>(4, 1);
+  for (Index i = 0; i < 4; ++i) dataset.train.x(i, 0) = static_cast<float>(3 - i);
+  data::save_dataset(dataset, folder / "y.h5");
+  for (const std::string solver : {"exact", "network_simplex", "hungarian", "auction"}) {
+    ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5 --solver " + solver).status, 0) << solver;
+    const data::Pairs pairs = data::load_pairs(folder / "pairs.h5");
+    EXPECT_EQ(pairs.atoms, (std::vector<std::int32_t>{2, 3, 0, 1})) << solver;
+    EXPECT_EQ(pairs.x0(2, 0), 4);
+    EXPECT_EQ(pairs.dataset_digest, data::load_dataset(folder / "y.h5").digest);
+  }
+  save("few.npy", 2, std::vector<float>{0.6f, 2.4f});
+  EXPECT_EQ(solve("x.npy few.npy --pairs two.h5").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{0, 0, 1, 1}));
+  const Outcome split = solve("few.npy x.npy --pairs split.h5");
+  EXPECT_EQ(split.status, 1);
+  EXPECT_NE(split.err.find("--pairs: x 0 is split"), std::string::npos) << split.err;
+  EXPECT_EQ(solve("x.npy few.npy --solver sinkhorn --pairs other.h5").status, 2);
+  for (const char* name : {"split.h5", "other.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name));
 }
 
 TEST_F(SolveExact, ForbiddenPairs) {

@@ -214,5 +214,31 @@ TEST(Pairs, RoundTripAndRefusals) {
   expect_error(Errc::bad_file, {"load_pairs", "is monge-dataset, not monge-pairs"}, [&] { load_pairs(path); });
 }
 
+TEST(Synthetic, KnownDensitiesAreThoseOfTheirPoints) {
+  for (const auto& [name, noise] : {std::pair{"8gaussians", -1.0}, {"8gaussians", 1.0}, {"checkerboard", -1.0}}) {
+    const Synthetic s = synthetic(name, {.points = 20000, .test_points = 0, .noise = noise});
+    const auto log_density = known_log_density(s.data.source);
+    ASSERT_TRUE(log_density) << s.data.source;
+    // On a grid: the density sums to one, and -log of it has the mean that the points have.
+    constexpr double h = 0.04;
+    double mass = 0, entropy = 0, square = 0, mean = 0, variance = 0;
+    for (double x = -11 + h / 2; x < 11; x += h) {
+      for (double y = -11 + h / 2; y < 11; y += h) {
+        const float at[2] = {static_cast<float>(x), static_cast<float>(y)};
+        const double log_p = log_density({at, 2}), p = std::exp(log_p) * h * h;
+        mass += p;
+        if (p > 0) entropy -= p * log_p, square += p * log_p * log_p;
+      }
+    }
+    EXPECT_NEAR(mass, 1, 1e-3) << s.data.source;  // cells of the board end between cells of the grid
+    for (Index i = 0; i < 20000; ++i) mean -= log_density({s.data.train.x.view().row(i), 2}) / 20000;
+    variance = std::max(0.0, square - entropy * entropy);
+    EXPECT_NEAR(mean, entropy, 4 * std::sqrt(variance / 20000) + 5e-3) << s.data.source;
+  }
+  for (const char* source :
+       {"moons, seed 0", "8gaussians, seed 0, noise 0", "checkerboard, seed 3, noise 0.1", "", "8gaussians"})
+    EXPECT_FALSE(known_log_density(source)) << source;
+}
+
 }  // namespace
 }  // namespace monge::data
