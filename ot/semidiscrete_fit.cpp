@@ -207,9 +207,9 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
       fit.gemm_rows += levels.gemm_rows;
       if (!levels.v.empty()) compare(std::move(levels.v));
     }
-    assigner.batch(best, 0);  // measures the gap
-    const double chi2 = least + 2 * error;
-    if (least <= tolerance + 2 * error) return go_on_from(std::move(best), {});  // it may be good already
+    const double chi2 = assigner.batch(best, 0).chi2 + 2 * error;  // measures the gap, too
+    const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
+    if (solved) return go_on_from(std::move(best), {});
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it
     ascent.start_from(std::move(best), std::vector<double>(problem.atoms.b.size(), worth));
     next_check = std::max(worth + 2, next_check);
