@@ -69,13 +69,14 @@ void bind_objective(Config& config, TrainConfig& c) {
   config.add("objective.teacher_digest", c.teacher_digest, "refuse a teacher with another digest; recorded when empty");
 }
 
-// The kinds of coupling that a key of their section is for; none: all kinds, or a key of another section.
+// The kinds of coupling that a key of their section is for; none: all kinds, a key of another section, or one that says
+// how potentials would be fitted, so that a config serves with and without them.
 Names kinds_with_use_for(const std::string& key) {
   struct Use {
     Names keys, kinds;
   };
   static const std::vector<Use> uses = {
-      {{"potentials", "digest", "status", "pca", "epsilon", "tolerance"}, {"semidiscrete"}},
+      {{"potentials", "digest", "status", "epsilon"}, {"semidiscrete"}},
       {{"ot_batch"}, {"minibatch", "minibatch_entropic"}},
       {{"plan_epsilon", "draw"}, {"minibatch_entropic"}},
       {{"labels", "label_penalty"}, {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},

@@ -13,7 +13,8 @@ template <class T>
 void assign(MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
             VectorView<double> f, VectorView<double> g, const Context& context) {
   parallel_for(context.threads, x.rows / n, [&](Index b, int) {
-    const AssignmentOptions options{.context = context};
+    AssignmentOptions options;
+    options.context = context;
     detail::Monitor monitor(options, n, "assign");
     Matrix<double> cost(n, n);
     for (Index i = 0; i < n; ++i)

@@ -129,8 +129,8 @@ TEST_F(Couplings, SettingsThatAKindHasNoUseForAreRefused) {
       {"source=source.h5", "independent minibatch minibatch_entropic"},
       {"pairs=pairs.h5", "pairs"},
       {"pairs_digest=xxh64:0", "pairs"},
-      {"pca=3", "semidiscrete"},
-      {"tolerance=0.1", "semidiscrete"},
+      {"epsilon=0.1", "semidiscrete"},
+      {"pca=3", "independent minibatch minibatch_entropic online pairs semidiscrete"},
       {"potentials=p.h5", "semidiscrete"}};
   for (const auto& [setting, users] : uses) {
     const std::string key = "coupling." + setting.substr(0, setting.find('='));

@@ -107,7 +107,9 @@ TEST(Half, OrderedIntegersAreInTheOrderOfFloats) {
   const float rising[] = {-INFINITY, -3e38f, -1, -1e-45f, -0.0f, 0, 1e-45f, 1, 2, 3e38f, INFINITY};
   for (std::size_t i = 0; i < std::size(rising); ++i) {
     EXPECT_EQ(bits_of(from_order(order_of(rising[i]))), bits_of(rising[i]));
-    if (i > 0) EXPECT_GT(order_of(rising[i]), order_of(rising[i - 1]));
+    if (i > 0) {
+      EXPECT_GT(order_of(rising[i]), order_of(rising[i - 1]));
+    }
   }
 }
 

@@ -66,7 +66,8 @@ TEST_F(Refit, OfTheSameAtomsIsALook) {
   ASSERT_EQ(first().status, Status::converged);
   const SemidiscreteResult r = refit(y(), first().potentials, same(n), {}, {.seed = 2});
   expect_fits(y(), r);
-  // A batch to measure the gap and a look or two of some five samples per atom each; the first fit may have had a look at its start.
+  // A batch to measure the gap and a look or two of some five samples per atom each; the first fit may have had a look
+  // at its start.
   EXPECT_LT(r.samples_per_atom, 0.65 * first().samples_per_atom);
 }
 

@@ -75,8 +75,11 @@ TEST(Shortlists, BoundsTheRest) {
           worst = std::max(worst, pair.cost - v[pair.column]);
         }
         EXPECT_EQ(listed.size(), 16u);
-        for (Index j = 0; j < n; ++j)
-          if (!listed.count(j)) EXPECT_LE(lists[i].rest, exact(j) - v[j]) << i << " " << j;
+        for (Index j = 0; j < n; ++j) {
+          if (!listed.count(j)) {
+            EXPECT_LE(lists[i].rest, exact(j) - v[j]) << i << " " << j;
+          }
+        }
         EXPECT_GE(lists[i].rest, worst - 1e-4 * (1 + d) * (clouds.x_squares[i] + 1));
         if (i % 50 == 0) {  // asked again, with more room
           EXPECT_GE(pairs.shortlist(i, 40, v, again), lists[i].rest);
