@@ -34,10 +34,6 @@ sample_rows = 2
 sample_steps = 2
 )";
 
-void set_labels(data::Split& split) {
-  for (Index i = 0; i < split.rows(); ++i) split.labels.push_back(static_cast<std::int32_t>(i % 2));
-}
-
 class Couplings : public testing::Test {
  protected:
   void SetUp() override {

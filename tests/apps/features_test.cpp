@@ -55,9 +55,7 @@ class Features : public testing::Test {
  protected:
   void SetUp() override {
     data::Dataset dataset = small_images();
-    for (data::Split* split : {&dataset.train, &dataset.test}) {
-      for (Index i = 0; i < split->rows(); ++i) split->labels.push_back(static_cast<std::int32_t>(i % 2));
-    }
+    for (data::Split* split : {&dataset.train, &dataset.test}) set_labels(*split);
     data::save_dataset(dataset, folder / "data.h5");
     std::ofstream(folder / "config.toml") << "[data]\nfile = 'data.h5'\n[model]\nwidth = 16\nblocks = 1\nclasses = 2\n"
                                           << "[train]\nsteps = 60\nbatch = 32\n[output]\nsample_rows = 0\n";

@@ -97,9 +97,7 @@ class Methods : public testing::Test {
  protected:
   void SetUp() override {
     data::Dataset dataset = small_images();
-    for (data::Split* split : {&dataset.train, &dataset.test}) {
-      for (Index i = 0; i < split->rows(); ++i) split->labels.push_back(static_cast<std::int32_t>(i % 2));
-    }
+    for (data::Split* split : {&dataset.train, &dataset.test}) set_labels(*split);
     data::save_dataset(dataset, folder / "data.h5");
     std::ofstream(folder / "config.toml") << config;
   }

@@ -96,4 +96,9 @@ inline data::Dataset small_images(Index n = 300) {
   return dataset;
 }
 
+// Classes 0 and 1 in turn.
+inline void set_labels(data::Split& split) {
+  for (Index i = 0; i < split.rows(); ++i) split.labels.push_back(static_cast<std::int32_t>(i % 2));
+}
+
 }  // namespace monge::apps
