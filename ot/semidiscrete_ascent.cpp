@@ -24,20 +24,51 @@ void Ascent::start_from(std::vector<double> v, const std::vector<double>& worth)
   v_ = std::move(v);
   worth_ = worth;
   samples_ = *std::max_element(worth.begin(), worth.end());
-  // Batches of half a sample per atom, each weighted by S, would have summed to S^2. Half of that, as the problem is
-  // not quite the one that v solved.
+  // Samples weighted by S would have summed to S^2 / 2. Half of that, as the problem is not quite the one that v solved.
   for (std::size_t j = 0; j < v_.size(); ++j) {
-    weight_[j] = 0.5 * worth[j] * worth[j];
+    weight_[j] = 0.25 * worth[j] * worth[j];
     sum_[j] = weight_[j] * v_[j];
     worth_[j] -= samples_;
   }
 }
 
 void Ascent::update(const BatchMass& batch, double gap) {
-  const auto n = static_cast<double>(v_.size());
-  const double per_atom = static_cast<double>(batch.rows) / n;
+  const double per_atom = static_cast<double>(batch.rows) / static_cast<double>(v_.size());
   samples_ += per_atom;
   drawn_ += per_atom;
+  if (batch.links.empty())
+    own_steps(batch, gap);
+  else
+    newton_step(batch, gap);
+  recentre(v_, problem_.atoms.b);
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    const double samples = samples_ + worth_[j];
+    if (samples <= 4 && per_atom < 1) continue;
+    weight_[j] += per_atom * samples;
+    sum_[j] += per_atom * samples * v_[j];
+  }
+}
+
+void Ascent::newton_step(const BatchMass& batch, double gap) {
+  const auto rows = static_cast<double>(batch.rows);
+  if (!curvature_) {
+    // Far clusters, which share no noise, answer as independent scores would, or sooner.
+    std::vector<double> own(v_.size());
+    for (std::size_t j = 0; j < own.size(); ++j)
+      own[j] = 0.1 * problem_.atoms.b[j] / step_[j] + batch.target[j] / problem_.tau;
+    curvature_.emplace(problem_, std::move(own), Context());
+  }
+  curvature_->add(batch.links, batch.rows, gap);
+  std::vector<double> missing(v_.size());
+  for (std::size_t j = 0; j < missing.size(); ++j) missing[j] = batch.target[j] - batch.mass[j] / rows;
+  const std::vector<double> change = curvature_->solve(missing);
+  const double per_atom = rows / static_cast<double>(v_.size());
+  for (std::size_t j = 0; j < v_.size(); ++j)
+    v_[j] += std::min(0.5, 2 * per_atom / (samples_ + worth_[j])) * change[j];
+}
+
+void Ascent::own_steps(const BatchMass& batch, double gap) {
+  const double per_atom = static_cast<double>(batch.rows) / static_cast<double>(v_.size());
   // Scores of independent Gaussians are a step apart at the top. Where they crowd closer, as in low dimension, a cell
   // loses all its mass within a few gaps.
   const double crowding = std::min(1.0, 4 * gap / mean_step_);
@@ -59,13 +90,6 @@ void Ascent::update(const BatchMass& batch, double gap) {
       v_[j] += damping * gain * trust(j, error, expected) * step * error;
     }
   });
-  recentre(v_, problem_.atoms.b);
-  for (std::size_t j = 0; j < v_.size(); ++j) {
-    const double samples = samples_ + worth_[j];
-    if (samples <= 4 && per_atom < 1) continue;
-    weight_[j] += samples;
-    sum_[j] += samples * v_[j];
-  }
 }
 
 std::vector<double> Ascent::average() const {

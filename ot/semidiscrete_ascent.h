@@ -1,13 +1,15 @@
 #pragma once  // private: never installed
+#include <optional>
 #include <vector>
 
+#include "monge/ot/semidiscrete_curvature.h"
 #include "monge/ot/semidiscrete_fit.h"
 #include "monge/ot/semidiscrete_start.h"
 
 namespace monge::ot::detail {
 
-// The ascent itself: per-atom steps, damped as 1/S, and an average weighted by S, S being the samples per atom so far
-// and what the start was worth.
+// The ascent itself: steps of each atom for itself, or of Newton's where batches have links, damped as 1/S, and an average
+// weighted by S, S being the samples per atom so far and what the start was worth.
 class Ascent {
  public:
   Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end);
@@ -25,12 +27,15 @@ class Ascent {
   double mean_step() const { return mean_step_; }
 
  private:
+  void own_steps(const BatchMass& batch, double gap);
+  void newton_step(const BatchMass& batch, double gap);
   double trust(std::size_t j, double error, double expected);
 
   const SemidualProblem& problem_;
   double expected_end_;
   std::vector<double> v_, step_, sum_, trust_, last_error_;
   std::vector<double> worth_, weight_;  // per atom: samples before the start; of the average
+  std::optional<Curvature> curvature_;  // once there are links
   double mean_step_ = 0, samples_ = 0, drawn_ = 0;
 };
 

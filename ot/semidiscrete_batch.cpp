@@ -68,6 +68,7 @@ struct GapMean {
 struct GroupSum {
   GroupMass masses;
   GapMean gaps;
+  std::vector<Link> links;
   Index crowded = 0;
 
   GroupSum() = default;
@@ -83,8 +84,10 @@ struct GroupSum {
         total += share[count];
       }
       for (Index k = 0; k < count; ++k) {
-        if (share[k] > 0) masses.emplace_back(columns(i, k), share[k] / total);
+        share[k] /= total;
+        if (share[k] > 0) masses.emplace_back(columns(i, k), share[k]);
       }
+      if (plan.links && plan.epsilon > 0) link(columns.row(i), share, count, plan.epsilon);
       if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -INFINITY, plan.window);
       crowded += count == columns.cols;
     }
@@ -92,6 +95,17 @@ struct GroupSum {
   }
 
  private:
+  void link(const std::int32_t* columns, const std::vector<double>& share, Index count, double epsilon) {
+    constexpr double least = 1e-3;  // what is below does not add up to much
+    for (Index k = 1; k < count; ++k) {
+      for (Index l = 0; l < k; ++l) {
+        const double both = share[k] * share[l];
+        if (both >= least)
+          links.push_back({std::min(columns[k], columns[l]), std::max(columns[k], columns[l]), both / epsilon});
+      }
+    }
+  }
+
   // One entry for each column, in their order.
   void merge() {
     std::stable_sort(masses.begin(), masses.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -105,23 +119,6 @@ struct GroupSum {
     masses.resize(kept);
   }
 };
-
-// As recombined_candidates has it. In few dimensions the noise itself is recombined, and the best atoms are sought.
-void find_candidates(const SemidualProblem& problem, const Recombination& r, MatrixView<float> scores,
-                     MatrixView<std::int32_t> columns, const Context& context) {
-  if (!problem.tree) return recombined_candidates(r, scores, columns, context);
-  Matrix<float> recombined(r.rounds > 0 ? r.rows() : 0, r.x.cols);
-  parallel_for(context.threads, r.rounds > 0 ? r.groups() : 0, [&](Index q, int) {
-    for (Index k = 0; k < r.rounds; ++k) {
-      const Index set = q * r.rounds + k;
-      recombined_noise(r.x.rows_from(q * group_rows, group_rows), r.signs,
-                       r.first_group * static_cast<std::uint64_t>(r.rounds) + static_cast<std::uint64_t>(set),
-                       recombined.view().rows_from(set * group_rows, group_rows));
-    }
-  });
-  const MatrixView<const float> x = r.rounds > 0 ? recombined.view() : r.x;
-  problem.tree->find(x, r.row_labels, r.window, scores, columns, context);
-}
 
 // Noise is made, and its candidates are found, on the device; what comes back are these.
 BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>& biases,
@@ -137,6 +134,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   GapMean gaps;
   BatchMass batch;
   Index crowded = 0;
+  std::size_t links = 1 << 16;
   for (; groups > 0; groups -= std::min(groups, slab_groups)) {
     Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions(), context.device);
     draw(problem.source, noise, next_row, x.view(), context);
@@ -157,7 +155,10 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     }
     Matrix<float> scores(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep);
-    find_candidates(problem, r, scores.view(), columns.view(), context);
+    if (problem.tree)
+      problem.tree->find(r.x, r.row_labels, r.window, scores.view(), columns.view(), context);
+    else
+      recombined_candidates(r, scores.view(), columns.view(), context);
     next_row += static_cast<std::uint64_t>(x.rows());
     batch.gemm_rows += x.rows();
     std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
@@ -169,8 +170,14 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
       sum.add(one.masses, group);
       gaps.add(one.gaps);
       crowded += one.crowded;
+      batch.links.insert(batch.links.end(), one.links.begin(), one.links.end());
+    }
+    if (batch.links.size() > 4 * links) {  // now and then, so as not to hold those of all rows
+      merge_links(batch.links, problem.atoms.size());
+      links = std::max(links, batch.links.size());
     }
   }
+  merge_links(batch.links, problem.atoms.size());
   batch.rows = sum.rows();
   batch.chi2 = sum.chi2();
   batch.mean_gap = gaps.mean();

@@ -33,15 +33,21 @@ double smoothing(double tolerance, double samples) {
          std::sqrt(std::min(1.0, 2 / (tolerance * std::max(1.0, samples))));
 }
 
-// Recombination is exact for the standard normal alone. More rounds where a GEMM row is dearer, fewer where the batch
-// is too small to leave several independent groups.
+// Recombination is exact for the standard normal alone, and saves nothing in a tree. More rounds where a GEMM row is
+// dearer, fewer where the batch is too small to leave several independent groups.
 Index rounds_for(const SemidualProblem& problem, double batch_rows) {
-  if (problem.source) return 0;
+  if (problem.source || problem.tree) return 0;
   const Index d = problem.atoms.dimensions();
   const Index most = d <= 32 ? 8 : d <= 256 ? 16 : d <= 1536 ? 32 : 64;
   Index rounds = 1;
   while (2 * rounds <= most && batch_rows / static_cast<double>(64 * 2 * rounds) >= 8) rounds *= 2;
   return rounds > 1 ? rounds : 0;
+}
+
+// Whether steps take account of how neighbours' masses hang together. In the plane and in space waves over many cells
+// would take for ever else; in more dimensions an atom has too many neighbours, and all of them are near.
+bool has_neighbours(const SemidualProblem& problem) {
+  return problem.atoms.dimensions() >= 2 && problem.atoms.dimensions() <= 4;
 }
 
 // Assigns batches under the temperature that the fit has come to, and counts what that takes.
@@ -52,12 +58,17 @@ class Assigner {
     const auto n = static_cast<double>(problem.atoms.size());
     batch_rows_ = static_cast<Index>(std::max(8.0 * group_rows, 0.5 * n));
     plan_.rounds = rounds_for(problem, static_cast<double>(batch_rows_));
+    plan_.links = has_neighbours(problem);
     fit_noise_ = Rng{options.seed}.substream(1), check_noise_ = Rng{options.seed}.substream(2);
   }
 
   // One batch of the ascent, softened at epsilon = 0 by a temperature in proportion to the measured gap.
   BatchMass batch(const std::vector<double>& v, double samples) {
-    BatchMass result = assign(v, batch_rows_, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
+    const double n = static_cast<double>(problem_.atoms.size());
+    Index rows = batch_rows_;
+    // A Newton step is worth a larger batch; before the gap is known, too many atoms share a row.
+    if (plan_.links) rows = measured_ ? static_cast<Index>(std::max(4.0, 0.2 * samples) * n) : Index{1024};
+    BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
     measured_ |= result.mean_gap > 0;
     return result;
@@ -207,7 +218,8 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
       fit.gemm_rows += levels.gemm_rows;
       if (!levels.v.empty()) compare(std::move(levels.v));
     }
-    const double chi2 = assigner.batch(best, 0).chi2 + 2 * error;  // measures the gap, too
+    const double soft = assigner.batch(best, 0).chi2;  // measures the gap, too
+    const double chi2 = has_neighbours(problem) ? least : soft + 2 * error;
     const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
     if (solved) return go_on_from(std::move(best), {});
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it

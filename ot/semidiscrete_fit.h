@@ -1,19 +1,21 @@
 #pragma once  // private: never installed
 #include <vector>
 
+#include "monge/ot/laplacian.h"
 #include "monge/ot/semidual.h"
 
 namespace monge::ot::detail {
 
 // Masses that a batch of noise gives the atoms, kept apart by independent group.
 struct BatchMass {
-  std::vector<double> mass;    // N, sums to rows
-  std::vector<double> target;  // N, what share of them each should have
+  std::vector<double> mass = {};    // N, sums to rows
+  std::vector<double> target = {};  // N, what share of them each should have
   Index rows = 0;
   Index gemm_rows = 0;
   double chi2 = 0;      // from collisions between independent groups: unbiased
   double mean_gap = 0;  // between the best and second best score of a row
   double crowded = 0;   // share of rows with more candidates than are kept
+  std::vector<Link> links = {};  // sums of p_j p_k / epsilon over the rows, p their shares; where the plan wants them
 };
 
 // How a batch is made and assigned.
@@ -21,6 +23,7 @@ struct BatchPlan {
   Index rounds = 0;    // recombined sets per group, 0 = plain noise
   double epsilon = 0;  // temperature of the assignment; 0 = the best atom takes all
   double window = 0;   // atoms further than this below a row's best get nothing
+  bool links = false;  // to be counted, unless dense
   bool dense = false;  // epsilon so large that many atoms share a row: two full passes instead of candidate lists
 };
 

@@ -1,0 +1,35 @@
+#pragma once  // private: never installed
+#include <cstdint>
+#include <vector>
+
+#include "monge/ot/laplacian.h"
+#include "monge/ot/semidual.h"
+
+namespace monge::ot::detail {
+
+// How masses answer to potentials. Where row i of the noise goes to atom j with probability p_ij, softmax of
+// temperature epsilon,
+//   dm_j / dv_k = -E p_j p_k / epsilon (j != k),   dm_j / dv_j = E p_j (1 - p_j) / epsilon:
+// the Laplacian of the graph of borders between cells. It is measured on the batches that are assigned anyway, and with
+// it steps follow waves over many cells as fast as what goes on between neighbours: Newton's method, for noise.
+class Curvature {
+ public:
+  // own: N, mass that each atom wins per unit of v_j by itself, more than none: measured links may be missing between
+  // far clusters.
+  Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context);
+
+  // What rows of noise say: sums of p_j p_k / epsilon, merged. gap: mean distance between a row's best and second best score.
+  void add(const std::vector<Link>& links, Index rows, double gap);
+
+  // The change of v that brings each atom so much mass (N, of sum zero, about).
+  std::vector<double> solve(const std::vector<double>& missing) const;
+
+ private:
+  std::vector<std::int32_t> order_, place_;  // atoms are kept in kd_order; atom j is place_[j] there
+  std::vector<double> own_;
+  std::vector<Link> prior_, measured_;
+  double rows_ = 0;
+  Multigrid grids_;
+};
+
+}  // namespace monge::ot::detail
