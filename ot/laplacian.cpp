@@ -97,8 +97,7 @@ void Multigrid::cycle(std::size_t level, const std::vector<double>& b, std::vect
   for (std::size_t j = 0; j < n; ++j) x[j] += kSmoothing * (b[j] - product[j]) / a.diagonal[j];
 }
 
-std::vector<double> Multigrid::solve(const std::vector<double>& b, double tolerance) const {
-  constexpr int most = 200;
+std::vector<double> Multigrid::solve(const std::vector<double>& b, double tolerance, int most) const {
   const Laplacian& a = levels_.front();
   const std::size_t n = b.size();
   std::vector<double> x(n, 0.0), rest(b), z(n), along(n), image(n);

@@ -36,8 +36,8 @@ class Multigrid {
   // own: positive.
   Multigrid(std::vector<double> own, std::vector<Link> merged);
 
-  // To this share of b, in the norm that the preconditioner makes.
-  std::vector<double> solve(const std::vector<double>& b, double tolerance) const;
+  // To this share of b, in the norm that the preconditioner makes, or as far as `most` iterations go.
+  std::vector<double> solve(const std::vector<double>& b, double tolerance, int most = 200) const;
 
  private:
   void cycle(std::size_t level, const std::vector<double>& b, std::vector<double>& x) const;

@@ -58,21 +58,25 @@ class Assigner {
     const auto n = static_cast<double>(problem.atoms.size());
     batch_rows_ = static_cast<Index>(std::max(8.0 * group_rows, 0.5 * n));
     plan_.rounds = rounds_for(problem, static_cast<double>(batch_rows_));
-    plan_.links = has_neighbours(problem);
     fit_noise_ = Rng{options.seed}.substream(1), check_noise_ = Rng{options.seed}.substream(2);
   }
 
   // One batch of the ascent, softened at epsilon = 0 by a temperature in proportion to the measured gap.
   BatchMass batch(const std::vector<double>& v, double samples) {
-    const double n = static_cast<double>(problem_.atoms.size());
-    Index rows = batch_rows_;
-    // A Newton step is worth a larger batch; before the gap is known, too many atoms share a row.
-    if (plan_.links) rows = measured_ ? static_cast<Index>(std::max(4.0, 0.2 * samples) * n) : Index{1024};
+    // A Newton step, which leads astray far from the end, is worth a larger batch.
+    const double per_atom = std::max(4.0, 0.2 * samples);
+    plan_.links = near_;
+    Index rows = near_ ? static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())) : batch_rows_;
+    if (has_neighbours(problem_) && !measured_) rows = 1024;  // too many atoms share a row as yet
     BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
+    if (measured_) start_from(result.chi2);
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
     measured_ |= result.mean_gap > 0;
     return result;
   }
+
+  // What is known of the potentials to come.
+  void start_from(double chi2) { near_ = has_neighbours(problem_) && chi2 < 1; }
 
   // A batch that is not softened, to compare starts.
   BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
@@ -113,7 +117,7 @@ class Assigner {
   BatchPlan plan_;
   Index batch_rows_ = 0;
   double gap_;
-  bool measured_ = false;
+  bool measured_ = false, near_ = false;  // the gap; the end
   Rng fit_noise_, check_noise_;
   std::uint64_t fit_row_ = 0, check_row_ = 0;
 };
@@ -191,6 +195,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   const auto go_on_from = [&](std::vector<double> v, const std::vector<double>& guessed) {
     std::vector<double> worth(v.size());
     const double chi2 = assigner.check(v);
+    assigner.start_from(chi2);
     for (std::size_t j = 0; j < v.size(); ++j)
       worth[j] = !guessed.empty() && std::isnan(guessed[j]) ? 8 : std::max(8.0, worth_of(chi2));
     ascent.start_from(std::move(v), worth);
@@ -218,6 +223,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
       fit.gemm_rows += levels.gemm_rows;
       if (!levels.v.empty()) compare(std::move(levels.v));
     }
+    assigner.start_from(least);
     const double soft = assigner.batch(best, 0).chi2;  // measures the gap, too
     const double chi2 = has_neighbours(problem) ? least : soft + 2 * error;
     const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
