@@ -62,8 +62,6 @@ class MinibatchCoupling : public Coupling {
     const PenalisedPoints points(x, y, x_labels, y_labels, options_.labels.penalty);
     ot::AssignmentOptions assignment;
     assignment.context = matching_context(options_.context, x.rows, x.cols);
-    constexpr Index few = 512;  // whose matrix fits into the cache: searching all of it beats making lists
-    if (x.rows <= few) return ot::hungarian(points.x, points.y, assignment).columns;
     return ot::assign(points.x, points.y, assignment).columns;
   }
 

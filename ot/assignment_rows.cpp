@@ -97,6 +97,19 @@ double RelaxDouble(const double* c, const double* v, double shift, Index row, do
   return relax_row(c, v, shift, row, key, from, m);
 }
 
+Index NextWithin(const double* key, double level, Index first, Index m) {
+  const Wide d;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto levels = hn::Set(d, level);
+  Index j = first;
+  for (; j + lanes <= m; j += lanes) {
+    const Index at = static_cast<Index>(hn::FindFirstTrue(d, hn::Le(hn::LoadU(d, key + j), levels)));
+    if (at >= 0) return j + at;
+  }
+  while (j < m && key[j] > level) ++j;
+  return j;
+}
+
 template <class T, class D>
 Index summary_from(D d, Index j, Index m, const T* c, RowSummary& s) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
@@ -171,6 +184,7 @@ HWY_EXPORT(TwoSmallestFloat);
 HWY_EXPORT(TwoSmallestDouble);
 HWY_EXPORT(RelaxFloat);
 HWY_EXPORT(RelaxDouble);
+HWY_EXPORT(NextWithin);
 HWY_EXPORT(SummaryFloat);
 HWY_EXPORT(SummaryDouble);
 HWY_EXPORT(CentredFloat);
@@ -187,6 +201,9 @@ double relax(const float* c, const double* v, double shift, Index row, double* k
 }
 double relax(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m) {
   return HWY_DYNAMIC_DISPATCH(RelaxDouble)(c, v, shift, row, key, from, m);
+}
+Index next_within(const double* key, double level, Index first, Index m) {
+  return HWY_DYNAMIC_DISPATCH(NextWithin)(key, level, first, m);
 }
 RowSummary summary(const float* c, Index m) { return HWY_DYNAMIC_DISPATCH(SummaryFloat)(c, m); }
 RowSummary summary(const double* c, Index m) { return HWY_DYNAMIC_DISPATCH(SummaryDouble)(c, m); }

@@ -21,6 +21,9 @@ TwoSmallest two_smallest(const double* c, const double* v, Index m);
 double relax(const float* c, const double* v, double shift, Index row, double* key, Index* from, Index m);
 double relax(const double* c, const double* v, double shift, Index row, double* key, Index* from, Index m);
 
+// The first j of first ... m - 1 whose key_j is no more than `level`; m if none is.
+Index next_within(const double* key, double level, Index first, Index m);
+
 struct RowSummary {
   double largest = 0;   // magnitude of those that are finite
   double sum = 0;       // of those that are finite

@@ -129,8 +129,7 @@ class Search {
 
   // Closes the columns no farther than `level`; returns a free one among them, if any.
   Index close_columns(double level) {
-    for (Index j = 0; j < m_; ++j) {
-      if (key_[j] > level) continue;
+    for (Index j = next_within(key_.data(), level, 0, m_); j < m_; j = next_within(key_.data(), level, j + 1, m_)) {
       if (row_of_[j] < 0) return j;
       closed_.push_back({j, key_[j]});
       key_[j] = kInfinity;

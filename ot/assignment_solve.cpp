@@ -30,6 +30,7 @@ using Method = AssignmentMethod;
 constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 48,
                 kListedOfGraphs = 1;
 constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
+constexpr Index kDenseClouds = 512;  // points at most whose whole matrix is searched sooner than lists are made
 constexpr Index kDenseBelow = 48;  // rows of a given matrix that is searched as it is
 
 template <class T>
@@ -160,7 +161,8 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   context.stop = &monitor.in_passes();
   const CentredClouds clouds = centred_clouds(x, y, context);
   Draft draft;
-  if (call.method == Method::hungarian) {
+  const bool few = n == m && n <= kDenseClouds && context.device.type == DeviceType::cpu;
+  if (call.method == Method::hungarian || (call.method == Method::automatic && few)) {
     const Matrix<double> cost = cost_matrix(clouds, context);
     search_matrix(cost.view(), isotropic_start(clouds), monitor, context.threads, draft);
   } else {
