@@ -29,9 +29,9 @@ using Method = AssignmentMethod;
 // Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
 constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 48,
                 kListedOfGraphs = 1;
-constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
+constexpr Index kTreeFrom = 1500;    // rows; passes over all pairs are faster below
 constexpr Index kDenseClouds = 512;  // points at most whose whole matrix is searched sooner than lists are made
-constexpr Index kDenseBelow = 48;  // rows of a given matrix that is searched as it is
+constexpr Index kDenseBelow = 48;    // rows of a given matrix that is searched as it is
 
 template <class T>
 void check_device(MatrixView<const T> a, const AssignmentCall& call) {

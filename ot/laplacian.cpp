@@ -9,8 +9,9 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr std::int32_t kGroup = 4;
-constexpr double kSmoothing = 0.7;       // of a sweep of Jacobi's
-constexpr double kOvercorrection = 1.6;  // a correction that jumps between groups meets more resistance than a smooth one
+constexpr double kSmoothing = 0.7;  // of a sweep of Jacobi's
+constexpr double kOvercorrection =
+    1.6;  // a correction that jumps between groups meets more resistance than a smooth one
 
 double product(const std::vector<double>& a, const std::vector<double>& b) {
   return dot(a.data(), b.data(), static_cast<Index>(a.size()));

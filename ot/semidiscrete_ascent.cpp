@@ -24,7 +24,8 @@ void Ascent::start_from(std::vector<double> v, const std::vector<double>& worth)
   v_ = std::move(v);
   worth_ = worth;
   samples_ = *std::max_element(worth.begin(), worth.end());
-  // Samples weighted by S would have summed to S^2 / 2. Half of that, as the problem is not quite the one that v solved.
+  // Samples weighted by S would have summed to S^2 / 2. Half of that, as the problem is not quite the one that v
+  // solved.
   for (std::size_t j = 0; j < v_.size(); ++j) {
     weight_[j] = 0.25 * worth[j] * worth[j];
     sum_[j] = weight_[j] * v_[j];
@@ -63,8 +64,7 @@ void Ascent::newton_step(const BatchMass& batch, double gap) {
   for (std::size_t j = 0; j < missing.size(); ++j) missing[j] = batch.target[j] - batch.mass[j] / rows;
   const std::vector<double> change = curvature_->solve(missing);
   const double per_atom = rows / static_cast<double>(v_.size());
-  for (std::size_t j = 0; j < v_.size(); ++j)
-    v_[j] += std::min(0.5, 2 * per_atom / (samples_ + worth_[j])) * change[j];
+  for (std::size_t j = 0; j < v_.size(); ++j) v_[j] += std::min(0.5, 2 * per_atom / (samples_ + worth_[j])) * change[j];
 }
 
 void Ascent::own_steps(const BatchMass& batch, double gap) {

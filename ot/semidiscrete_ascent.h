@@ -8,8 +8,8 @@
 
 namespace monge::ot::detail {
 
-// The ascent itself: steps of each atom for itself, or of Newton's where batches have links, damped as 1/S, and an average
-// weighted by S, S being the samples per atom so far and what the start was worth.
+// The ascent itself: steps of each atom for itself, or of Newton's where batches have links, damped as 1/S, and an
+// average weighted by S, S being the samples per atom so far and what the start was worth.
 class Ascent {
  public:
   Ascent(const SemidualProblem& problem, const ScoreScale& scale, double expected_end);

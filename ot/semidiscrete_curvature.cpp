@@ -10,8 +10,8 @@
 namespace monge::ot::detail {
 namespace {
 
-constexpr double kForget = 0.7;      // what older batches said counts so much less at each new one
-constexpr double kPriorRows = 0.3;   // noise vectors per atom that what is expected counts for
+constexpr double kForget = 0.7;     // what older batches said counts so much less at each new one
+constexpr double kPriorRows = 0.3;  // noise vectors per atom that what is expected counts for
 constexpr Index kNeighbours = 6;
 
 // What is expected between an atom and those next to it: half a gap of a neighbour's potential, at equal share each,
@@ -20,10 +20,12 @@ std::vector<Link> expected_links(const SemidualProblem& problem, const Context& 
   const AtomSet& atoms = problem.atoms;
   const Index n = atoms.size(), d = atoms.dimensions(), keep = std::min(kNeighbours + 1, n);
   const bool apart = problem.is_labelled() && std::isinf(problem.label_penalty);
-  const VectorView<const std::int32_t> labels = apart ? VectorView<const std::int32_t>(atoms.labels) : VectorView<const std::int32_t>();
+  const VectorView<const std::int32_t> labels =
+      apart ? VectorView<const std::int32_t>(atoms.labels) : VectorView<const std::int32_t>();
   ScoreTree tree(atoms.y.view(), labels, context);
   std::vector<float> level;  // |x - y|^2 / 2 is least where <x, y> - |y|^2 / 2 is largest
-  for (Index j = 0; j < n; ++j) level.push_back(static_cast<float>(-0.5 * dot(atoms.y.view().row(j), atoms.y.view().row(j), d)));
+  for (Index j = 0; j < n; ++j)
+    level.push_back(static_cast<float>(-0.5 * dot(atoms.y.view().row(j), atoms.y.view().row(j), d)));
   tree.set_biases(level, context);
   Matrix<float> scores(n, keep);
   Matrix<std::int32_t> nearest(n, keep);

@@ -18,7 +18,8 @@ class Curvature {
   // far clusters.
   Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context);
 
-  // What rows of noise say: sums of p_j p_k / epsilon, merged. gap: mean distance between a row's best and second best score.
+  // What rows of noise say: sums of p_j p_k / epsilon, merged. gap: mean distance between a row's best and second best
+  // score.
   void add(const std::vector<Link>& links, Index rows, double gap);
 
   // The change of v that brings each atom so much mass (N, of sum zero, about).

@@ -12,9 +12,9 @@ struct BatchMass {
   std::vector<double> target = {};  // N, what share of them each should have
   Index rows = 0;
   Index gemm_rows = 0;
-  double chi2 = 0;      // from collisions between independent groups: unbiased
-  double mean_gap = 0;  // between the best and second best score of a row
-  double crowded = 0;   // share of rows with more candidates than are kept
+  double chi2 = 0;               // from collisions between independent groups: unbiased
+  double mean_gap = 0;           // between the best and second best score of a row
+  double crowded = 0;            // share of rows with more candidates than are kept
   std::vector<Link> links = {};  // sums of p_j p_k / epsilon over the rows, p their shares; where the plan wants them
 };
 

@@ -67,7 +67,8 @@ TEST(Laplacian, LinksOfAPairAddUp) {
   std::vector<Link> links;
   std::map<std::pair<std::int32_t, std::int32_t>, double> sums;
   for (std::uint64_t i = 0; i < 4000; ++i) {
-    const auto j = static_cast<std::int32_t>(40 * uniform(3 * i)), k = static_cast<std::int32_t>(40 * uniform(3 * i + 1));
+    const auto j = static_cast<std::int32_t>(40 * uniform(3 * i)),
+               k = static_cast<std::int32_t>(40 * uniform(3 * i + 1));
     if (j == k) continue;
     links.push_back({std::min(j, k), std::max(j, k), uniform(3 * i + 2)});
     sums[{std::min(j, k), std::max(j, k)}] += links.back().weight;
@@ -111,7 +112,8 @@ TEST(Laplacian, LargeGridsInFewIterations) {
     const std::vector<double> own(n, 1e-6);
     std::vector<double> b(n), image(n);
     for (std::int32_t r = 0; r < side; ++r)
-      for (std::int32_t c = 0; c < side; ++c) b[static_cast<std::size_t>(place(r, c))] = std::cos(M_PI * (r + 0.5) / side);
+      for (std::int32_t c = 0; c < side; ++c)
+        b[static_cast<std::size_t>(place(r, c))] = std::cos(M_PI * (r + 0.5) / side);
     const std::vector<Link> links = grid(side, 1);
     const std::vector<double> x = Multigrid(own, links).solve(b, 1e-12, 40);
     Laplacian(own, links).multiply(x, image);
@@ -134,9 +136,7 @@ TEST(Laplacian, SameBitsAtOneAndTwoThreads) {
   for (std::size_t j = 0; j < n; ++j) b[j] = uniform(j) - 0.5;
   std::vector<std::vector<double>> x;
   for (const int threads : {1, 2})
-    with_team(threads, [&] {
-      x.push_back(Multigrid(std::vector<double>(n, 1e-3), grid(side, 3)).solve(b, 1e-6));
-    });
+    with_team(threads, [&] { x.push_back(Multigrid(std::vector<double>(n, 1e-3), grid(side, 3)).solve(b, 1e-6)); });
   EXPECT_EQ(x[0], x[1]);
 }
 
