@@ -177,7 +177,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
       links = std::max(links, batch.links.size());
     }
   }
-  merge_links(batch.links, problem.atoms.size());
+  if (!batch.links.empty()) merge_links(batch.links, problem.atoms.size());
   batch.rows = sum.rows();
   batch.chi2 = sum.chi2();
   batch.mean_gap = gaps.mean();

@@ -44,8 +44,8 @@ Index rounds_for(const SemidualProblem& problem, double batch_rows) {
   return rounds > 1 ? rounds : 0;
 }
 
-// Whether steps take account of how neighbours' masses hang together. In the plane and in space waves over many cells
-// would take for ever else; in more dimensions an atom has too many neighbours, and all of them are near.
+// Whether steps take account of how neighbours' masses hang together. In few dimensions waves over many cells would
+// take for ever else; in more, where an atom has many neighbours, all of them near, steps of its own take less noise.
 bool has_neighbours(const SemidualProblem& problem) {
   return problem.atoms.dimensions() >= 2 && problem.atoms.dimensions() <= 4;
 }
@@ -61,12 +61,14 @@ class Assigner {
     fit_noise_ = Rng{options.seed}.substream(1), check_noise_ = Rng{options.seed}.substream(2);
   }
 
-  // One batch of the ascent, softened at epsilon = 0 by a temperature in proportion to the measured gap.
-  BatchMass batch(const std::vector<double>& v, double samples) {
+  // One batch of the ascent, softened at epsilon = 0 by a temperature in proportion to the measured gap. left: samples
+  // per atom that may still be drawn.
+  BatchMass batch(const std::vector<double>& v, double samples, double left = HUGE_VAL) {
     // A Newton step, which leads astray far from the end, is worth a larger batch.
-    const double per_atom = std::max(4.0, 0.2 * samples);
+    const double per_atom = std::min(left, std::max(4.0, 0.2 * samples));
     plan_.links = near_;
-    Index rows = near_ ? static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())) : batch_rows_;
+    Index rows = batch_rows_;
+    if (near_) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
     if (has_neighbours(problem_) && !measured_) rows = 1024;  // too many atoms share a row as yet
     BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
     if (measured_) start_from(result.chi2);
@@ -242,7 +244,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   const auto ascend = [&] {
     if (known.empty() ? start_well() : carry_on()) return Status::converged;
     for (;;) {
-      const BatchMass batch = assigner.batch(ascent.current(), ascent.samples());
+      const BatchMass batch = assigner.batch(ascent.current(), ascent.samples(), budget - ascent.drawn());
       ascent.update(batch, assigner.gap());
       step.samples_per_atom = fit.samples;
       step.chi2 = batch.chi2;

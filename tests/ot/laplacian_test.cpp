@@ -123,7 +123,8 @@ TEST(Laplacian, LargeGridsInFewIterations) {
   }
 }
 
-TEST(Laplacian, NothingToDo) {
+// Not 0 / 0.
+TEST(Laplacian, ZeroGivesZero) {
   constexpr std::size_t n = 16;
   const Multigrid grids(std::vector<double>(n, 1e-3), grid(4, 1));
   EXPECT_EQ(grids.solve(std::vector<double>(n, 0.0), 1e-8), std::vector<double>(n, 0.0));
