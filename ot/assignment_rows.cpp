@@ -25,38 +25,70 @@ hn::Vec<D> load(D d, const float* c) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), c));
 }
 
-template <class T, class D>
-Index two_smallest_from(D d, Index j, Index m, const T* c, const double* v, TwoSmallest& best) {
-  const hn::RebindToSigned<D> di;
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  auto first = hn::Set(d, std::numeric_limits<double>::infinity()), second = first;
-  auto column = hn::Zero(di), here = hn::Iota(di, j);
-  const auto stride = hn::Set(di, lanes);
-  for (; j + lanes <= m; j += lanes) {
-    const auto reduced = hn::Sub(load(d, c + j), hn::LoadU(d, v + j));
-    second = hn::Min(second, hn::Max(first, reduced));
-    column = hn::IfThenElse(hn::RebindMask(di, hn::Lt(reduced, first)), here, column);
-    first = hn::Min(first, reduced);
-    here = hn::Add(here, stride);
+// The two smallest of what each lane was shown.
+template <class D>
+struct Smallest {
+  using Columns = hn::RebindToSigned<D>;
+  hn::Vec<D> first, second;
+  hn::Vec<Columns> column;
+
+  Smallest()
+      : first(hn::Set(D(), std::numeric_limits<double>::infinity())), second(first), column(hn::Zero(Columns())) {}
+
+  void show(hn::Vec<D> value, hn::Vec<Columns> at) {
+    const Columns di;
+    second = hn::Min(second, hn::Max(first, value));
+    column = hn::IfThenElse(hn::RebindMask(di, hn::Lt(value, first)), at, column);
+    first = hn::Min(first, value);
   }
-  double firsts[hn::MaxLanes(d)], seconds[hn::MaxLanes(d)];
-  Index columns[hn::MaxLanes(d)];
-  hn::StoreU(first, d, firsts);
-  hn::StoreU(second, d, seconds);
-  hn::StoreU(column, di, columns);
-  for (Index k = 0; k < lanes; ++k) {
-    const bool wins = firsts[k] < best.first || (firsts[k] == best.first && columns[k] < best.column);
-    best.second = std::min({best.second, seconds[k], wins ? best.first : firsts[k]});
-    if (wins) best.first = firsts[k], best.column = columns[k];
+  // Of equal ones the lower column is first.
+  void add(const Smallest& other) {
+    const Columns di;
+    const auto equal = hn::And(hn::RebindMask(di, hn::Eq(other.first, first)), hn::Lt(other.column, column));
+    const auto wins = hn::Or(hn::RebindMask(di, hn::Lt(other.first, first)), equal);
+    column = hn::IfThenElse(wins, other.column, column);
+    second = hn::Min(hn::Min(second, other.second), hn::Max(first, other.first));
+    first = hn::Min(first, other.first);
   }
-  return j;
-}
+  TwoSmallest of_lanes() const {
+    const D d;
+    const Columns di;
+    TwoSmallest best{hn::GetLane(hn::MinOfLanes(d, first)), 0, 0};
+    const auto at_first = hn::RebindMask(di, hn::Eq(first, hn::Set(d, best.first)));
+    const auto columns = hn::IfThenElse(at_first, column, hn::Set(di, std::numeric_limits<Index>::max()));
+    best.column = hn::GetLane(hn::MinOfLanes(di, columns));
+    const auto winner = hn::RebindMask(d, hn::And(at_first, hn::Eq(column, hn::Set(di, best.column))));
+    const auto others = hn::IfThenElse(winner, second, hn::Min(first, second));
+    best.second = hn::GetLane(hn::MinOfLanes(d, others));
+    return best;
+  }
+};
 
 template <class T>
 TwoSmallest two_smallest_row(const T* c, const double* v, Index m) {
-  TwoSmallest best{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(), 0};
-  const Index j = two_smallest_from(Wide(), 0, m, c, v, best);
-  two_smallest_from(One(), j, m, c, v, best);
+  const Wide d;
+  const hn::RebindToSigned<Wide> di;
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  Smallest<Wide> sets[4];  // independent, so that processors need not wait for each
+  auto here = hn::Iota(di, 0);
+  const auto stride = hn::Set(di, lanes);
+  const auto show = [&](Smallest<Wide>& set, Index j) HWY_ATTR {
+    set.show(hn::Sub(load(d, c + j), hn::LoadU(d, v + j)), here);
+    here = hn::Add(here, stride);
+  };
+  Index j = 0;
+  for (; j + 4 * lanes <= m; j += 4 * lanes)
+    for (Index k = 0; k < 4; ++k) show(sets[k], j + k * lanes);
+  for (; j + lanes <= m; j += lanes) show(sets[0], j);
+  sets[0].add(sets[1]);
+  sets[2].add(sets[3]);
+  sets[0].add(sets[2]);
+  TwoSmallest best = sets[0].of_lanes();
+  for (; j < m; ++j) {
+    const double reduced = static_cast<double>(c[j]) - v[j];
+    best.second = std::min(best.second, std::max(best.first, reduced));
+    if (reduced < best.first) best.first = reduced, best.column = j;
+  }
   return best;
 }
 TwoSmallest TwoSmallestFloat(const float* c, const double* v, Index m) { return two_smallest_row(c, v, m); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <random>
 
 #include "monge/ot/assignment_rows.h"
 #include "monge/ot/core/error.h"
@@ -11,6 +12,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kBidsPerRow = 32;  // where more stop paying, on clouds of 2 to 784 dimensions
+constexpr Index kPhasesFrom = 32;   // rows; fewer are assigned at once
+constexpr double kPhases[] = {4, 1, 0.25};  // epsilons of the bids, over what a row's two best columns differ by
 
 template <class T>
 class Search {
@@ -25,8 +28,17 @@ class Search {
   }
 
   Assignment run() {
-    if (n_ == m_) reduce_columns();
-    reduce_rows();
+    if (n_ == m_) {
+      reduce_columns();
+      const double gap = n_ < kPhasesFrom ? 0 : mean_gap();
+      for (const double phase : kPhases) {
+        if (!(gap > 0)) break;
+        release_beyond(phase * gap);
+        bid(phase * gap);
+      }
+      if (gap > 0) release_beyond(0);
+    }
+    bid(0);
     open_ = v_;
     for (Index i = 0; i < n_; ++i) {
       if (column_of_[i] >= 0) continue;
@@ -70,29 +82,54 @@ class Search {
     }
   }
 
-  // Augmenting row reduction: a free row takes its best column and lowers it until its second best is as good; the row
-  // put out goes next. Between points of low dimension, or with rounded costs, such price wars can go on (nearly) for
-  // ever, so the bids are counted, and what they leave is left to augment().
-  void reduce_rows() {
+  // By how much the best column of a row is better than its second best, on the average.
+  double mean_gap() const {
+    double sum = 0;
+    for (Index i = 0; i < n_; ++i) {
+      const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
+      if (best.second < kInfinity) sum += best.second - best.first;
+    }
+    return sum / static_cast<double>(n_);
+  }
+
+  // Frees the rows whose own column is worse than their best by more than epsilon.
+  void release_beyond(double epsilon) {
+    for (Index i = 0; i < n_; ++i) {
+      const Index j = column_of_[i];
+      if (j < 0) continue;
+      const double best = two_smallest(cost_.row(i), v_.data(), m_).first;
+      if (static_cast<double>(cost_(i, j)) - v_[j] <= best + epsilon) continue;
+      row_of_[j] = column_of_[i] = -1;
+      --assigned_;
+    }
+  }
+
+  // A free row takes its best column and lowers it until its second best is better by epsilon; the row put out goes
+  // next. Epsilon 0 is augmenting row reduction, which leaves a taken column alone if it would not be lowered. Between
+  // points of low dimension, or with rounded costs, such price wars can go on (nearly) for ever, so the bids are
+  // counted, and what they leave is left to augment().
+  void bid(double epsilon) {
     std::vector<Index> free;
-    for (Index i = n_; i-- > 0;)
+    for (Index i = 0; i < n_; ++i)
       if (column_of_[i] < 0) free.push_back(i);
-    Index bids = kBidsPerRow * n_;
-    while (!free.empty() && bids-- > 0) {
+    std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
+    for (Index i = static_cast<Index>(free.size()); i-- > 1;)
+      std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
+    for (Index bids = kBidsPerRow * n_; !free.empty() && bids > 0; --bids) {
       if (bids % 64 == 0 && monitor_.stop(assigned_)) return;
       const Index i = free.back();
       free.pop_back();
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
       const Index j = best.column, owner = row_of_[j];
-      const double lowered = v_[j] - (best.second - best.first);
+      const double lowered = v_[j] - (best.second - best.first) - epsilon;
       const bool lowers = lowered < v_[j] && best.second < kInfinity;
-      if (lowers) v_[j] = lowered;
       if (owner >= 0) {
         if (!lowers) continue;
         column_of_[owner] = -1;
         --assigned_;
         free.push_back(owner);
       }
+      if (lowers) v_[j] = lowered;
       assign(i, j);
     }
   }
