@@ -1,4 +1,4 @@
-// ot_fit: fits semidiscrete potentials from standard normal noise to the points of a data file.
+// ot_fit: fits semidiscrete potentials from standard normal noise, or from points, to the points of a data file.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -22,6 +22,7 @@ using namespace monge;
 struct Arguments {
   std::string data, out, json, cost = "negative_dot";
   std::string refit, refit_data;  // potentials to start from, and the data they belong to
+  std::string source;             // data file whose training points are the source; empty: N(0, I)
   bool labels = false;
   ot::SemidiscreteOptions fit;
 };
@@ -39,6 +40,7 @@ nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::Semidisc
           {"n", p.g.size()},
           {"epsilon", p.epsilon},
           {"cost", p.cost},
+          {"source_law", p.source_law},
           {"check_samples", p.check_samples},
           {"plan_cost", p.plan_cost},
           {"plan_cost_error", p.plan_cost_error},
@@ -77,31 +79,59 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
               std::isinf(p.tau) ? "" : ", the price of the masses included");
 }
 
+// A source of points, and what potentials call it; N(0, I) where no file is named.
+struct Source {
+  data::Dataset dataset;
+  ot::SourceLaw law = {};
+  std::string name = apps::standard_normal;
+
+  Source(const Arguments& a, const data::Dataset& atoms) {
+    if (a.source.empty()) return;
+    dataset = data::load_dataset(a.source);
+    require(dataset.dims() == atoms.dims(), a.source, ": points of ", dataset.dims(), " dimensions, those of ", a.data,
+            " have ", atoms.dims());
+    if (a.fit.epsilon == 0) apps::warn_of_few_points("ot_fit", a.source, dataset, atoms);
+    law = ot::source_of_points(dataset.train.x.view());
+    name = apps::points_law(dataset.digest);
+  }
+  Source(const Source&) = delete;  // the law borrows the points
+  Source& operator=(const Source&) = delete;
+};
+
 // From the old potentials, whose atoms are found among the new ones by their coordinates.
-ot::SemidiscreteResult refit(Arguments& a, const data::Dataset& dataset) {
+ot::SemidiscreteResult refit(Arguments& a, const data::Dataset& dataset, const Source& source) {
   const data::PotentialsFile old = data::load_potentials(a.refit);
   const data::Dataset old_data = data::load_dataset(a.refit_data);
   require(old.dataset_digest == old_data.digest, a.refit, ": these potentials belong to other data (digest ",
           old.dataset_digest, ") than ", a.refit_data, " (", old_data.digest, ")");
+  require(old.source_law == source.name, a.refit, ": fitted for the source law '", old.source_law, "', not '",
+          source.name, "'");
   require(old_data.dims() == dataset.dims(), a.data, ": points of ", dataset.dims(), " dimensions, those of ",
           a.refit_data, " have ", old_data.dims());
   a.labels = !old.noise_labels.empty();
   use_labels(a, dataset);
   return apps::refit_with_progress(dataset.train.x.view(), apps::to_potentials(old),
-                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit);
+                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit,
+                                   source.law);
 }
 
 void fit(Arguments& a) {
-  apps::require_distinct_files({{"the data file", a.data}, {"--refit", a.refit}, {"--refit-data", a.refit_data}},
+  apps::require_distinct_files({{"the data file", a.data},
+                                {"--source", a.source},
+                                {"--refit", a.refit},
+                                {"--refit-data", a.refit_data}},
                                {{"--out", a.out}, {"--json", a.json}});
   data::require_writable("--out", a.out);
   if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
   const data::Dataset dataset = data::load_dataset(a.data);
   use_labels(a, dataset);
+  const Source source(a, dataset);
   const ot::SemidiscreteResult result =
-      a.refit.empty() ? apps::fit_with_progress(dataset.train.x.view(), a.fit) : refit(a, dataset);
-  const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed);
+      a.refit.empty() ? apps::fit_with_progress(dataset.train.x.view(), a.fit, {}, source.law)
+                      : refit(a, dataset, source);
+  const data::PotentialsFile file =
+      apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.name);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
   if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(file, result)));
@@ -114,8 +144,8 @@ void fit(Arguments& a) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Fits semidiscrete optimal transport potentials: from standard normal noise to the points of a data file, which\n"
-      "sdfm_train then uses to pair fresh noise with data. Nothing needs tuning; the fit ends when the chi-square of "
+      "Fits semidiscrete optimal transport potentials: from standard normal noise, or from the points of another data\n"
+      "file, to the points of a data file, which sdfm_train then uses to pair both. Nothing needs tuning; the fit ends when the chi-square of "
       "the\n"
       "marginal, checked on fresh noise, is below the tolerance at the upper end of its 95% interval.\n",
       "ot_fit"};
@@ -124,6 +154,7 @@ int main(int argc, char** argv) {
       "  ot_fit fashion.h5 --out potentials.h5\n"
       "  ot_fit fashion.h5 --out potentials.h5 --pca 64 --json -\n"
       "  ot_fit fashion.h5 --out potentials.h5 --labels\n"
+      "  ot_fit 8gaussians.h5 --source wide-moons.h5 --out potentials.h5\n"
       "  ot_fit more.h5 --out more_potentials.h5 --refit potentials.h5 --refit-data fashion.h5\n\n"
       "Ctrl-C saves the potentials reached so far (status stopped_by_caller) and exits 130.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
@@ -132,6 +163,9 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("FILE.h5");
   app.add_option("--out", a.out, "Where to write the potentials (HDF5)")->required()->type_name("FILE.h5");
+  auto* source = app.add_option("--source", a.source,
+                                "Data file whose training points are the source; not given: N(0, I)")
+                     ->type_name("FILE.h5");
   app.add_option("--pca", a.fit.pca, "Fit in the space of K principal directions; 0 = all dimensions")
       ->type_name("K")
       ->check(apps::at_least<Index>(0))
@@ -145,7 +179,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"negative_dot", "squared_euclidean"}))
       ->capture_default_str();
   auto* labels =
-      app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's");
+      app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's")
+          ->excludes(source);
   app.add_option("--label-penalty", a.fit.label_penalty,
                  "Cost of unequal labels, units of the cost; not given: they never meet")
       ->type_name("P")

@@ -119,7 +119,7 @@ void write_config(const RunFolder& run, const apps::Config& keys) {
 std::string resume_command(const RunFolder& run) { return "sdfm_train --resume " + run.path().string(); }
 
 // Fits the run's own potentials. The config goes first: with it the folder holds a run.
-void fit(const RunFolder& run, const apps::TrainConfig& config, const apps::Config& keys, const data::Dataset& dataset,
+void fit(const RunFolder& run, apps::TrainConfig& config, const apps::Config& keys, const data::Dataset& dataset,
          const Context& context) {
   data::require_writable("sdfm_train", run.config());
   const data::PotentialsFile potentials = apps::fit_potentials(config, dataset, context);

@@ -4,11 +4,14 @@
 #include <limits>
 #include <vector>
 
+#include "monge/flow/source_points.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/finite.h"
 #include "monge/ot/fitted_atoms.h"
 #include "monge/ot/matcher.h"
 #include "monge/ot/recombine.h"
+#include "monge/ot/source.h"
 
 namespace monge::flow {
 namespace {
@@ -104,11 +107,13 @@ class DrawnCoupling final : public Coupling {
  public:
   DrawnCoupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
                 const SemidiscreteCouplingOptions& options)
-      : matcher_(ot::pass_matcher(y, potentials, options.context)), context_(options.context), rng_{options.seed, 0} {}
+      : matcher_(ot::pass_matcher(y, potentials, options.context)), context_(options.context), rng_{options.seed, 0} {
+    if (options.source.points.data) source_ = ot::source_of_points(options.source.points);
+  }
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
-    ot::draw({}, rng_.substream(0), first, x0, context_);
+    ot::draw(source_, rng_.substream(0), first, x0, context_);
     const ot::LabelLaw& law = matcher_->noise_labels();
     std::vector<std::int32_t> labels(static_cast<std::size_t>(law.empty() ? 0 : x0.rows));
     if (!law.empty()) law.draw(rng_.substream(3), first, labels);
@@ -117,6 +122,7 @@ class DrawnCoupling final : public Coupling {
 
  private:
   std::unique_ptr<ot::Matcher> matcher_;
+  ot::SourceLaw source_;
   Context context_;
   Rng rng_;
 };
@@ -125,10 +131,14 @@ class DrawnCoupling final : public Coupling {
 
 std::unique_ptr<Coupling> semidiscrete_coupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
                                                 const SemidiscreteCouplingOptions& options) {
-  require(options.groups > 0 && options.rounds >= 0, "semidiscrete_coupling: groups and rounds must be positive");
-  if (potentials.epsilon > 0) return std::make_unique<DrawnCoupling>(y, potentials, options);
-  return std::make_unique<RecombinedCoupling>(ot::FittedAtoms("semidiscrete_coupling", y, potentials, options.context),
-                                              options);
+  constexpr const char* who = "semidiscrete_coupling";
+  require(options.groups > 0 && options.rounds >= 0, who, ": groups and rounds must be positive");
+  const bool points = options.source.points.data != nullptr;
+  check_pairing(who, y.rows, y.cols, {.points = options.source.points}, {});
+  require(!points || potentials.noise_labels.empty(), who, ": noise has labels, a source of points takes none");
+  if (points) require_finite(options.source.points, concat(who, ": source.points").c_str());
+  if (points || potentials.epsilon > 0) return std::make_unique<DrawnCoupling>(y, potentials, options);
+  return std::make_unique<RecombinedCoupling>(ot::FittedAtoms(who, y, potentials, options.context), options);
 }
 
 }  // namespace monge::flow

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
@@ -21,6 +22,35 @@ void require_finite(MatrixView<const float> x, std::uint64_t first) {
 }
 
 }  // namespace
+
+SourceLaw source_of_points(MatrixView<const float> x, VectorView<const double> weights) {
+  constexpr const char* who = "source_of_points";
+  require(!x.empty(), who, ": there are no points (", x.rows, " x ", x.cols, ")");
+  require(weights.empty() || weights.size == x.rows, who, ": ", weights.size, " weights for ", x.rows, " points");
+  if (weights.empty()) {
+    return [x](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+      for (Index i = 0; i < out.rows; ++i) {
+        const std::uint64_t row =
+            uniform_below(rng, first + static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(x.rows));
+        std::copy_n(x.row(static_cast<Index>(row)), x.cols, out.row(i));
+      }
+    };
+  }
+  std::vector<double> up_to;
+  double total = 0;
+  for (Index i = 0; i < x.rows; ++i) {
+    require(weights[i] >= 0 && std::isfinite(weights[i]), who, ": weight ", i, " is ", weights[i]);
+    up_to.push_back(total += weights[i]);
+  }
+  require(total > 0 && std::isfinite(total), who, ": the weights add up to ", total);
+  return [x, up_to](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    for (Index i = 0; i < out.rows; ++i) {
+      const Rng::Block w = rng.bits(first + static_cast<std::uint64_t>(i));
+      const auto at = std::upper_bound(up_to.begin(), up_to.end(), Rng::uniform(w.w[0], w.w[1]) * up_to.back());
+      std::copy_n(x.row(std::min<Index>(at - up_to.begin(), x.rows - 1)), x.cols, out.row(i));
+    }
+  };
+}
 
 void draw(const SourceLaw& law, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) {
   if (!law) return backend_for(out.device).normals(rng, first, out, context);

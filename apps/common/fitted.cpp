@@ -8,6 +8,7 @@
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/progress.h"
+#include "monge/apps/common/shell.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::apps {
@@ -55,8 +56,19 @@ ot::SemidiscreteResult with_progress(ot::SemidiscreteOptions options, const Fit&
 
 }  // namespace
 
+std::string points_law(const std::string& dataset_digest) { return concat("points ", dataset_digest); }
+
+void warn_of_few_points(const char* program, const std::string& source_file, const data::Dataset& source,
+                        const data::Dataset& dataset) {
+  constexpr Index enough = 10;  // an atom
+  const Index points = source.train.x.rows(), atoms = dataset.train.x.rows();
+  if (points >= enough * atoms) return;
+  say(program, concat("warning: ", source_file, " has ", points, " points for ", atoms,
+                      " atoms; without epsilon each goes to one atom, and masses may never come out even"));
+}
+
 data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::string& dataset_digest, Index dimensions,
-                             std::uint64_t seed) {
+                             std::uint64_t seed, const std::string& source_law) {
   const ot::SemidiscretePotentials& potentials = result.potentials;
   data::PotentialsFile file;
   file.g = potentials.g;
@@ -69,7 +81,7 @@ data::PotentialsFile to_file(const ot::SemidiscreteResult& result, const std::st
   file.label_penalty = potentials.label_penalty;
   for (const auto& [label, share] : potentials.noise_labels) file.noise_labels.push_back({label, share});
   file.tau = potentials.tau;
-  file.source_law = "standard_normal";
+  file.source_law = source_law;
   file.dataset_digest = dataset_digest;
   file.samples_per_atom = result.samples_per_atom;
   file.gemm_rows_per_atom = result.gemm_rows_per_atom;
@@ -110,9 +122,10 @@ ot::SemidiscreteResult fit_with_progress(MatrixView<const float> y, ot::Semidisc
 }
 
 ot::SemidiscreteResult refit_with_progress(MatrixView<const float> y, const ot::SemidiscretePotentials& before,
-                                           VectorView<const std::int32_t> origin, ot::SemidiscreteOptions options) {
+                                           VectorView<const std::int32_t> origin, ot::SemidiscreteOptions options,
+                                           const ot::SourceLaw& source) {
   return with_progress(std::move(options),
-                       [&](const ot::SemidiscreteOptions& o) { return ot::refit(y, before, origin, {}, o); });
+                       [&](const ot::SemidiscreteOptions& o) { return ot::refit(y, before, origin, {}, o, source); });
 }
 
 }  // namespace monge::apps

@@ -1,7 +1,7 @@
 #include "monge/apps/common/pairing.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "monge/apps/common/fitted.h"
 #include "monge/apps/common/shell.h"
@@ -9,6 +9,7 @@
 #include "monge/flow/semidiscrete_coupling.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
+#include "monge/ot/source.h"
 
 namespace monge::apps {
 namespace {
@@ -41,13 +42,15 @@ std::string digest(const data::PotentialsFile& p) {
   return data::digest(bytes.data(), bytes.size());
 }
 
-data::PotentialsFile load(const fs::path& path, const TrainConfig& config, const data::Dataset& dataset) {
+data::PotentialsFile load(const fs::path& path, const TrainConfig& config, const data::Dataset& dataset,
+                          const data::Dataset* source) {
   data::PotentialsFile potentials = data::load_potentials(path);
   require(potentials.dataset_digest == dataset.digest, path.string(),
           ": these potentials belong to other data (digest ", potentials.dataset_digest, ") than ", config.data_file,
           " (", dataset.digest, ")");
-  require(potentials.source_law == "standard_normal", path.string(), ": fitted for the source law '",
-          potentials.source_law, "', training draws from standard_normal");
+  const std::string law = source ? points_law(source->digest) : standard_normal;
+  require(potentials.source_law == law, path.string(), ": fitted for the source law '", potentials.source_law,
+          "', training draws from '", law, "'");
   return potentials;
 }
 
@@ -85,7 +88,7 @@ bool needs_fit(const TrainConfig& config, const fs::path& fitted) {
   return !fs::exists(fitted) || data::load_potentials(fitted).status == ot::Status::stopped_by_caller;
 }
 
-data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Dataset& dataset, const Context& context) {
+data::PotentialsFile fit_potentials(TrainConfig& config, const data::Dataset& dataset, const Context& context) {
   ot::SemidiscreteOptions options;
   options.epsilon = config.fit_epsilon;
   options.tolerance = config.fit_tolerance;
@@ -95,7 +98,13 @@ data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Datas
   const flow::CouplingLabels labels = pairing_labels(config.pairing, dataset);
   options.labels = labels.atoms;
   options.label_penalty = labels.penalty;
-  return to_file(fit_with_progress(dataset.train.x.view(), options), dataset.digest, dataset.dims(), options.seed);
+  const auto source = load_source(config.pairing, dataset);
+  require(!source || labels.atoms.empty(), "coupling.source is given and coupling.labels is ", config.pairing.labels,
+          ", but a semidiscrete coupling from points takes no labels");
+  if (source && options.epsilon == 0) warn_of_few_points("sdfm_train", config.pairing.source_file, *source, dataset);
+  const ot::SourceLaw law = source ? ot::source_of_points(source->train.x.view()) : ot::SourceLaw();
+  return to_file(fit_with_progress(dataset.train.x.view(), options, {}, law), dataset.digest, dataset.dims(),
+                 options.seed, source ? points_law(source->digest) : standard_normal);
 }
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
@@ -105,7 +114,8 @@ std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::D
   if (config.coupling != "semidiscrete") return make_pairing(config.coupling, config.pairing, seed, dataset, context);
 
   const fs::path path = config.potentials_file.empty() ? fitted : fs::path(config.potentials_file);
-  const data::PotentialsFile file = load(path, config, dataset);
+  const auto source = load_source(config.pairing, dataset);
+  const data::PotentialsFile file = load(path, config, dataset, source.get());
   compare(path, "coupling.digest", config.potentials_digest, digest(file));
   compare(path, "coupling.status", config.potentials_status, ot::to_string(file.status));
   compare_labels(path, file, config.pairing, dataset);
@@ -113,7 +123,9 @@ std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::D
   flow::SemidiscreteCouplingOptions options;
   options.seed = seed;
   options.context = context;
-  return flow::semidiscrete_coupling(dataset.train.x.view(), to_potentials(file), options);
+  if (source) options.source.points = source->train.x.view();
+  auto coupling = flow::semidiscrete_coupling(dataset.train.x.view(), to_potentials(file), options);
+  return source ? with_files(source, std::move(coupling)) : std::move(coupling);
 }
 
 }  // namespace monge::apps

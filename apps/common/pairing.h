@@ -14,8 +14,9 @@ namespace monge::apps {
 // Throws Error: bad_file, io.
 bool needs_fit(const TrainConfig& config, const std::filesystem::path& fitted);
 
-// The fit that such a run asks for. When interrupted, what was reached so far, of status stopped_by_caller.
-data::PotentialsFile fit_potentials(const TrainConfig& config, const data::Dataset& dataset, const Context& context);
+// The fit that such a run asks for. When interrupted, what was reached so far, of status stopped_by_caller. The digest
+// of its source, if it has one, is filled in.
+data::PotentialsFile fit_potentials(TrainConfig& config, const data::Dataset& dataset, const Context& context);
 
 // The coupling a run asks for. Semidiscrete potentials come from the file that the config names, else from `fitted`.
 // They must belong to the data set and have the digest and the status that the config names; where it names none, they

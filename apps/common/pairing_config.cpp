@@ -12,7 +12,6 @@
 namespace monge::apps {
 namespace {
 
-// A coupling together with the files that it draws from.
 class WithFiles final : public flow::Coupling {
  public:
   WithFiles(std::shared_ptr<const void> files, std::unique_ptr<flow::Coupling> coupling)
@@ -35,17 +34,6 @@ flow::PlanDraw parse_draw(const std::string& name) {
   return name == "barycentric" ? flow::PlanDraw::barycentric : flow::PlanDraw::rows;
 }
 
-std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const data::Dataset& dataset) {
-  if (config.source_file.empty()) return nullptr;
-  auto source = std::make_shared<data::Dataset>(data::load_dataset(config.source_file));
-  require(source->dims() == dataset.dims(), config.source_file, ": points of ", source->dims(),
-          " dimensions, the data have ", dataset.dims());
-  if (config.source_digest.empty()) config.source_digest = source->digest;
-  require(config.source_digest == source->digest, config.source_file,
-          ": this is not the source of the run: its digest is ", source->digest, ", not ", config.source_digest);
-  return source;
-}
-
 std::string digest(const data::Pairs& pairs) {
   const auto bytes_of = [](const auto* values, Index count) {
     return std::string(reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof *values);
@@ -66,11 +54,25 @@ std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t 
   if (config.pairs_digest.empty()) config.pairs_digest = found;
   require(config.pairs_digest == found, config.pairs_file, ": these are not the pairs of the run: their digest is ",
           found, ", not ", config.pairs_digest);
-  return std::make_unique<WithFiles>(
-      pairs, flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
+  return with_files(pairs, flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
 }
 
 }  // namespace
+
+std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const data::Dataset& dataset) {
+  if (config.source_file.empty()) return nullptr;
+  auto source = std::make_shared<data::Dataset>(data::load_dataset(config.source_file));
+  require(source->dims() == dataset.dims(), config.source_file, ": points of ", source->dims(),
+          " dimensions, the data have ", dataset.dims());
+  if (config.source_digest.empty()) config.source_digest = source->digest;
+  require(config.source_digest == source->digest, config.source_file,
+          ": this is not the source of the run: its digest is ", source->digest, ", not ", config.source_digest);
+  return source;
+}
+
+std::unique_ptr<flow::Coupling> with_files(std::shared_ptr<const void> files, std::unique_ptr<flow::Coupling> coupling) {
+  return std::make_unique<WithFiles>(std::move(files), std::move(coupling));
+}
 
 const std::vector<std::string>& pairing_kinds() {
   static const std::vector<std::string> kinds = {"independent", "minibatch", "minibatch_entropic", "online", "pairs"};
@@ -133,7 +135,7 @@ std::unique_ptr<flow::Coupling> make_pairing(const std::string& kind, PairingCon
   } else {
     throw Error(Errc::invalid_argument, concat("make_pairing: no kind of coupling '", kind, "'"));
   }
-  return file ? std::make_unique<WithFiles>(file, std::move(coupling)) : std::move(coupling);
+  return file ? with_files(file, std::move(coupling)) : std::move(coupling);
 }
 
 }  // namespace monge::apps

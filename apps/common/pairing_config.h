@@ -22,6 +22,13 @@ struct PairingConfig {
   std::string pairs_digest = "";   // what it must hold; filled in when the run starts
 };
 
+// The data file that the config names as source, checked against `dataset` and its digest, which is filled in where the
+// config names none; nothing if it names no file. Throws Error: invalid_argument, bad_file, io.
+std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const data::Dataset& dataset);
+
+// A coupling together with the files that it draws from.
+std::unique_ptr<flow::Coupling> with_files(std::shared_ptr<const void> files, std::unique_ptr<flow::Coupling> coupling);
+
 // The kinds that make_pairing knows: all but semidiscrete.
 const std::vector<std::string>& pairing_kinds();
 

@@ -80,7 +80,7 @@ Names kinds_with_use_for(const std::string& key) {
       {{"ot_batch"}, {"minibatch", "minibatch_entropic"}},
       {{"plan_epsilon", "draw"}, {"minibatch_entropic"}},
       {{"labels", "label_penalty"}, {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},
-      {{"source", "source_digest"}, {"independent", "minibatch", "minibatch_entropic"}},
+      {{"source", "source_digest"}, {"independent", "minibatch", "minibatch_entropic", "semidiscrete"}},
       {{"pairs", "pairs_digest"}, {"pairs"}}};
   for (const Use& use : uses) {
     for (const std::string& name : use.keys) {

@@ -13,20 +13,6 @@ namespace {
 
 constexpr double default_tolerance = 0.1;  // L1
 
-// The law that draws points of a cloud by their weight. Borrows the cloud.
-ot::SourceLaw law_of(MatrixView<const float> x, const std::vector<double>& weights) {
-  std::vector<double> up_to(weights);
-  if (weights.empty()) up_to.assign(static_cast<std::size_t>(x.rows), 1.0);
-  std::partial_sum(up_to.begin(), up_to.end(), up_to.begin());
-  return [x, up_to](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
-    for (Index i = 0; i < out.rows; ++i) {
-      const Rng::Block w = rng.bits(first + static_cast<std::uint64_t>(i));
-      const auto at = std::upper_bound(up_to.begin(), up_to.end(), Rng::uniform(w.w[0], w.w[1]) * up_to.back());
-      std::copy_n(x.row(std::min<Index>(at - up_to.begin(), x.rows - 1)), x.cols, out.row(i));
-    }
-  };
-}
-
 void draw_uniform(const Rng& rng, std::uint64_t first, MatrixView<float> out) {
   for (Index i = 0; i < out.rows; ++i) {
     const std::uint64_t element = (first + static_cast<std::uint64_t>(i)) * static_cast<std::uint64_t>(out.cols);
@@ -47,7 +33,7 @@ double check_samples(double atoms, double chi2) {
 ot::SourceLaw source_law(const Input<float>& input, const Request& r) {
   if (r.x == "normal") return {};
   if (r.x == "uniform") return draw_uniform;
-  return law_of(input.x.view(), input.a);
+  return ot::source_of_points(input.x.view(), input.a);
 }
 
 }  // namespace

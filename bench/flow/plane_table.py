@@ -29,6 +29,7 @@ DATA = {
     "8gaussians-1": ["8gaussians", "--noise", "1"],
     "8gaussians": ["8gaussians"],
     "wide-moons": ["wide-moons"],
+    "wide-moons-many": ["wide-moons", "--points", "1000000"],  # what potentials take for a law
     "checkerboard": ["checkerboard"],
 }
 
@@ -48,6 +49,8 @@ def rows():
         found[f"moons-8gaussians/{method}"] = {
             "data": "8gaussians", "source": "wide-moons", "config": "plane_moons_to_8gaussians",
             "set": [f"coupling.kind={kind}"], "eval": ["--steps", "20", "--paths"]}
+    found["moons-8gaussians/SD-FM"] = {"data": "8gaussians", "source": "wide-moons-many",
+                                       "config": "plane_moons_to_8gaussians_sdfm", "eval": ["--steps", "20", "--paths"]}
     nfm = {"data": "wide-moons", "source": "8gaussians", "config": "plane_ot_nfm_pairs", "eval": ["--steps", "1"]}
     found["8gaussians-moons/OT-NFM independent"] = nfm | {"set": ["coupling.pairs=", "coupling.kind=independent"],
                                                            "exact": 2000}  # slow where all samples are one

@@ -74,6 +74,7 @@ class Couplings : public testing::Test {
 
   // Stops after 7 steps of 16 of 70 atoms: in the second pass, and within a batch of 48 that is matched at once.
   void expect_resumes(const std::vector<std::string>& settings) {
+    fs::remove(folder / "fitted.h5");
     Run whole(folder.path(), settings), part(folder.path(), settings), resumed(folder.path(), settings);
     for (int i = 0; i < 12; ++i) whole.trainer->step();
     for (int i = 0; i < 7; ++i) part.trainer->step();
@@ -111,6 +112,7 @@ TEST_F(Couplings, GoOnToTheSameBits) {
   expect_resumes({"coupling.kind=online", "coupling.labels=within"});
   expect_resumes({"coupling.kind=pairs", pairs});
   expect_resumes({"coupling.kind=semidiscrete", "coupling.labels=within", "model.classes=2"});
+  expect_resumes({"coupling.kind=semidiscrete", "coupling.epsilon=0.5", source});
 }
 
 // Settings beside the kinds that have a use for them; all others are refused, by key and kind, before data are read.
@@ -122,7 +124,7 @@ TEST_F(Couplings, SettingsThatAKindHasNoUseForAreRefused) {
       {"plan_epsilon=0.1", "minibatch_entropic"},
       {"draw=distinct", "minibatch_entropic"},
       {"labels=within", "independent minibatch minibatch_entropic online semidiscrete"},
-      {"source=source.h5", "independent minibatch minibatch_entropic"},
+      {"source=source.h5", "independent minibatch minibatch_entropic semidiscrete"},
       {"pairs=pairs.h5", "pairs"},
       {"pairs_digest=xxh64:0", "pairs"},
       {"epsilon=0.1", "semidiscrete"},
@@ -205,7 +207,15 @@ TEST_F(Couplings, SemidiscretePairsKnowOfClasses) {
   expect_refusal("--set coupling.labels=within " + given + "plain.h5", "fitted without labels");
   expect_refusal("--set coupling.labels=penalty --set coupling.label_penalty=2 " + given + "labelled.h5",
                  "that of the config 2");
-  expect_refusal(semidiscrete + "--set coupling.source=source.h5", "coupling.source is given");
+
+  // From points: their potentials are of no use for others.
+  const std::string from = "--set coupling.source=source.h5 ";
+  expect_refusal(semidiscrete + from + "--set coupling.labels=within", "from points takes no labels");
+  ASSERT_EQ(run(folder, "ot_fit", "data.h5 --source source.h5 --epsilon 0.5 --out moved.h5").status, 0);
+  expect_runs("sdfm_train", "config.toml --out from " + from + given + "moved.h5");
+  expect_refusal(from + given + "plain.h5", "fitted for the source law 'standard_normal'");
+  expect_refusal(given + "moved.h5", "training draws from 'standard_normal'");
+  expect_refusal("--set coupling.source=data.h5 " + given + "moved.h5", "training draws from 'points ");
 }
 
 }  // namespace

@@ -84,7 +84,32 @@ TEST_F(Fit, RefitsPotentialsOfDataBefore) {
   EXPECT_TRUE(data::load_potentials(folder / "p.h5").labels.empty());
 }
 
+// From points: a source that is the target moved by a constant is sent back to itself.
+TEST_F(Fit, FromPointsOfAnotherFile) {
+  data::Dataset moved = data::load_dataset(folder / "plain.h5");
+  const double before = fit("plain.h5 --source plain.h5 --epsilon 0.5 --out p.h5").at("plan_cost");
+  double gain = 0;  // -<c, mean of y>
+  for (Index i = 0; i < moved.train.rows(); ++i) {
+    for (Index k = 0; k < 16; ++k) {
+      gain -= 2.0 * moved.train.x(i, k) / static_cast<double>(moved.train.rows());
+      moved.train.x(i, k) += 2;
+    }
+  }
+  data::save_dataset(moved, folder / "moved.h5");
+  const auto json = fit("plain.h5 --source moved.h5 --epsilon 0.5 --out p.h5");
+  EXPECT_EQ(json.at("status"), "converged");
+  EXPECT_NEAR(json.at("plan_cost").get<double>(), before + gain, 0.02 * std::abs(gain) + 0.05);
+  const data::PotentialsFile p = data::load_potentials(folder / "p.h5");
+  EXPECT_EQ(p.source_law, "points " + data::load_dataset(folder / "moved.h5").digest);
+  EXPECT_EQ(json.at("source_law"), p.source_law);
+
+  fit("new.h5 --source moved.h5 --refit p.h5 --refit-data plain.h5 --out again.h5");
+  EXPECT_EQ(data::load_potentials(folder / "again.h5").source_law, p.source_law);
+  expect_refusal("new.h5 --refit p.h5 --refit-data plain.h5", "fitted for the source law 'points", 1);
+}
+
 TEST_F(Fit, RefusesWhatDoesNotFit) {
+  expect_refusal("data.h5 --labels --source plain.h5", "--source", 2);
   expect_refusal("plain.h5 --labels", "plain.h5: has no /labels", 1);
   expect_refusal("data.h5 --label-penalty 2", "--labels", 2);
   expect_refusal("data.h5 --labels --label-penalty -1", "must be a number of at least 0", 2);

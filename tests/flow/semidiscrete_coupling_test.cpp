@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
 #include "monge/ot/matcher.h"
+#include "monge/ot/source.h"
 
 namespace monge::flow {
 namespace {
@@ -196,6 +198,47 @@ TEST(SemidiscreteCoupling, ABatchIsAFunctionOfSeedAndStep) {
   two->draw(3, b.view(), q);
   EXPECT_TRUE(std::equal(a.data(), a.data() + 500, b.data()));
   EXPECT_EQ(p, q);
+}
+
+// From points: x0 are rows of the source, all of them alike, atoms are hit alike, and partners are the matcher's.
+TEST(SemidiscreteCoupling, DrawsFromPoints) {
+  constexpr Index points = 20000, atoms = 100, d = 2, batch = 500, steps = 80;
+  Matrix<float> source(points, d), y(atoms, d);
+  fill_normal(Rng{4}, 0, {source.data(), points * d});
+  fill_normal(Rng{5}, 0, {y.data(), atoms * d});
+  for (Index i = 0; i < points; ++i) {
+    source(i, 0) = 3 + 0.5f * source(i, 0);
+    source(i, 1) = std::abs(source(i, 1));  // no normal law
+  }
+  const auto fitted = ot::semidiscrete(y.view(), {}, {.tolerance = 0.01, .seed = 2},
+                                       ot::source_of_points(std::as_const(source).view()));
+  ASSERT_EQ(fitted.status, ot::Status::converged);
+  const CouplingSource from{.points = std::as_const(source).view()};
+  const auto coupling = semidiscrete_coupling(y.view(), fitted.potentials, {.seed = 3, .source = from});
+  const auto matcher = ot::pass_matcher(y.view(), fitted.potentials);
+  std::set<std::pair<float, float>> rows, seen;
+  for (Index i = 0; i < points; ++i) rows.emplace(source(i, 0), source(i, 1));
+  Matrix<float> x0(batch, d);
+  std::vector<std::int32_t> partners(batch), expected(batch);
+  std::vector<double> hits(atoms, 0.0);
+  for (std::uint64_t step = 0; step < steps; ++step) {
+    coupling->draw(step, x0.view(), partners);
+    matcher->match(x0.view(), Rng{}, 0, expected);
+    EXPECT_EQ(partners, expected);
+    for (Index i = 0; i < batch; ++i) {
+      seen.emplace(x0(i, 0), x0(i, 1));
+      hits[static_cast<std::size_t>(partners[static_cast<std::size_t>(i)])] += 1;
+    }
+  }
+  for (const auto& row : seen) ASSERT_TRUE(rows.count(row));
+  const double draws = static_cast<double>(batch * steps) / points;  // of each point: 2
+  EXPECT_NEAR(static_cast<double>(seen.size()), points * (1 - std::exp(-draws)), 4 * std::sqrt(points * 0.12));
+  double chi2 = 0;
+  for (const double h : hits) chi2 += std::pow(h * atoms / (batch * steps) - 1, 2) / atoms;
+  EXPECT_LT(chi2, 0.01 + 2.0 * atoms / (batch * steps));
+
+  EXPECT_THROW(semidiscrete_coupling(y.view(), fitted.potentials, {.source = {.points = {source.data(), points, 1}}}),
+               Error);
 }
 
 }  // namespace
