@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "monge/ot/blocks.h"
 
@@ -37,10 +38,12 @@ void Ascent::update(const BatchMass& batch, double gap) {
   const double per_atom = static_cast<double>(batch.rows) / static_cast<double>(v_.size());
   samples_ += per_atom;
   drawn_ += per_atom;
-  if (batch.links.empty())
+  if (batch.links.empty()) {
+    leap_.reset();
     own_steps(batch, gap);
-  else
+  } else if (!step_back(batch)) {
     newton_step(batch, gap);
+  }
   recentre(v_, problem_.atoms.b);
   for (std::size_t j = 0; j < v_.size(); ++j) {
     const double samples = samples_ + worth_[j];
@@ -62,9 +65,27 @@ void Ascent::newton_step(const BatchMass& batch, double gap) {
   curvature_->add(batch.links, batch.rows, gap);
   std::vector<double> missing(v_.size());
   for (std::size_t j = 0; j < missing.size(); ++j) missing[j] = batch.target[j] - batch.mass[j] / rows;
-  const std::vector<double> change = curvature_->solve(missing);
+  std::vector<double> change = curvature_->solve(missing);
   const double per_atom = rows / static_cast<double>(v_.size());
-  for (std::size_t j = 0; j < v_.size(); ++j) v_[j] += std::min(0.5, 2 * per_atom / (samples_ + worth_[j])) * change[j];
+  leap_ = Leap{.from = v_, .change = std::move(change), .chi2 = batch.chi2};
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    leap_->change[j] *= std::min(0.5, 2 * per_atom / (samples_ + worth_[j]));
+    v_[j] += leap_share_ * leap_->change[j];
+  }
+}
+
+// Borders do not stay what they are: where clusters of atoms meet in thin noise, a step may overshoot by far. Then a
+// fourth of it is taken from where it began.
+bool Ascent::step_back(const BatchMass& batch) {
+  constexpr double much = 3, least = 1.0 / 256;
+  const double noise = 4 * std::sqrt(2 * static_cast<double>(v_.size())) / static_cast<double>(batch.rows);
+  if (!leap_ || batch.chi2 <= much * leap_->chi2 + noise || leap_share_ < least) {
+    if (leap_) leap_share_ = std::min(1.0, 2 * leap_share_);
+    return false;
+  }
+  leap_share_ /= 4;
+  for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = leap_->from[j] + leap_share_ * leap_->change[j];
+  return true;
 }
 
 void Ascent::own_steps(const BatchMass& batch, double gap) {

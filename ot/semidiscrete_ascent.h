@@ -29,13 +29,22 @@ class Ascent {
  private:
   void own_steps(const BatchMass& batch, double gap);
   void newton_step(const BatchMass& batch, double gap);
+  bool step_back(const BatchMass& batch);
   double trust(std::size_t j, double error, double expected);
+
+  // The last step of Newton's, from where and after what chi-square it was taken.
+  struct Leap {
+    std::vector<double> from, change;
+    double chi2 = 0;
+  };
 
   const SemidualProblem& problem_;
   double expected_end_;
   std::vector<double> v_, step_, sum_, trust_, last_error_;
   std::vector<double> worth_, weight_;  // per atom: samples before the start; of the average
   std::optional<Curvature> curvature_;  // once there are links
+  std::optional<Leap> leap_;
+  double leap_share_ = 1;  // of what the curvature asks for
   double mean_step_ = 0, samples_ = 0, drawn_ = 0;
 };
 

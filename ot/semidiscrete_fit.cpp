@@ -77,8 +77,8 @@ class Assigner {
     return result;
   }
 
-  // What is known of the potentials to come.
-  void start_from(double chi2) { near_ = has_neighbours(problem_) && chi2 < 1; }
+  // What is known of the potentials to come. A step that overshot is near the end still: it is taken back.
+  void start_from(double chi2) { near_ = has_neighbours(problem_) && chi2 < (near_ ? 8 : 1); }
 
   // A batch that is not softened, to compare starts.
   BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
