@@ -111,27 +111,23 @@ ot::SemidiscreteResult refit(Arguments& a, const data::Dataset& dataset, const S
   a.labels = !old.noise_labels.empty();
   use_labels(a, dataset);
   return apps::refit_with_progress(dataset.train.x.view(), apps::to_potentials(old),
-                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit,
-                                   source.law);
+                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit, source.law);
 }
 
 void fit(Arguments& a) {
-  apps::require_distinct_files({{"the data file", a.data},
-                                {"--source", a.source},
-                                {"--refit", a.refit},
-                                {"--refit-data", a.refit_data}},
-                               {{"--out", a.out}, {"--json", a.json}});
+  apps::require_distinct_files(
+      {{"the data file", a.data}, {"--source", a.source}, {"--refit", a.refit}, {"--refit-data", a.refit_data}},
+      {{"--out", a.out}, {"--json", a.json}});
   data::require_writable("--out", a.out);
   if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
   const data::Dataset dataset = data::load_dataset(a.data);
   use_labels(a, dataset);
   const Source source(a, dataset);
-  const ot::SemidiscreteResult result =
-      a.refit.empty() ? apps::fit_with_progress(dataset.train.x.view(), a.fit, {}, source.law)
-                      : refit(a, dataset, source);
-  const data::PotentialsFile file =
-      apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.name);
+  const ot::SemidiscreteResult result = a.refit.empty()
+                                            ? apps::fit_with_progress(dataset.train.x.view(), a.fit, {}, source.law)
+                                            : refit(a, dataset, source);
+  const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.name);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
   if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(file, result)));
@@ -145,7 +141,8 @@ void fit(Arguments& a) {
 int main(int argc, char** argv) {
   CLI::App app{
       "Fits semidiscrete optimal transport potentials: from standard normal noise, or from the points of another data\n"
-      "file, to the points of a data file, which sdfm_train then uses to pair both. Nothing needs tuning; the fit ends when the chi-square of "
+      "file, to the points of a data file, which sdfm_train then uses to pair both. Nothing needs tuning; the fit ends "
+      "when the chi-square of "
       "the\n"
       "marginal, checked on fresh noise, is below the tolerance at the upper end of its 95% interval.\n",
       "ot_fit"};
@@ -163,9 +160,9 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("FILE.h5");
   app.add_option("--out", a.out, "Where to write the potentials (HDF5)")->required()->type_name("FILE.h5");
-  auto* source = app.add_option("--source", a.source,
-                                "Data file whose training points are the source; not given: N(0, I)")
-                     ->type_name("FILE.h5");
+  auto* source =
+      app.add_option("--source", a.source, "Data file whose training points are the source; not given: N(0, I)")
+          ->type_name("FILE.h5");
   app.add_option("--pca", a.fit.pca, "Fit in the space of K principal directions; 0 = all dimensions")
       ->type_name("K")
       ->check(apps::at_least<Index>(0))
@@ -178,9 +175,8 @@ int main(int argc, char** argv) {
       ->type_name("C")
       ->check(CLI::IsMember({"negative_dot", "squared_euclidean"}))
       ->capture_default_str();
-  auto* labels =
-      app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's")
-          ->excludes(source);
+  auto* labels = app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's")
+                     ->excludes(source);
   app.add_option("--label-penalty", a.fit.label_penalty,
                  "Cost of unequal labels, units of the cost; not given: they never meet")
       ->type_name("P")

@@ -1,12 +1,13 @@
 #include "monge/flow/minibatch_coupling.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
+#include <utility>
 
 #include "monge/flow/drawn_batch.h"
 #include "monge/ot/assignment.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/plan.h"
 
@@ -15,7 +16,22 @@ namespace {
 
 using Partners = std::vector<std::int32_t>;
 
-// What all minibatch couplings share: drawing, keeping a matched batch, and serving steps from it.
+// A batch of the source and of the atoms, and what matching made of it.
+struct Matched {
+  DrawnBatch batch;
+  Partners partners;    // row of y of each row of x0
+  Matrix<float> means;  // as the batch, barycentric only
+
+  // Partners within `members` of the batch (empty: all of it) from columns counted among them.
+  void put(const Partners& columns, const std::vector<std::int32_t>& members) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const auto column = static_cast<std::size_t>(columns[i]);
+      members.empty() ? partners[i] = columns[i] : partners[static_cast<std::size_t>(members[i])] = members[column];
+    }
+  }
+};
+
+// What all minibatch couplings share: drawing, keeping matched batches, and serving steps from them.
 class MinibatchCoupling : public Coupling {
  public:
   MinibatchCoupling(const char* who, MatrixView<const float> y, const MinibatchOptions& options)
@@ -30,26 +46,23 @@ class MinibatchCoupling : public Coupling {
     const Index n = options_.ot_batch > 0 ? options_.ot_batch : x0.rows;
     require(x0.rows > 0 && n % x0.rows == 0, who_, ": ot_batch is ", n, ", no multiple of the batch of ", x0.rows);
     const auto steps = static_cast<std::uint64_t>(n / x0.rows);
-    if (step / steps != number_ || batch_.x0.rows() != n) prepare(step / steps, n);
+    const std::uint64_t number = step / steps;
+    if (number < number_ || number - number_ >= matched_.size() || size_ != n) prepare(number, n);
+    current_ = static_cast<std::size_t>(number - number_);
     first_ = static_cast<Index>(step % steps) * x0.rows;
     rows_ = x0.rows;
+    const Matched& m = matched_[current_];
     for (Index i = 0; i < x0.rows; ++i) {
-      std::copy_n(batch_.x0.view().row(first_ + i), x0.cols, x0.row(i));
-      atoms[i] = batch_.atoms[static_cast<std::size_t>(partners_[static_cast<std::size_t>(first_ + i)])];
+      std::copy_n(m.batch.x0.view().row(first_ + i), x0.cols, x0.row(i));
+      atoms[i] = m.batch.atoms[static_cast<std::size_t>(m.partners[static_cast<std::size_t>(first_ + i)])];
     }
   }
 
  protected:
-  // Fills partners_ (row of y of each row of x0), and what targets() gives where there are any.
-  virtual void match(std::uint64_t number) = 0;
+  // Fills the partners, and what targets() gives where there are any; for several batches at once.
+  virtual void match(std::uint64_t number, Matched& m) const = 0;
 
-  // Partners within `members` of the batch (empty: all of it) from columns counted among them.
-  void put(const Partners& columns, const std::vector<std::int32_t>& members) {
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      const auto column = static_cast<std::size_t>(columns[i]);
-      members.empty() ? partners_[i] = columns[i] : partners_[static_cast<std::size_t>(members[i])] = members[column];
-    }
-  }
+  const Matched& current() const { return matched_[current_]; }
 
   // The labels that still bear on a match: none within classes.
   const std::vector<std::int32_t>& labels_of(const std::vector<std::int32_t>& labels) const {
@@ -69,20 +82,33 @@ class MinibatchCoupling : public Coupling {
   MinibatchOptions options_;
   BatchDrawer drawer_;
   MatrixView<const float> y_;
-  DrawnBatch batch_;
-  Partners partners_;
   Index first_ = 0, rows_ = 0;  // the part of the batch that was drawn last
 
  private:
+  // Matches that are worth one thread only are made for the steps to come as well, a thread each.
   void prepare(std::uint64_t number, Index n) {
-    number_ = std::numeric_limits<std::uint64_t>::max();  // should matching throw, nothing is kept
-    drawer_.draw(number, n, batch_);
-    partners_.assign(static_cast<std::size_t>(n), 0);
-    match(number);
+    const bool small = matching_context(options_.context, n, y_.cols).threads == 1;
+    std::vector<Matched> matched(static_cast<std::size_t>(small ? resolve_threads(options_.context.threads) : 1));
+    const auto make = [&](Index k, int) {
+      Matched& m = matched[static_cast<std::size_t>(k)];
+      const std::uint64_t own = number + static_cast<std::uint64_t>(k);
+      drawer_.draw(own, n, m.batch);
+      m.partners.assign(static_cast<std::size_t>(n), 0);
+      match(own, m);
+    };
+    if (matched.size() == 1)
+      make(0, 0);
+    else
+      parallel_for(options_.context.threads, static_cast<Index>(matched.size()), make);
+    matched_ = std::move(matched);
     number_ = number;
+    size_ = n;
   }
 
-  std::uint64_t number_ = std::numeric_limits<std::uint64_t>::max();
+  std::vector<Matched> matched_;  // batches number_, number_ + 1, ... of size_ points
+  std::uint64_t number_ = 0;
+  std::size_t current_ = 0;
+  Index size_ = 0;
 };
 
 class ExactCoupling final : public MinibatchCoupling {
@@ -90,10 +116,10 @@ class ExactCoupling final : public MinibatchCoupling {
   using MinibatchCoupling::MinibatchCoupling;
 
  private:
-  void match(std::uint64_t) override {
-    for_classes(batch_, drawer_.within_classes(),
+  void match(std::uint64_t, Matched& m) const override {
+    for_classes(m.batch, drawer_.within_classes(),
                 [&](MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members) {
-                  put(assign(x, y, labels_of(batch_.x_labels), labels_of(batch_.y_labels)), members);
+                  m.put(assign(x, y, labels_of(m.batch.x_labels), labels_of(m.batch.y_labels)), members);
                 });
   }
 };
@@ -109,26 +135,26 @@ class EntropicCoupling final : public MinibatchCoupling {
     if (!has_targets()) return Coupling::targets(x1);
     require(x1.rows == rows_ && x1.cols == y_.cols, who_, ": targets of ", x1.rows, " x ", x1.cols, ", drawn were ",
             rows_, " x ", y_.cols);
-    for (Index i = 0; i < rows_; ++i) std::copy_n(means_.view().row(first_ + i), x1.cols, x1.row(i));
+    for (Index i = 0; i < rows_; ++i) std::copy_n(current().means.view().row(first_ + i), x1.cols, x1.row(i));
   }
 
  private:
-  void match(std::uint64_t number) override {
+  void match(std::uint64_t number, Matched& m) const override {
     const Rng rng = Rng{options_.seed}.substream(4).substream(number);
-    if (has_targets() && means_.rows() != batch_.x0.rows()) means_ = Matrix<float>(batch_.x0.rows(), y_.cols);
+    if (has_targets()) m.means = Matrix<float>(m.batch.x0.rows(), y_.cols);
     std::uint64_t classes = 0;
-    for_classes(batch_, drawer_.within_classes(),
+    for_classes(m.batch, drawer_.within_classes(),
                 [&](MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members) {
-                  match_class(x, y, members, rng.substream(classes++));
+                  match_class(x, y, members, rng.substream(classes++), m);
                 });
   }
 
   void match_class(MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members,
-                   const Rng& rng) {
-    const std::vector<std::int32_t>&x_labels = labels_of(batch_.x_labels), &y_labels = labels_of(batch_.y_labels);
+                   const Rng& rng, Matched& m) const {
+    const std::vector<std::int32_t>&x_labels = labels_of(m.batch.x_labels), &y_labels = labels_of(m.batch.y_labels);
     if (x.rows == 1) {
-      put({0}, members);
-      if (has_targets()) keep_mean(0, y.row(0), members);
+      m.put({0}, members);
+      if (has_targets()) keep_mean(m, 0, y.row(0), members);
       return;
     }
     ot::Problem<float> problem{.x = x, .y = y};
@@ -149,17 +175,17 @@ class EntropicCoupling final : public MinibatchCoupling {
     const ot::Plan plan(problem, result, context);
     Partners columns(static_cast<std::size_t>(x.rows));
     plan.sample_partners(rng, columns);
-    if (entropic_.draw == PlanDraw::distinct) make_distinct(plan, x, y, rng, columns);
-    put(columns, members);
+    if (entropic_.draw == PlanDraw::distinct) make_distinct(plan, m.batch, x, y, rng, columns);
+    m.put(columns, members);
     if (!has_targets()) return;
     Matrix<float> means(x.rows, x.cols);
     plan.map(means.view());
-    for (Index i = 0; i < x.rows; ++i) keep_mean(i, means.view().row(i), members);
+    for (Index i = 0; i < x.rows; ++i) keep_mean(m, i, means.view().row(i), members);
   }
 
   // Rows in turn keep the column they drew unless it is taken; those who lose draw again.
-  void make_distinct(const ot::Plan& plan, MatrixView<const float> x, MatrixView<const float> y, const Rng& rng,
-                     Partners& columns) const {
+  void make_distinct(const ot::Plan& plan, const DrawnBatch& batch, MatrixView<const float> x,
+                     MatrixView<const float> y, const Rng& rng, Partners& columns) const {
     constexpr std::uint64_t rounds = 16;
     const Index n = x.rows;
     Partners drawn = columns;
@@ -187,21 +213,20 @@ class EntropicCoupling final : public MinibatchCoupling {
       const auto row = open[static_cast<std::size_t>(i)], column = left[static_cast<std::size_t>(i)];
       std::copy_n(x.row(row), x.cols, xs.view().row(i));
       std::copy_n(y.row(column), y.cols, ys.view().row(i));
-      if (labels_of(batch_.x_labels).empty()) continue;
-      x_labels.push_back(batch_.x_labels[static_cast<std::size_t>(row)]);
-      y_labels.push_back(batch_.y_labels[static_cast<std::size_t>(column)]);
+      if (labels_of(batch.x_labels).empty()) continue;
+      x_labels.push_back(batch.x_labels[static_cast<std::size_t>(row)]);
+      y_labels.push_back(batch.y_labels[static_cast<std::size_t>(column)]);
     }
     const Partners best = assign(xs.view(), ys.view(), x_labels, y_labels);
     for (std::size_t i = 0; i < open.size(); ++i)
       columns[static_cast<std::size_t>(open[i])] = left[static_cast<std::size_t>(best[i])];
   }
 
-  void keep_mean(Index i, const float* mean, const std::vector<std::int32_t>& members) {
-    std::copy_n(mean, y_.cols, means_.view().row(members.empty() ? i : members[static_cast<std::size_t>(i)]));
+  void keep_mean(Matched& m, Index i, const float* mean, const std::vector<std::int32_t>& members) const {
+    std::copy_n(mean, y_.cols, m.means.view().row(members.empty() ? i : members[static_cast<std::size_t>(i)]));
   }
 
   EntropicMinibatchOptions entropic_;
-  Matrix<float> means_;  // as the batch, barycentric only
 };
 
 void check(const char* who, MatrixView<const float> y, const MinibatchOptions& options) {

@@ -19,10 +19,10 @@ struct SemidiscreteCouplingOptions {
 // A source of points comes as often as the fit saw it: at epsilon = 0 all copies of a point go to one atom, so that
 // points have to be many more than atoms for these to be hit alike.
 //
-// At epsilon = 0 noise of N(0, I) is recombined: one pool of 64 x groups fresh rows gives 64 x groups x rounds noise vectors,
-// none of them used twice, whose partners cost a fraction of a GEMM row each. A batch takes its rows from different
-// groups or different rows of one group in one round, so within a batch (of at most 64 x groups rows; larger batches
-// enlarge the pool) noise vectors are exactly independent; batches of different rounds share a pool and are not
+// At epsilon = 0 noise of N(0, I) is recombined: one pool of 64 x groups fresh rows gives 64 x groups x rounds noise
+// vectors, none of them used twice, whose partners cost a fraction of a GEMM row each. A batch takes its rows from
+// different groups or different rows of one group in one round, so within a batch (of at most 64 x groups rows; larger
+// batches enlarge the pool) noise vectors are exactly independent; batches of different rounds share a pool and are not
 // independent of each other. Each vector is exactly N(0, I) and its partner is its own. Draws allocate scratch memory
 // only when a pool is filled (epsilon > 0, or a source of points: at every draw).
 //

@@ -11,8 +11,8 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr Index kBidsPerRow = 32;  // where more stop paying, on clouds of 2 to 784 dimensions
-constexpr Index kPhasesFrom = 32;   // rows; fewer are assigned at once
+constexpr Index kBidsPerRow = 32;           // where more stop paying, on clouds of 2 to 784 dimensions
+constexpr Index kPhasesFrom = 32;           // rows; fewer are assigned at once
 constexpr double kPhases[] = {4, 1, 0.25};  // epsilons of the bids, over what a row's two best columns differ by
 
 template <class T>

@@ -54,7 +54,8 @@ std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t 
   if (config.pairs_digest.empty()) config.pairs_digest = found;
   require(config.pairs_digest == found, config.pairs_file, ": these are not the pairs of the run: their digest is ",
           found, ", not ", config.pairs_digest);
-  return with_files(pairs, flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
+  return with_files(pairs,
+                    flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
 }
 
 }  // namespace
@@ -70,7 +71,8 @@ std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const da
   return source;
 }
 
-std::unique_ptr<flow::Coupling> with_files(std::shared_ptr<const void> files, std::unique_ptr<flow::Coupling> coupling) {
+std::unique_ptr<flow::Coupling> with_files(std::shared_ptr<const void> files,
+                                           std::unique_ptr<flow::Coupling> coupling) {
   return std::make_unique<WithFiles>(std::move(files), std::move(coupling));
 }
 

@@ -18,7 +18,8 @@ TEST(SourceOfPoints, DrawsRowsByTheirWeights) {
     for (Index k = 0; k < 3; ++k) x(i, k) = static_cast<float>(10 * i + k);
   const std::vector<double> weights{0, 3, 1, 0, 2, 5, 3};
   for (const bool weighted : {false, true}) {
-    const SourceLaw law = source_of_points(x.view(), weighted ? VectorView<const double>(weights) : VectorView<const double>());
+    const SourceLaw law =
+        source_of_points(x.view(), weighted ? VectorView<const double>(weights) : VectorView<const double>());
     const Rng rng{11};
     Matrix<float> out(samples, 3), part(100, 3);
     draw(law, rng, 0, out.view(), {.threads = 2});
