@@ -90,7 +90,7 @@ struct Source {
     dataset = data::load_dataset(a.source);
     require(dataset.dims() == atoms.dims(), a.source, ": points of ", dataset.dims(), " dimensions, those of ", a.data,
             " have ", atoms.dims());
-    if (a.fit.epsilon == 0) apps::warn_of_few_points("ot_fit", a.source, dataset, atoms);
+    if (a.fit.epsilon == 0 && a.refit.empty()) apps::warn_of_few_points("ot_fit", a.source, dataset, atoms);
     law = ot::source_of_points(dataset.train.x.view());
     name = apps::points_law(dataset.digest);
   }

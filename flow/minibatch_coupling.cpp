@@ -1,6 +1,7 @@
 #include "monge/flow/minibatch_coupling.h"
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct Matched {
   DrawnBatch batch;
   Partners partners;    // row of y of each row of x0
   Matrix<float> means;  // as the batch, barycentric only
+  std::exception_ptr failure;
 
   // Partners within `members` of the batch (empty: all of it) from columns counted among them.
   void put(const Partners& columns, const std::vector<std::int32_t>& members) {
@@ -52,6 +54,10 @@ class MinibatchCoupling : public Coupling {
     first_ = static_cast<Index>(step % steps) * x0.rows;
     rows_ = x0.rows;
     const Matched& m = matched_[current_];
+    if (m.failure) {
+      size_ = 0;  // nothing is kept
+      std::rethrow_exception(m.failure);
+    }
     for (Index i = 0; i < x0.rows; ++i) {
       std::copy_n(m.batch.x0.view().row(first_ + i), x0.cols, x0.row(i));
       atoms[i] = m.batch.atoms[static_cast<std::size_t>(m.partners[static_cast<std::size_t>(first_ + i)])];
@@ -85,27 +91,34 @@ class MinibatchCoupling : public Coupling {
   Index first_ = 0, rows_ = 0;  // the part of the batch that was drawn last
 
  private:
-  // Matches that are worth one thread only are made for the steps to come as well, a thread each.
+  // Matches that are worth one thread only are made for the steps to come as well, a thread each. What goes wrong with
+  // one of those is told when its turn comes.
   void prepare(std::uint64_t number, Index n) {
-    const bool small = matching_context(options_.context, n, y_.cols).threads == 1;
-    std::vector<Matched> matched(static_cast<std::size_t>(small ? resolve_threads(options_.context.threads) : 1));
+    const Context& context = options_.context;
+    const bool small = context.device.type == DeviceType::cpu && matching_context(context, n, y_.cols).threads == 1;
+    const Index count = small ? resolve_threads(context.threads) : 1;
+    size_ = 0;
+    matched_.resize(static_cast<std::size_t>(count));
     const auto make = [&](Index k, int) {
-      Matched& m = matched[static_cast<std::size_t>(k)];
-      const std::uint64_t own = number + static_cast<std::uint64_t>(k);
-      drawer_.draw(own, n, m.batch);
-      m.partners.assign(static_cast<std::size_t>(n), 0);
-      match(own, m);
+      Matched& m = matched_[static_cast<std::size_t>(k)];
+      m.failure = nullptr;
+      try {
+        drawer_.draw(number + static_cast<std::uint64_t>(k), n, m.batch);
+        m.partners.assign(static_cast<std::size_t>(n), 0);
+        match(number + static_cast<std::uint64_t>(k), m);
+      } catch (...) {
+        m.failure = std::current_exception();
+      }
     };
-    if (matched.size() == 1)
+    if (count == 1)
       make(0, 0);
     else
-      parallel_for(options_.context.threads, static_cast<Index>(matched.size()), make);
-    matched_ = std::move(matched);
+      parallel_for(context.threads, count, make);
     number_ = number;
     size_ = n;
   }
 
-  std::vector<Matched> matched_;  // batches number_, number_ + 1, ... of size_ points
+  std::vector<Matched> matched_;  // batches number_, number_ + 1, ... of size_ points; none if that is 0
   std::uint64_t number_ = 0;
   std::size_t current_ = 0;
   Index size_ = 0;
@@ -141,7 +154,7 @@ class EntropicCoupling final : public MinibatchCoupling {
  private:
   void match(std::uint64_t number, Matched& m) const override {
     const Rng rng = Rng{options_.seed}.substream(4).substream(number);
-    if (has_targets()) m.means = Matrix<float>(m.batch.x0.rows(), y_.cols);
+    if (has_targets() && m.means.rows() != m.batch.x0.rows()) m.means = Matrix<float>(m.batch.x0.rows(), y_.cols);
     std::uint64_t classes = 0;
     for_classes(m.batch, drawer_.within_classes(),
                 [&](MatrixView<const float> x, MatrixView<const float> y, const std::vector<std::int32_t>& members) {

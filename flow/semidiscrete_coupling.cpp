@@ -107,11 +107,15 @@ class DrawnCoupling final : public Coupling {
  public:
   DrawnCoupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
                 const SemidiscreteCouplingOptions& options)
-      : matcher_(ot::pass_matcher(y, potentials, options.context)), context_(options.context), rng_{options.seed, 0} {
+      : dimensions_(y.cols),
+        matcher_(ot::pass_matcher(y, potentials, options.context)),
+        context_(options.context),
+        rng_{options.seed, 0} {
     if (options.source.points.data) source_ = ot::source_of_points(options.source.points);
   }
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
+    check_batch(x0, atoms, dimensions_);
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
     ot::draw(source_, rng_.substream(0), first, x0, context_);
     const ot::LabelLaw& law = matcher_->noise_labels();
@@ -121,6 +125,7 @@ class DrawnCoupling final : public Coupling {
   }
 
  private:
+  Index dimensions_;
   std::unique_ptr<ot::Matcher> matcher_;
   ot::SourceLaw source_;
   Context context_;

@@ -27,7 +27,7 @@ struct SemidiscreteCouplingOptions {
 // only when a pool is filled (epsilon > 0, or a source of points: at every draw).
 //
 // y: N x d, the atoms the potentials were fitted on; copied in the space of the scores. Throws
-// Error(invalid_argument): sizes, points as a source of potentials that have labels.
+// Error: invalid_argument (sizes, points as a source of potentials that have labels), not_finite (points).
 std::unique_ptr<Coupling> semidiscrete_coupling(MatrixView<const float> y, const ot::SemidiscretePotentials& potentials,
                                                 const SemidiscreteCouplingOptions& options = {});
 

@@ -30,9 +30,9 @@ class Search {
   Assignment run() {
     if (n_ == m_) {
       reduce_columns();
-      const double gap = n_ < kPhasesFrom ? 0 : mean_gap();
+      const double gap = n_ < kPhasesFrom ? 0 : usual_gap();
       for (const double phase : kPhases) {
-        if (!(gap > 0)) break;
+        if (!(gap > 0) || monitor_.status() != Status::converged) break;
         release_beyond(phase * gap);
         bid(phase * gap);
       }
@@ -82,13 +82,20 @@ class Search {
     }
   }
 
-  // By how much the best column of a row is better than its second best, on the average.
-  double mean_gap() const {
-    double sum = 0;
+  // By how much the best column of a row is better than its second best: the mean, none counted above sixteen medians
+  // of those that are, so that a few rows with nothing but one column in reach do not spoil the others' prices.
+  double usual_gap() const {
+    std::vector<double> gaps;
     for (Index i = 0; i < n_; ++i) {
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
-      if (best.second < kInfinity) sum += best.second - best.first;
+      if (best.second > best.first && best.second < kInfinity) gaps.push_back(best.second - best.first);
     }
+    if (gaps.empty()) return 0;
+    const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
+    std::nth_element(gaps.begin(), middle, gaps.end());
+    const double most = 16 * *middle;
+    double sum = 0;
+    for (const double gap : gaps) sum += std::min(gap, most);
     return sum / static_cast<double>(n_);
   }
 
@@ -112,6 +119,7 @@ class Search {
     std::vector<Index> free;
     for (Index i = 0; i < n_; ++i)
       if (column_of_[i] < 0) free.push_back(i);
+    if (free.empty()) return;
     std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
     for (Index i = static_cast<Index>(free.size()); i-- > 1;)
       std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);

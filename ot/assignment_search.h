@@ -4,8 +4,8 @@
 #include "monge/ot/assignment.h"
 #include "monge/ot/core/stop.h"
 
-// The search behind assign(): shortest augmenting paths on a dense matrix, after Jonker and Volgenant (A shortest
-// augmenting path algorithm for dense and sparse linear assignment problems, Computing 38, 1987).
+// The search behind assign(): phases of auction, then shortest augmenting paths on a dense matrix, after Jonker and
+// Volgenant (A shortest augmenting path algorithm for dense and sparse linear assignment problems, Computing 38, 1987).
 namespace monge::ot::detail {
 
 // Asks the caller and the clock whether to go on: between steps of a search, and through a Stop inside of passes.

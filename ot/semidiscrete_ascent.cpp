@@ -79,7 +79,7 @@ void Ascent::newton_step(const BatchMass& batch, double gap) {
 bool Ascent::step_back(const BatchMass& batch) {
   constexpr double much = 3, least = 1.0 / 256;
   const double noise = 4 * std::sqrt(2 * static_cast<double>(v_.size())) / static_cast<double>(batch.rows);
-  if (!leap_ || batch.chi2 <= much * leap_->chi2 + noise || leap_share_ < least) {
+  if (!leap_ || batch.chi2 <= much * std::max(0.0, leap_->chi2) + noise || leap_share_ < least) {
     if (leap_) leap_share_ = std::min(1.0, 2 * leap_share_);
     return false;
   }

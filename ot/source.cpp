@@ -11,6 +11,8 @@
 namespace monge::ot {
 namespace {
 
+constexpr const char* who = "source_of_points";
+
 void require_finite(MatrixView<const float> x, std::uint64_t first) {
   for (Index i = 0; i < x.rows; ++i) {
     for (Index k = 0; k < x.cols; ++k) {
@@ -24,11 +26,12 @@ void require_finite(MatrixView<const float> x, std::uint64_t first) {
 }  // namespace
 
 SourceLaw source_of_points(MatrixView<const float> x, VectorView<const double> weights) {
-  constexpr const char* who = "source_of_points";
   require(!x.empty(), who, ": there are no points (", x.rows, " x ", x.cols, ")");
+  require(x.device == Device{}, who, ": the points are not in the CPU's memory");
   require(weights.empty() || weights.size == x.rows, who, ": ", weights.size, " weights for ", x.rows, " points");
   if (weights.empty()) {
     return [x](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+      require(out.cols == x.cols, who, ": points of ", x.cols, " dimensions asked for ", out.cols);
       for (Index i = 0; i < out.rows; ++i) {
         const std::uint64_t row =
             uniform_below(rng, first + static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(x.rows));
@@ -43,11 +46,14 @@ SourceLaw source_of_points(MatrixView<const float> x, VectorView<const double> w
     up_to.push_back(total += weights[i]);
   }
   require(total > 0 && std::isfinite(total), who, ": the weights add up to ", total);
-  return [x, up_to](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+  Index last = x.rows - 1;
+  while (weights[last] == 0) --last;
+  return [x, up_to, last](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    require(out.cols == x.cols, who, ": points of ", x.cols, " dimensions asked for ", out.cols);
     for (Index i = 0; i < out.rows; ++i) {
       const Rng::Block w = rng.bits(first + static_cast<std::uint64_t>(i));
       const auto at = std::upper_bound(up_to.begin(), up_to.end(), Rng::uniform(w.w[0], w.w[1]) * up_to.back());
-      std::copy_n(x.row(std::min<Index>(at - up_to.begin(), x.rows - 1)), x.cols, out.row(i));
+      std::copy_n(x.row(std::min<Index>(at - up_to.begin(), last)), x.cols, out.row(i));
     }
   };
 }

@@ -11,8 +11,9 @@ namespace monge::ot {
 // exact and used.
 using SourceLaw = std::function<void(const Rng& rng, std::uint64_t first, MatrixView<float> out)>;
 
-// Draws the rows of x (n x d, borrowed) with replacement, as likely as their weights have it (n, of any positive scale;
-// empty = all alike). Throws Error(invalid_argument): no rows, weights that are no weights.
+// Draws the rows of x (n x d, borrowed, the CPU's) with replacement, as likely as their weights have it (n, of any
+// positive scale; empty = all alike), into rows of d columns. Throws Error(invalid_argument): no rows, weights that are
+// no weights; when drawn, other dimensions.
 SourceLaw source_of_points(MatrixView<const float> x, VectorView<const double> weights = {});
 
 // Rows first, first + 1, ... of the stream, on the device of `out`; the same bits at any thread count. Normals are made

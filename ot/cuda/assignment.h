@@ -4,8 +4,8 @@
 #include "monge/ot/cuda/problem.h"
 
 // Small assignment problems, one for each block: the search of ot/assignment_search.cpp on a dense matrix of doubles,
-// after Jonker and Volgenant, with a block where that has a vector. All threads follow the same steps; what there is
-// one of is written by thread 0 between two barriers.
+// without its phases of auction, after Jonker and Volgenant, with a block where that has a vector. All threads follow
+// the same steps; what there is one of is written by thread 0 between two barriers.
 namespace monge::ot::cuda {
 
 inline constexpr Index most_on_chip = 128;  // points whose costs stay in shared memory

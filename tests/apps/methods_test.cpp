@@ -63,8 +63,8 @@ TEST(Configs, EachDescribesAModelThatCanBeTrained) {
       config.pairing.pairs_file = folder("pairs.h5");
       data::save_pairs(pairs, config.pairing.pairs_file);
     }
-    const fs::path potentials =
-        folder / concat(plane ? "plane" : "images", config.fit_pca, config.pairing.labels, ".h5");
+    const fs::path potentials = folder / concat(plane ? "plane" : "images", config.fit_pca, config.pairing.labels,
+                                                config.pairing.source_file.empty() ? "" : "from", ".h5");
     config.potentials_file.clear();
     if (config.coupling == "semidiscrete") config.fit_tolerance = 0.5;
     if (needs_fit(config, potentials)) data::save_potentials(fit_potentials(config, dataset, {}), potentials);

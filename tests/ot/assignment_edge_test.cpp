@@ -7,6 +7,8 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "assignment_truth.h"
 
@@ -257,6 +259,28 @@ TEST(AssignmentEdge, SameBitsAtAnyThreadCount) {
   EXPECT_EQ(a.cost, b.cost);
   EXPECT_EQ(a.certificate.lower, b.certificate.lower);
   EXPECT_EQ(a.certificate.upper, b.certificate.upper);
+}
+
+// A row that can go to one column alone, at any price, leaves the others the optimum of what is left.
+TEST(AssignmentEdge, AFewRowsWithOneColumnInReach) {
+  for (const Index n : {33, 40, 120})
+    for (const double far : {1e6, 1e12, 1e18, HUGE_VAL}) {
+      std::mt19937_64 random(11);
+      std::uniform_real_distribution<double> uniform;
+      Matrix<double> cost(n, n), rest(n - 1, n - 1);
+      for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j) cost(i, j) = uniform(random);
+      for (Index j = 0; j < n; ++j) cost(n - 1, j) = j == 0 ? 0 : far;
+      for (Index i = 0; i + 1 < n; ++i)
+        for (Index j = 0; j + 1 < n; ++j) rest(i, j) = cost(i, j + 1);
+      const double optimum = hungarian(std::as_const(rest).view()).cost * static_cast<double>(n - 1);
+      std::vector<AssignmentResult> results{hungarian(std::as_const(cost).view())};
+      if (far != 1e18) results.push_back(assign(std::as_const(cost).view()));  // whose floats know nothing of the rest
+      for (const AssignmentResult& r : results) {
+        EXPECT_EQ(r.columns[static_cast<std::size_t>(n - 1)], 0);
+        EXPECT_NEAR(r.cost * static_cast<double>(n), optimum, 1e-12) << n << ", " << far;
+      }
+    }
 }
 
 }  // namespace
