@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "monge/ot/assignment_rows.h"
+#include "monge/ot/clipped_mean.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::ot::detail {
@@ -82,21 +84,16 @@ class Search {
     }
   }
 
-  // By how much the best column of a row is better than its second best: the mean, none counted above sixteen medians
-  // of those that are, so that a few rows with nothing but one column in reach do not spoil the others' prices.
+  // By how much the best column of a row is better than its second best; a few rows with nothing but one column in
+  // reach must not spoil the others' prices.
   double usual_gap() const {
     std::vector<double> gaps;
     for (Index i = 0; i < n_; ++i) {
       const TwoSmallest best = two_smallest(cost_.row(i), v_.data(), m_);
       if (best.second > best.first && best.second < kInfinity) gaps.push_back(best.second - best.first);
     }
-    if (gaps.empty()) return 0;
-    const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
-    std::nth_element(gaps.begin(), middle, gaps.end());
-    const double most = 16 * *middle;
-    double sum = 0;
-    for (const double gap : gaps) sum += std::min(gap, most);
-    return sum / static_cast<double>(n_);
+    const double share = static_cast<double>(gaps.size()) / static_cast<double>(n_);  // of rows without a tie
+    return share * clipped_mean(std::move(gaps));
   }
 
   // Frees the rows whose own column is worse than their best by more than epsilon.

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <utility>
+
+#include "monge/ot/clipped_mean.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -22,12 +25,7 @@ double score_spacing(MatrixView<const float> scores, const std::vector<float>& w
     const double range = *std::max_element(row.begin(), row.begin() + best + 1) - row[best];
     if (std::isfinite(range)) ranges.push_back(range);
   }
-  if (ranges.empty()) return 0;
-  std::nth_element(ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(ranges.size() / 2), ranges.end());
-  const double most = 16 * ranges[ranges.size() / 2];
-  double sum = 0;
-  for (const double range : ranges) sum += std::min(range, most);
-  return sum / static_cast<double>(ranges.size()) / static_cast<double>(best);
+  return ranges.empty() ? 0 : clipped_mean(std::move(ranges)) / static_cast<double>(best);
 }
 
 void sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {

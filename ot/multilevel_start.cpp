@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "monge/ot/clipped_mean.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/tree_pairs.h"
@@ -86,13 +88,7 @@ double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Inde
     const double between = (lists[i].rest - first) / static_cast<double>(lists[i].count);
     if (between > 0 && std::isfinite(between)) all.push_back(between);
   }
-  if (all.empty()) return 0;
-  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
-  std::nth_element(all.begin(), middle, all.end());
-  const double most = 16 * *middle;
-  double sum = 0;
-  for (const double between : all) sum += std::min(between, most);
-  return sum / static_cast<double>(all.size());
+  return clipped_mean(std::move(all));
 }
 
 void list_passes(const Shortlists& lists, const std::vector<double>& a, const std::vector<double>& b, double epsilon,
