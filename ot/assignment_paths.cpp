@@ -115,7 +115,8 @@ class ListSearch {
     std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
     for (Index i = static_cast<Index>(free.size()); i-- > 1;)
       std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
-    for (Index left = options_.bids_per_row * n_; !free.empty() && left > 0; --left) {
+    const Index most = epsilon > 0 ? options_.bids_per_row : options_.reductions_per_row;
+    for (Index left = most * n_; !free.empty() && left > 0; --left) {
       if (left % 1024 == 0 && monitor_.stop(assigned_)) return;
       const Index i = free.back();
       free.pop_back();

@@ -10,7 +10,8 @@ namespace monge::ot::detail {
 
 struct ListSearchOptions {
   std::vector<double> epsilons = {};  // phases of auction that come first, n = m only
-  Index bids_per_row = 32;            // at most, of each phase and of row reduction
+  Index bids_per_row = 32;            // at most, of each phase
+  Index reductions_per_row = 8;       // at most, of row reduction
 };
 
 // Assigns every row unless the monitor ends the run. v: a start for the column potentials, those the lists were made

@@ -27,11 +27,12 @@ namespace {
 using Method = AssignmentMethod;
 
 // Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
-constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedUnstored = 32, kListedOfMatrices = 48,
-                kListedOfGraphs = 1;
-constexpr Index kTreeFrom = 1500;    // rows; passes over all pairs are faster below
-constexpr Index kDenseClouds = 512;  // points at most whose whole matrix is searched sooner than lists are made
-constexpr Index kDenseBelow = 48;    // rows of a given matrix that is searched as it is
+constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfFewDims = 32, kListedUnstored = 32,
+                kListedOfMatrices = 48, kListedOfGraphs = 1;
+constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
+constexpr double kClustered = .3;  // imbalance, in few dimensions, that passes leave too much to the search at
+constexpr Index kDenseClouds = 512, kDenseOfFewDims = 700;  // points at most whose matrix is searched before lists are
+constexpr Index kDenseBelow = 48;                           // rows of a given matrix that is searched as it is
 
 template <class T>
 void check_device(MatrixView<const T> a, const AssignmentCall& call) {
@@ -150,19 +151,19 @@ void check_clouds(MatrixView<const T> x, MatrixView<const T> y, const Assignment
   require_finite(y, (std::string(who) + ": y").c_str());
 }
 
+namespace {
+
 template <class T>
-AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
-  check_clouds(x, y, call);
-  if (call.method == Method::hungarian) check_runs_here(call);
-  backend_for(call.options.context.device);  // refuses what is not there
+AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
   const Index n = x.rows, m = y.rows, d = x.cols;
   Monitor monitor(call.options, n, call.who);
   Context context = call.options.context;
   context.stop = &monitor.in_passes();
   const CentredClouds clouds = centred_clouds(x, y, context);
   Draft draft;
-  const bool few = n == m && n <= kDenseClouds && context.device.type == DeviceType::cpu;
-  if (call.method == Method::hungarian || (call.method == Method::automatic && few)) {
+  const bool few_dims = d <= TreePairs::most_dims, here = context.device.type == DeviceType::cpu;
+  const bool dense = here && n == m && n <= (few_dims ? kDenseOfFewDims : kDenseClouds);
+  if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
     const Matrix<double> cost = cost_matrix(clouds, context);
     search_matrix(cost.view(), isotropic_start(clouds), monitor, context.threads, draft);
   } else {
@@ -176,21 +177,26 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
     const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start) {
       search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, draft);
     };
+    const auto solve_in_trees = [&] {
+      const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
+      const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
+      TreePairs pairs(xs.view(), ys.view(), context);
+      solve(pairs, kListedInTrees,
+            square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
+      restore(rows, columns, draft.result);
+    };
     const auto solve_by_size = [&] {
-      if (d <= TreePairs::most_dims && n >= kTreeFrom) {
-        const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
-        const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
-        TreePairs pairs(xs.view(), ys.view(), context);
-        solve(pairs, kListedInTrees,
-              square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
-        restore(rows, columns, draft.result);
-      } else if (context.device.type != DeviceType::cpu) {
+      if (few_dims && n >= kTreeFrom) {
+        solve_in_trees();
+      } else if (!here) {
         RoomPairs pairs(clouds, context);
         solve(pairs, kListedUnstored, square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
       } else {
         CloudPairs pairs(clouds, call.options.stored_bytes, context);
-        solve(pairs, pairs.is_stored() ? kListedBetweenClouds : kListedUnstored,
-              square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
+        std::vector<double> start = square && !auction ? pairs.start() : std::vector<double>(m, 0.0);
+        if (few_dims && pairs.imbalance() > kClustered) return solve_in_trees();
+        const Index listed = few_dims ? kListedOfFewDims : kListedBetweenClouds;
+        solve(pairs, pairs.is_stored() ? listed : kListedUnstored, std::move(start));
       }
     };
     // Before there were any lists, all that is known is that costs are not negative.
@@ -213,6 +219,18 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   AssignmentResult result = draft.finish(2 * clouds.exponent, call.who);
   require(std::isfinite(result.cost), call.who, ": the squared distances overflow double");
   result.certificate.lower = std::max(0.0, result.certificate.lower);
+  return result;
+}
+
+}  // namespace
+
+template <class T>
+AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, const AssignmentCall& call) {
+  check_clouds(x, y, call);
+  if (call.method == Method::hungarian) check_runs_here(call);
+  backend_for(call.options.context.device);  // refuses what is not there
+  AssignmentResult result;
+  with_team(threads_worth(call.options.context.threads, x.rows * y.rows), [&] { result = match_clouds(x, y, call); });
   return result;
 }
 
@@ -297,6 +315,18 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
   return draft.finish(exponent, call.who);
 }
 
+template <class T>
+AssignmentResult match_matrix(MatrixView<const T> cost, const AssignmentCall& call) {
+  std::vector<RowSummary> rows = summaries(cost, call);
+  const double largest = largest_of(rows);
+  const int exponent = largest > 0 ? std::ilogb(largest) : 0;
+  if (std::abs(exponent) < 900) return solve_scaled(cost, rows, 0, call);
+  Matrix<double> scaled(cost.rows, cost.cols);  // sums of the costs as given would overflow or lose bits
+  for (Index i = 0; i < cost.rows; ++i)
+    for (Index j = 0; j < cost.cols; ++j) scaled(i, j) = std::ldexp(static_cast<double>(cost(i, j)), -exponent);
+  return solve_scaled(std::as_const(scaled).view(), summaries(std::as_const(scaled).view(), call), exponent, call);
+}
+
 }  // namespace
 
 template <class T>
@@ -307,14 +337,10 @@ AssignmentResult solve_matrix(MatrixView<const T> cost, const AssignmentCall& ca
   require(cost.cols <= std::numeric_limits<std::int32_t>::max(), who, ": too many columns (", cost.cols, ")");
   check_device(cost, call);
   check_runs_here(call);
-  std::vector<RowSummary> rows = summaries(cost, call);
-  const double largest = largest_of(rows);
-  const int exponent = largest > 0 ? std::ilogb(largest) : 0;
-  if (std::abs(exponent) < 900) return solve_scaled(cost, rows, 0, call);
-  Matrix<double> scaled(cost.rows, cost.cols);  // sums of the costs as given would overflow or lose bits
-  for (Index i = 0; i < cost.rows; ++i)
-    for (Index j = 0; j < cost.cols; ++j) scaled(i, j) = std::ldexp(static_cast<double>(cost(i, j)), -exponent);
-  return solve_scaled(std::as_const(scaled).view(), summaries(std::as_const(scaled).view(), call), exponent, call);
+  AssignmentResult result;
+  with_team(threads_worth(call.options.context.threads, cost.rows * cost.cols),
+            [&] { result = match_matrix(cost, call); });
+  return result;
 }
 
 template <class T>

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <utility>
 
 #include "monge/ot/clipped_mean.h"
+#include "monge/ot/largest_scores.h"
 
 namespace monge::ot::detail {
 namespace {
@@ -17,31 +17,32 @@ constexpr int kMostPasses = 30;
 
 double score_spacing(MatrixView<const float> scores, const std::vector<float>& w) {
   const Index best = std::min<Index>(16, scores.cols - 1);
-  std::vector<float> row(scores.cols);
+  LargestScores<float> largest;
   std::vector<double> ranges;
   for (Index i = 0; i < scores.rows && best > 0; i += (scores.rows + spacing_rows - 1) / spacing_rows) {
-    std::transform(w.begin(), w.end(), scores.row(i), row.begin(), std::plus<>());
-    std::nth_element(row.begin(), row.begin() + best, row.end(), std::greater<>());
-    const double range = *std::max_element(row.begin(), row.begin() + best + 1) - row[best];
-    if (std::isfinite(range)) ranges.push_back(range);
+    const auto found = largest.find(scores.row(i), 1.0f, w.data(), scores.cols, best + 1, 0);
+    if (static_cast<Index>(found.size()) > best) ranges.push_back(found.front().score - found.back().score);
   }
   return ranges.empty() ? 0 : clipped_mean(std::move(ranges)) / static_cast<double>(best);
 }
 
-void sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {
+double sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {
   std::vector<double> mass(w.size());
   std::vector<float> bias(w.size());
-  double epsilon = schedule.first;
+  double epsilon = schedule.first, imbalance = 0;
   for (int count = 0; count < kMostPasses; ++count, epsilon *= schedule.fall) {
     std::copy(w.begin(), w.end(), bias.begin());
     const double between = pass(bias, static_cast<float>(epsilon), mass);
     // A column that got nothing at all is asked for more, but not for the moon.
     for (std::size_t j = 0; j < w.size(); ++j) w[j] -= schedule.omega * epsilon * std::log(std::max(mass[j], 1e-30));
-    if (epsilon <= schedule.last * between) return;
+    imbalance = 0;
+    for (const double got : mass) imbalance += std::abs(got - 1) / static_cast<double>(mass.size());
+    if (epsilon <= schedule.last * between) break;
   }
+  return imbalance;
 }
 
-void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
+double sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
   const Index m = scores.cols();
   const std::vector<double> ones(m, 1.0);
   std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), part(m);
@@ -57,7 +58,7 @@ void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vec
     });
     return between;
   };
-  sinkhorn_start(pass, schedule, w);
+  return sinkhorn_start(pass, schedule, w);
 }
 
 }  // namespace monge::ot::detail

@@ -33,13 +33,16 @@ double CentredPairs::cost(Index i, Index j) const {
   return squared_distance(clouds_.x.view().row(i), clouds_.y.view().row(j), clouds_.x.cols(), 0);
 }
 
-float CentredPairs::bias(Index j, double v) const {
-  const double square = clouds_.y_squares[j], w = v - square;
-  return static_cast<float>(w + margin_ * square + 4 * kUnit * std::abs(w));
+// v less the column's square, and the column's share of the charge.
+inline float bias_of(double v, double square, double margin) {
+  const double w = v - square;
+  return static_cast<float>(w + margin * square + 4 * kUnit * std::abs(w));
 }
 
 void CentredPairs::set_biases(const std::vector<double>& v) {
-  for (Index j = 0; j < cols(); ++j) bias_[j] = bias(j, v[j]);
+  const double* squares = clouds_.y_squares.data();
+  const double margin = margin_;
+  for (std::size_t j = 0; j < v.size(); ++j) bias_[j] = bias_of(v[j], squares[j], margin);
 }
 
 void CentredPairs::lay_aside() {
@@ -57,7 +60,7 @@ double CentredPairs::bound(Index i, float score) const {
 double CentredPairs::list_from_reserve(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
   const ScoredColumn<float>* row = reserve_.view().row(i);
   candidates_.assign(row, row + reserve_.cols());
-  for (ScoredColumn<float>& c : candidates_) c.score += bias(c.column, v[c.column]);
+  for (ScoredColumn<float>& c : candidates_) c.score += bias_of(v[c.column], clouds_.y_squares[c.column], margin_);
   const auto last = candidates_.begin() + (k - 1);
   std::nth_element(candidates_.begin(), last, candidates_.end(), [](const auto& a, const auto& b) {
     return a.score > b.score || (a.score == b.score && a.column < b.column);

@@ -59,7 +59,6 @@ class CentredPairs : public PairCosts {
   std::vector<float> bias_;  // m: v_j - |y_j|^2, and the column's share of the charge
 
  private:
-  float bias(Index j, double v) const;
   double bound(Index i, float score) const;
   double list_from_reserve(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs);
 

@@ -55,7 +55,8 @@ double CloudPairs::look_again(Index i, Index k, std::vector<Pair>& pairs) {
 }
 
 std::vector<double> CloudPairs::start() {
-  return start_from([&](double first, std::vector<double>& w) { sinkhorn_start(scores_, {.first = first}, w); });
+  return start_from(
+      [&](double first, std::vector<double>& w) { imbalance_ = sinkhorn_start(scores_, {.first = first}, w); });
 }
 
 }  // namespace monge::ot::detail
