@@ -9,7 +9,7 @@ namespace monge::ot::detail {
 // How epsilon falls, geometrically, and how far a pass goes.
 struct StartSchedule {
   double first = 0;     // units of the score
-  double last = 2;      // in units of the spacing, what a row's best scores differ by from one to the next
+  double last = 2.5;    // in units of the spacing, what a row's best scores differ by from one to the next
   double fall = 0.376;  // from pass to pass
   double omega = 1;     // over-relaxation: pays in few dimensions, with more passes
 };
