@@ -17,6 +17,7 @@
 #include "monge/apps/common/json.h"
 #include "monge/apps/common/progress.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/table.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/apps/common/validators.h"
@@ -45,6 +46,7 @@ struct Arguments {
   std::string source;  // data file whose test points (else training points) samples start from; empty: the run's own
   std::string features = "auto";   // classifier; auto: the one that comes with the programs, where it fits; or none
   std::optional<double> guidance;  // samples are of the test points' classes
+  flow::SampleOptions run = {};    // tolerances
   bool dopri5 = false, raw = false, mmd = false, paths = false;
   int threads = 0;
 };
@@ -82,10 +84,6 @@ struct Results {
 
 const std::string dopri5 = "dopri5";
 
-std::string source_of(const Arguments& a, const apps::TrainedModel& model) {
-  return a.source.empty() ? model.config.pairing.source_file : a.source;
-}
-
 // The numbers of steps that tell something: of a flow map few, of a model of one step that one.
 std::vector<Index> steps_of(const Arguments& a, const apps::TrainedModel& model, const std::string& solver) {
   if (!a.steps.empty()) return a.steps;
@@ -105,7 +103,13 @@ std::vector<Row> plan(const Arguments& a, const apps::TrainedModel& model, const
     if (solver == dopri5) continue;
     for (const Index steps : steps_of(a, model, solver)) rows.push_back({solver, {.steps = steps, .context = context}});
   }
-  if (adaptive) rows.push_back({dopri5, {.solver = flow::Solver::dopri5, .steps = 0, .context = context}});
+  require(adaptive || apps::default_tolerances(a.run), "--rtol and --atol are of dopri5, which is not asked for");
+  if (adaptive) {
+    rows.push_back({dopri5, a.run});
+    rows.back().run.solver = flow::Solver::dopri5;
+    rows.back().run.steps = 0;
+    rows.back().run.context = context;
+  }
   return rows;
 }
 
@@ -178,7 +182,7 @@ Json to_json(const Arguments& a, const apps::TrainedModel& model, const Results&
                 {"floor", floor}};
   if (features) whole["features_digest"] = results.features_digest;
   if (a.guidance) whole["guidance"] = *a.guidance;
-  if (const std::string source = source_of(a, model); !source.empty()) whole["source"] = source;
+  if (const std::string source = apps::start_file(model.config, a.source); !source.empty()) whole["source"] = source;
   if (a.paths) whole["squared_w2"] = results.squared_w2;
   if (results.likelihood) whole["likelihood"] = apps::to_json(*results.likelihood);
   return whole;
@@ -283,8 +287,9 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
     results.features_digest = features->digest();
     results.floor_extras.features = features->compare(dataset.train.x.view().rows_from(0, results.samples));
   }
-  const Matrix<float> x0 = apps::starting_points(trained, a.source, results.samples, a.seed, context);
   const flow::Condition condition = apps::rows_from(condition_of(a, trained, dataset), 0, results.samples);
+  const apps::Start start{.file = a.source, .labels = condition.labels, .count = results.samples, .seed = a.seed};
+  const Matrix<float> x0 = apps::starting_points(trained.config, trained.options, start, context);
   if (a.paths) results.squared_w2 = std::pow(flow::exact_w2(x0.view(), test, few, options.exact).distance, 2);
   apps::check_interrupt();
   progress.update(1);
@@ -395,6 +400,7 @@ int main(int argc, char** argv) {
       ->check(apps::at_least<Index>(1))
       ->default_str("1,2,4,8,16, of flow maps 1,2,4,8, of models of one step 1");
   app.add_flag("--dopri5", a.dopri5, "Also the adaptive dopri5");
+  apps::add_tolerances(app, a.run);
   app.add_option("--samples", a.samples, "Samples, and test points, compared")
       ->type_name("N")
       ->check(apps::at_least<Index>(1))

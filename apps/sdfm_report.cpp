@@ -18,6 +18,7 @@
 #include "monge/apps/common/json.h"
 #include "monge/apps/common/plot.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/table.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/apps/common/validators.h"
@@ -273,10 +274,11 @@ apps::Image to_picture(const std::vector<Evaluation>& runs, const Context& conte
       apps::say("sdfm_report", concat(run.folder.string(), ": no samples.png: ", obstacle));
       return {};
     }
-    const Matrix<float> x0 = apps::starting_points(trained, "", columns * rows, 0, context);
     std::vector<std::int32_t> labels;  // a column of each class, where the run was measured by classes
     for (Index i = 0; i < columns * rows && !std::isnan(run.guidance); ++i)
       labels.push_back(static_cast<std::int32_t>(i % columns % trained.options.classes));
+    const apps::Start start{.labels = labels, .count = columns * rows};
+    const Matrix<float> x0 = apps::starting_points(trained.config, trained.options, start, context);
     steps.push_back(shown_steps(trained));
     grids.emplace_back();
     for (const Index k : steps.back()) {

@@ -12,10 +12,12 @@
 
 #include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
+#include "monge/apps/common/fitted.h"
 #include "monge/apps/common/generate.h"
 #include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/image.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
@@ -29,17 +31,19 @@ namespace {
 using namespace monge;
 
 struct Arguments {
-  std::string checkpoint, out, pairs, source, solver, device = "auto";
+  std::string checkpoint, out, pairs, source, invert, solver, device = "auto";
   std::string classes;                      // a number, "all", or empty: none
   Index count = 0, steps = 0, columns = 0;  // 0: what suits
   std::vector<double> guidance = {1};
   std::uint64_t seed = 0;
+  flow::SampleOptions run;  // tolerances
   bool raw = false;
   int threads = 0;
 };
 
-Index count_of(const Arguments& a, const apps::TrainedModel& trained) {
+Index count_of(const Arguments& a, const apps::TrainedModel& trained, Index inverted) {
   if (a.count > 0) return a.count;
+  if (inverted > 0) return inverted;
   return a.classes == "all" ? 10 * trained.options.classes : 64;
 }
 
@@ -65,6 +69,19 @@ std::vector<std::int32_t> labels_of(const Arguments& a, Index count, Index class
   require(label < classes, "--class: class ", label, " of ", classes);
   std::fill(labels.begin(), labels.end(), static_cast<std::int32_t>(label));
   return labels;
+}
+
+// The test points (training points if there are none) of the data file to invert; nothing where there is none.
+data::Split points_to_invert(const Arguments& a, const apps::TrainedModel& trained, const std::string& solver) {
+  if (a.invert.empty()) return {};
+  require(solver != apps::map_solver, "--invert goes along a velocity, not by --solver map");
+  require(a.source.empty() && a.pairs.empty(), "--invert starts from the data: no --source, no --pairs");
+  data::Dataset dataset = data::load_dataset(a.invert);
+  require(dataset.dims() == trained.options.dimensions, a.invert, ": points of ", dataset.dims(),
+          " dimensions, the model has ", trained.options.dimensions);
+  data::Split split = dataset.test.rows() > 0 ? std::move(dataset.test) : std::move(dataset.train);
+  require(a.count <= split.rows(), a.invert, ": has ", split.rows(), " points, --count is ", a.count);
+  return split;
 }
 
 // A grid for each guidance, side by side, named where there are several.
@@ -107,7 +124,7 @@ void sample(const Arguments& a) {
   require(kind == ".png" || kind == ".npy" || kind == ".h5", a.out, ": samples are written as .png, .npy or .h5");
   require(kind == ".png" || a.columns == 0, "--columns is of a picture, ", a.out, " is none");
   require(kind == ".png" || a.guidance.size() == 1, "several --guidance make a picture, ", a.out, " is none");
-  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--source", a.source}},
+  apps::require_distinct_files({{"the checkpoint", a.checkpoint}, {"--source", a.source}, {"--invert", a.invert}},
                                {{"--out", a.out}, {"--pairs", a.pairs}});
   require(a.pairs.empty() || kind == ".h5", "--pairs goes with samples in a data file (.h5), not ", a.out);
   data::require_writable("sdfm_sample", a.out);
@@ -115,7 +132,12 @@ void sample(const Arguments& a) {
   require(a.guidance == std::vector<double>{1} || !a.classes.empty(), "--guidance needs a --class to go to");
   const Context context = apps::choose_device(a.device, a.threads);
   const apps::TrainedModel trained = apps::load_model(a.checkpoint, !a.raw);
-  const Index count = count_of(a, trained), classes = trained.options.classes;
+  const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
+  const bool adaptive = solver == "dopri5";
+  require(!adaptive || a.steps == 0, "--steps ", a.steps, ": dopri5 chooses its own; see --rtol and --atol");
+  require(adaptive || apps::default_tolerances(a.run), "--rtol and --atol are of --solver dopri5, not ", solver);
+  const data::Split inverted = points_to_invert(a, trained, solver);
+  const Index count = count_of(a, trained, inverted.rows()), classes = trained.options.classes;
   std::vector<std::int32_t> labels = labels_of(a, count, classes);
   const Index columns = columns_of(a, count, classes);
   if (kind == ".png") {
@@ -125,14 +147,19 @@ void sample(const Arguments& a) {
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
-  const std::string solver = a.solver.empty() ? apps::default_solver(trained.options) : a.solver;
   const Index steps = a.steps > 0 ? a.steps : apps::makes_one_step(trained.config) ? 1 : 16;
-  const Matrix<float> x0 = apps::starting_points(trained, a.source, count, a.seed, context);
+  const apps::Start start{.file = a.source, .labels = labels, .count = count, .seed = a.seed};
+  const Matrix<float> x0 = a.invert.empty() ? apps::starting_points(trained.config, trained.options, start, context)
+                                            : apps::copy_of(inverted.x.view().rows_from(0, count));
+  flow::SampleOptions run = a.run;
+  run.steps = steps;
+  run.context = context;
+  if (!a.invert.empty()) std::swap(run.t0, run.t1);
   std::vector<apps::Generated> samples;
   double seconds = 0;
   for (const double guidance : a.guidance) {
-    samples.push_back(apps::generate(trained.options, trained.weights, solver, apps::copy_of(x0.view()),
-                                     {.steps = steps, .context = context}, {labels, guidance}));
+    samples.push_back(
+        apps::generate(trained.options, trained.weights, solver, apps::copy_of(x0.view()), run, {labels, guidance}));
     seconds += samples.back().seconds;
   }
   if (kind == ".png") {
@@ -141,7 +168,12 @@ void sample(const Arguments& a) {
     data::write_npy(a.out, samples[0].x.view());
   } else {
     data::Pairs pairs;
-    if (!a.pairs.empty()) pairs.x0 = apps::copy_of(x0.view());
+    if (!a.pairs.empty()) {
+      const bool normal =
+          apps::start_file(trained.config, a.source).empty() && flow::start_deviation(trained.options.path) == 1;
+      pairs.x0 = apps::copy_of(x0.view());
+      pairs.source_law = normal ? apps::standard_normal : "";
+    }
     write_dataset(a, trained, std::move(samples[0].x), std::move(labels), std::move(pairs));
   }
   std::printf("%s: %lld samples, %s, %lld network evaluations, %.1f s\n", a.out.c_str(),
@@ -180,6 +212,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", a.steps, "Steps of all but dopri5, jumps of a map. Left out: 16, or 1 of a one-step map")
       ->type_name("K")
       ->check(apps::at_least<Index>(1));
+  apps::add_tolerances(app, a.run);
   const auto number_or_all = [](const std::string& text) {
     std::string number = text;
     return text == "all" ? std::string() : apps::at_least<Index>(0)(number);
@@ -201,6 +234,10 @@ int main(int argc, char** argv) {
   app.add_option("--source", a.source,
                  "Start from the test points of this data file (training points if it has none); left out: from the\n"
                  "source of the run's coupling, or noise")
+      ->type_name("FILE.h5");
+  app.add_option("--invert", a.invert,
+                 "The other way: from the test points of this data file (training points if it has none) to the noise\n"
+                 "that the velocity brings to them")
       ->type_name("FILE.h5");
   app.add_option("--columns", a.columns, "Columns of the grid, at most --count; 0 = square, or a row for each class")
       ->type_name("C")

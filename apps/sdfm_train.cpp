@@ -18,6 +18,7 @@
 #include "monge/apps/common/progress.h"
 #include "monge/apps/common/run_folder.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
 #include "monge/apps/common/validators.h"
@@ -144,8 +145,7 @@ void write_samples(const RunFolder& run, const flow::Trainer& trainer, const app
   const flow::ModelOptions& model = trainer.options().model;
   const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
   const Index count = config.sample_rows * config.sample_rows;
-  Matrix<float> x0 =
-      apps::starting_points(config.pairing.source_file, config.pairing.source_digest, model, count, 0, context);
+  Matrix<float> x0 = apps::starting_points(config, model, {.count = count}, context);
   const apps::Generated samples = apps::generate(model, trainer.ema(), apps::default_solver(model), std::move(x0),
                                                  {.steps = steps, .context = context});
   apps::write_png(run.samples(),

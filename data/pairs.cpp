@@ -31,6 +31,7 @@ Pairs load_pairs(const std::filesystem::path& path, const ReadLimits& limits) {
   if (const Index bad = first_negative(pairs.atoms); bad >= 0)
     file.fail("atoms", concat("element ", bad, " is ", pairs.atoms[static_cast<std::size_t>(bad)]));
   pairs.dataset_digest = file.attribute<std::string>("", "dataset_digest");
+  pairs.source_law = file.attribute_or<std::string>("", "source_law", "");
   return pairs;
 }
 
@@ -45,6 +46,7 @@ void save_pairs(const Pairs& pairs, const std::filesystem::path& path) {
   file.attribute("", "format", format);
   file.attribute("", "version", version);
   file.attribute("", "dataset_digest", pairs.dataset_digest);
+  if (!pairs.source_law.empty()) file.attribute("", "source_law", pairs.source_law);
   file.array("x0", {pairs.size(), pairs.x0.cols()}, pairs.x0.data());
   file.array("atoms", {pairs.size()}, pairs.atoms.data());
   file.commit();

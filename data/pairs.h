@@ -15,6 +15,7 @@ struct Pairs {
   Matrix<float> x0;                 // K x d
   std::vector<std::int32_t> atoms;  // K: the training point (row of the data set) that each goes with
   std::string dataset_digest;       // Dataset::digest of the data that `atoms` are rows of
+  std::string source_law = {};      // "standard_normal" where x0 was drawn from N(0, I); empty: not known
 
   Index size() const { return x0.rows(); }
 };

@@ -137,6 +137,7 @@ void make_image(const Kind& kind, const SyntheticOptions& options, Synthetic& ma
   const BrenierMap map(kind.map, d, options.seed);
   const Rng noise = Rng{options.seed}.substream(0x736F75726365);  // "source"
   made.pairs.x0 = Matrix<float>(options.points, d);
+  made.pairs.source_law = "standard_normal";
   made.pairs.atoms.resize(static_cast<std::size_t>(options.points));
   for_rows(made, options, [&](Index i, Split& split, Index place) {
     std::vector<double> x(static_cast<std::size_t>(d)), y(x.size());

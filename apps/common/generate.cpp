@@ -5,36 +5,9 @@
 #include <utility>
 
 #include "monge/apps/common/interrupt.h"
-#include "monge/data/dataset.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/source.h"
 
 namespace monge::apps {
-
-Matrix<float> sampling_noise(const flow::ModelOptions& model, Index count, std::uint64_t seed, const Context& context) {
-  require(count > 0, "generate: the number of samples must be positive, not ", count);
-  Matrix<float> x0(count, model.dimensions);
-  const Rng noise = Rng{seed}.substream(0x73616D706C65);  // "sample"
-  ot::draw({}, noise, 0, x0.view(), context);
-  const float deviation = static_cast<float>(flow::start_deviation(model.path));
-  if (deviation == 1) return x0;
-  std::for_each(x0.data(), x0.data() + count * model.dimensions, [&](float& x) { x *= deviation; });
-  return x0;
-}
-
-Matrix<float> starting_points(const std::string& source_file, const std::string& digest,
-                              const flow::ModelOptions& model, Index count, std::uint64_t seed,
-                              const Context& context) {
-  if (source_file.empty()) return sampling_noise(model, count, seed, context);
-  const data::Dataset source = data::load_dataset(source_file);
-  require(digest.empty() || source.digest == digest, source_file, ": this is not the source of the run: its digest is ",
-          source.digest, ", not ", digest);
-  const Matrix<float>& points = source.test.rows() > 0 ? source.test.x : source.train.x;
-  require(points.cols() == model.dimensions, source_file, ": points of ", points.cols(), " dimensions, the model has ",
-          model.dimensions);
-  require(points.rows() >= count, source_file, ": has ", points.rows(), " points to start ", count, " samples from");
-  return copy_of(points.view().rows_from(0, count));
-}
 
 Matrix<float> copy_of(MatrixView<const float> x) {
   Matrix<float> out(x.rows, x.cols);

@@ -46,4 +46,21 @@ Generated generate(const flow::ModelOptions& model, std::span<const float> weigh
   return generate(velocity, std::move(x0), options, condition);
 }
 
+void add_tolerances(CLI::App& app, flow::SampleOptions& options) {
+  app.add_option("--rtol", options.rtol,
+                 "dopri5: error of a step, RMS over all samples, relative to x; 0: --atol alone")
+      ->type_name("E")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--atol", options.atol, "dopri5: the same in units of x, added")
+      ->type_name("E")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+bool default_tolerances(const flow::SampleOptions& options) {
+  const flow::SampleOptions other;
+  return options.rtol == other.rtol && options.atol == other.atol;
+}
+
 }  // namespace monge::apps

@@ -1,4 +1,5 @@
 #pragma once
+#include <CLI/CLI.hpp>
 #include <string>
 
 #include "monge/apps/common/generate.h"
@@ -24,5 +25,9 @@ Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index ste
 // is set here.
 Generated generate(const flow::ModelOptions& model, std::span<const float> weights, const std::string& solver,
                    Matrix<float> x0, flow::SampleOptions options, const flow::Condition& condition = {});
+
+// The options --rtol and --atol, of dopri5.
+void add_tolerances(CLI::App& app, flow::SampleOptions& options);
+bool default_tolerances(const flow::SampleOptions& options);
 
 }  // namespace monge::apps

@@ -50,10 +50,9 @@ std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t 
           pairs->dataset_digest, ") than those of the run (", dataset.digest, ")");
   require(pairs->x0.cols() == dataset.dims(), config.pairs_file, ": pairs of ", pairs->x0.cols(),
           " dimensions, the data have ", dataset.dims());
-  const std::string found = digest(*pairs);
-  if (config.pairs_digest.empty()) config.pairs_digest = found;
-  require(config.pairs_digest == found, config.pairs_file, ": these are not the pairs of the run: their digest is ",
-          found, ", not ", config.pairs_digest);
+  if (config.pairs_digest.empty()) config.pairs_digest = digest(*pairs);
+  check_pairs_digest(config, *pairs);
+  config.pairs_law = pairs->source_law.empty() ? "unknown" : pairs->source_law;
   return with_files(pairs,
                     flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
 }
@@ -71,6 +70,12 @@ std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const da
   return source;
 }
 
+void check_pairs_digest(const PairingConfig& config, const data::Pairs& pairs) {
+  const std::string found = digest(pairs);
+  require(config.pairs_digest.empty() || config.pairs_digest == found, config.pairs_file,
+          ": these are not the pairs of the run: their digest is ", found, ", not ", config.pairs_digest);
+}
+
 std::unique_ptr<flow::Coupling> with_files(std::shared_ptr<const void> files,
                                            std::unique_ptr<flow::Coupling> coupling) {
   return std::make_unique<WithFiles>(std::move(files), std::move(coupling));
@@ -84,8 +89,10 @@ const std::vector<std::string>& pairing_kinds() {
 void add_pairing_keys(Config& keys, PairingConfig& c) {
   keys.add("coupling.ot_batch", c.ot_batch, "minibatch: points matched at a time; 0 = the batch, else a multiple of it",
            {.low = 0, .high = 1 << 24});
-  keys.add("coupling.plan_epsilon", c.plan_epsilon, "minibatch_entropic: epsilon over the mean cost",
+  keys.add("coupling.plan_epsilon", c.plan_epsilon, "minibatch_entropic: epsilon, in plan_unit",
            {.low = 0, .above_low = true});
+  keys.add("coupling.plan_unit", c.plan_unit,
+           "minibatch_entropic: mean_cost of the batch, or cost: that of |x0 - x1|^2", {"mean_cost", "cost"});
   keys.add("coupling.draw", c.draw, "minibatch_entropic: rows, distinct or barycentric",
            {"rows", "distinct", "barycentric"});
   keys.add("coupling.labels", c.labels,
@@ -97,6 +104,7 @@ void add_pairing_keys(Config& keys, PairingConfig& c) {
   keys.add("coupling.source_digest", c.source_digest, "refuse a source with another digest; recorded when empty");
   keys.add("coupling.pairs", c.pairs_file, "pairs: file of pairs to train on");
   keys.add("coupling.pairs_digest", c.pairs_digest, "refuse pairs with another digest; recorded when empty");
+  keys.add("coupling.pairs_law", c.pairs_law, "what their x0 were drawn from: standard_normal or unknown; recorded");
 }
 
 flow::CouplingLabels pairing_labels(const PairingConfig& config, const data::Dataset& dataset) {
@@ -132,8 +140,9 @@ std::unique_ptr<flow::Coupling> make_pairing(const std::string& kind, PairingCon
   } else if (kind == "minibatch") {
     coupling = flow::minibatch_coupling(y, minibatch);
   } else if (kind == "minibatch_entropic") {
+    const auto unit = config.plan_unit == "cost" ? ot::EpsilonUnit::cost : ot::EpsilonUnit::mean_cost;
     coupling = flow::entropic_minibatch_coupling(
-        y, {.batch = minibatch, .epsilon = config.plan_epsilon, .draw = parse_draw(config.draw)});
+        y, {.batch = minibatch, .epsilon = config.plan_epsilon, .epsilon_unit = unit, .draw = parse_draw(config.draw)});
   } else {
     throw Error(Errc::invalid_argument, concat("make_pairing: no kind of coupling '", kind, "'"));
   }

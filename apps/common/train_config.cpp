@@ -78,10 +78,10 @@ Names kinds_with_use_for(const std::string& key) {
   static const std::vector<Use> uses = {
       {{"potentials", "digest", "status", "epsilon"}, {"semidiscrete"}},
       {{"ot_batch"}, {"minibatch", "minibatch_entropic"}},
-      {{"plan_epsilon", "draw"}, {"minibatch_entropic"}},
+      {{"plan_epsilon", "plan_unit", "draw"}, {"minibatch_entropic"}},
       {{"labels", "label_penalty"}, {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},
       {{"source", "source_digest"}, {"independent", "minibatch", "minibatch_entropic", "semidiscrete"}},
-      {{"pairs", "pairs_digest"}, {"pairs"}}};
+      {{"pairs", "pairs_digest", "pairs_law"}, {"pairs"}}};
   for (const Use& use : uses) {
     for (const std::string& name : use.keys) {
       if (key == "coupling." + name) return use.kinds;
@@ -195,7 +195,7 @@ void inherit_records(TrainConfig& config, const TrainConfig& other) {
                             &TrainConfig::teacher_digest}) {
     if ((config.*record).empty()) config.*record = other.*record;
   }
-  for (const auto record : {&PairingConfig::source_digest, &PairingConfig::pairs_digest}) {
+  for (const auto record : {&PairingConfig::source_digest, &PairingConfig::pairs_digest, &PairingConfig::pairs_law}) {
     if ((config.pairing.*record).empty()) config.pairing.*record = other.pairing.*record;
   }
 }

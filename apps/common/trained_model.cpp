@@ -130,11 +130,4 @@ TrainedModel load_model(const std::filesystem::path& path, bool averaged) {
   return model;
 }
 
-Matrix<float> starting_points(const TrainedModel& model, const std::string& given, Index count, std::uint64_t seed,
-                              const Context& context) {
-  const PairingConfig& own = model.config.pairing;
-  return given.empty() ? starting_points(own.source_file, own.source_digest, model.options, count, seed, context)
-                       : starting_points(given, "", model.options, count, seed, context);
-}
-
 }  // namespace monge::apps

@@ -42,9 +42,4 @@ std::shared_ptr<const flow::Teacher> load_teacher(const std::filesystem::path& p
 // Throws Error: io, bad_file.
 TrainedModel load_model(const std::filesystem::path& path, bool averaged = true);
 
-// What samples of a model start from: points of the data file `given`, or, where none is, of the source that the run
-// was trained from, or noise. Throws as starting_points (generate.h).
-Matrix<float> starting_points(const TrainedModel& model, const std::string& given, Index count, std::uint64_t seed,
-                              const Context& context);
-
 }  // namespace monge::apps

@@ -6,6 +6,7 @@
 
 #include "monge/apps/common/generate.h"
 #include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/table.h"
 #include "monge/data/synthetic.h"
 #include "monge/flow/likelihood.h"
@@ -78,8 +79,8 @@ std::string plus_minus(double value, double error) {
 
 void check_likelihood(const TrainedModel& model) {
   require(model.options.role != flow::Role::neural_flow, "--likelihood: a neural flow has no velocity");
-  require(model.config.pairing.source_file.empty(), "--likelihood: the model starts from points of ",
-          model.config.pairing.source_file, ", whose law is not known");
+  const std::string file = start_file(model.config, "");
+  require(file.empty(), "--likelihood: the model starts from points of ", file, ", whose law is not known");
 }
 
 Likelihood measure_likelihood(const TrainedModel& model, const data::Dataset& dataset, const LikelihoodRequest& request,

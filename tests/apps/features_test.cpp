@@ -9,6 +9,7 @@
 
 #include "monge/apps/common/feature_metrics.h"
 #include "monge/data/fashion_mnist.h"
+#include "monge/data/pairs.h"
 #include "monge/flow/features.h"
 #include "monge/ot/core/error.h"
 #include "monge/tests/apps/programs.h"
@@ -200,6 +201,23 @@ TEST_F(Features, RunsStartFromTheirOwnSource) {
   EXPECT_EQ(read_file(folder / "own.npy"), read_file(folder / "told.npy"));
   data::save_dataset(small_images(240), folder / "source.h5");
   expect_refusal("sdfm_eval", own + "own.json", "this is not the source of the run");
+}
+
+// Samples, and the noise that they are brought back to.
+TEST_F(Features, SamplesAreInverted) {
+  const std::string closely = " --solver dopri5 --rtol 1e-6 --atol 1e-6 ";
+  expect_runs("sdfm_sample", "a/checkpoint.h5 --out x.h5 --pairs pairs.h5 --count 20" + closely);
+  expect_runs("sdfm_sample", "a/checkpoint.h5 --invert x.h5 --out z.h5" + closely);
+  const data::Pairs pairs = data::load_pairs(folder / "pairs.h5");
+  EXPECT_EQ(pairs.source_law, "standard_normal");
+  const Matrix<float> z = data::load_dataset(folder / "z.h5").train.x;
+  ASSERT_EQ(z.rows(), 20);
+  for (Index i = 0; i < z.rows() * z.cols(); ++i) ASSERT_NEAR(z.data()[i], pairs.x0.data()[i], 2e-3) << i;
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --invert x.h5 --out y.npy --count 21", "has 20 points");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --invert x.h5 --out y.npy --source x.h5", "no --source");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out y.npy --solver dopri5 --steps 4", "dopri5 chooses its own");
+  expect_refusal("sdfm_sample", "a/checkpoint.h5 --out y.npy --rtol 1e-6", "are of --solver dopri5");
+  expect_refusal("sdfm_eval", "a/checkpoint.h5 --data data.h5 --samples 200 --atol 1e-6", "are of dopri5");
 }
 
 }  // namespace
