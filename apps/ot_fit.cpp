@@ -195,7 +195,7 @@ int main(int argc, char** argv) {
       ->type_name("S")
       ->check(apps::at_least<double>(0))
       ->capture_default_str();
-  app.add_option("--max-seconds", a.fit.max_seconds, "Give up after so many seconds of fitting; 0 = never")
+  app.add_option("--max-seconds", a.fit.max_seconds, "Take so long at most, check included; 0 = no limit")
       ->type_name("S")
       ->check(apps::at_least<double>(0))
       ->capture_default_str();

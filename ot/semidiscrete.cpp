@@ -37,6 +37,20 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); }
 
+// Scores are floats, and the fit squares them: beyond this nothing would be left of them.
+void require_moderate(const AtomSet& atoms, const SourceLaw& source, const Context& context) {
+  constexpr double least = 1e-15, most = 1e13;
+  constexpr Index some = 64;
+  if (!source) return;
+  Matrix<float> x(some, atoms.dimensions());
+  draw(source, Rng{}.substream(11), 0, x.view(), context);
+  double size = 0;
+  for (Index i = 0; i < some; ++i)
+    size = std::max(size, std::sqrt(dot(x.view().row(i), x.view().row(i), atoms.dimensions())));
+  require(size <= most && (size == 0 || size >= least), "semidiscrete: points of the source are of size ", size,
+          ", beyond what floats can score; scale them and the atoms to between ", least, " and ", most);
+}
+
 // Potentials of a cloud before, and which of its atoms each atom was.
 struct Before {
   const SemidiscretePotentials& potentials;
@@ -76,6 +90,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
                              options.label_penalty > 0 ? options.labels : VectorView<const std::int32_t>());
   atoms.keep_ready(options.context);
+  require_moderate(atoms, detail::projected_source(source, potentials.pca), options.context);
   const detail::SemidualProblem problem =
       detail::make_semidual(atoms, options, detail::projected_source(source, potentials.pca));
 
@@ -83,9 +98,12 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   detail::check_rows(atoms.size(), options);
   std::optional<detail::Check> check;
   int attempts = 0;
+  SemidiscreteOptions fitting = options;  // the check has the rest of the time
+  fitting.max_seconds *= 0.75;
   const auto look = [&](const std::vector<double>& v) {
     const auto from = Clock::now();
-    check = detail::check_semidual(problem, v, options, attempts++);
+    const double left = options.max_seconds - seconds_since(start);
+    check = detail::check_semidual(problem, v, options, attempts++, options.max_seconds > 0 ? left : HUGE_VAL);
     result.check_seconds += seconds_since(from);
   };
   const auto accept = [&](const std::vector<double>& v) {
@@ -93,10 +111,11 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     return check->stopped || options.check_samples > 0 || check->marginal.upper <= options.tolerance;
   };
   const detail::Fit fit = detail::fit_semidual(
-      problem, options, accept, before ? known_biases(atoms, *before, options.cost) : std::vector<double>());
+      problem, fitting, accept, before ? known_biases(atoms, *before, options.cost) : std::vector<double>());
   result.status = fit.status;
-  result.samples_per_atom = fit.samples;
-  result.gemm_rows_per_atom = fit.gemm_rows;
+  const double distinct = static_cast<double>(atoms.size()) / static_cast<double>(y.rows);
+  result.samples_per_atom = distinct * fit.samples;
+  result.gemm_rows_per_atom = distinct * fit.gemm_rows;
   result.seconds = seconds_since(start) - result.check_seconds;
   result.merged = atoms.merged();
   result.dropped = atoms.dropped();
@@ -121,7 +140,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     return result;
   }
   if (result.status == Status::converged && !(check->marginal.upper <= options.tolerance))
-    result.status = Status::iteration_limit;
+    result.status = check->cut_short ? Status::time_limit : Status::iteration_limit;
   result.marginal = check->marginal;
   result.cost = check->cost;
   result.cost_error = check->cost_error;

@@ -31,13 +31,14 @@ struct SemidiscreteStep {
 };
 
 struct SemidiscreteOptions {
-  Cost cost = Cost::negative_dot;  // or squared_euclidean
-  double epsilon = 0;              // entropic regularisation, in units of the cost; 0 = unregularised
-  double tolerance = 0.05;         // on the chi-square of the marginal: converged = the upper end of its 95% interval
-                                   // on fresh noise is below
-  double max_samples_per_atom =
-      0;                     // give up after so many, checks apart; 0 = max(400, 20 / tolerance), more for small clouds
-  double max_seconds = 0;    // for the fit, 0 = no limit; the check comes on top
+  Cost cost = Cost::negative_dot;   // or squared_euclidean
+  double epsilon = 0;               // entropic regularisation, in units of the cost; 0 = unregularised
+  double tolerance = 0.05;          // on the chi-square of the marginal: converged = the upper end of its 95% interval
+                                    // on fresh noise is below
+  double max_samples_per_atom = 0;  // give up after so many per distinct atom, checks apart; 0 = max(400, 20 /
+                                    // tolerance), more for small clouds
+  double max_seconds = 0;    // three quarters for the fit, the rest for a check of as much noise as it allows, 1024
+                             // vectors at least; 0 = no limit
   Index pca = 0;             // fit in the space of so many principal directions; 0 = all dimensions
   double check_samples = 0;  // fresh noise vectors of the final check, 1024 at least and at most 1e12; 0 = enough for
                              // +-12% of the tolerance, and again if the fit has to go on
@@ -85,7 +86,7 @@ struct SemidiscreteResult {
                                   // finite tau charges; kind confidence
   double cost = 0;                // E c(x, T(x)) of the plan the potentials give, units of the cost
   double cost_error = 0;          // half of its 95% interval
-  double samples_per_atom = 0;    // noise vectors evaluated by the fit, its own checks included
+  double samples_per_atom = 0;    // noise vectors evaluated by the fit, its own checks included, over N
   double gemm_rows_per_atom = 0;  // of which so many needed inner products of their own
   double seconds = 0;             // the fit
   double check_seconds = 0;       // the final check
@@ -100,10 +101,10 @@ struct SemidiscreteResult {
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b = {},
                                 const SemidiscreteOptions& options = {}, const SourceLaw& source = {});
 
-// The same after some atoms were added, removed or given other weights, from potentials of the cloud before: takes
-// fewer samples, the fewer the less has changed. origin: N, which atom of that cloud each row of y was, -1 for a new
-// one. Cost, epsilon, directions, penalty and tau are those of `before`, whatever the options say; labels are the
-// options'.
+// The same after some atoms were added, removed or given other weights, from potentials of the cloud before: takes far
+// fewer samples after changes of a few per cent, about as many as a new fit after those of a cloud half changed.
+// origin: N, which atom of that cloud each row of y was, -1 for a new one. Cost, epsilon, directions, penalty and tau
+// are those of `before`, whatever the options say; labels are the options'.
 SemidiscreteResult refit(MatrixView<const float> y, const SemidiscretePotentials& before,
                          VectorView<const std::int32_t> origin, VectorView<const double> b = {},
                          const SemidiscreteOptions& options = {}, const SourceLaw& source = {});

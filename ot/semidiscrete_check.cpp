@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "monge/ot/blocks.h"
@@ -33,10 +34,15 @@ struct Ranked {
   Matrix<std::int32_t> columns;
 };
 
-// Gives each row's mass to its best columns as far as their capacity lasts, best choices of all rows first. `cost`
-// gathers c_ij of what was placed (-<x_i, y_j>, plus a penalty), `left` is what was not.
-void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, std::vector<double>& capacity,
-                   std::vector<double>& cost, std::vector<double>& left) {
+// What rows pay: c_ij of what was placed (-<x_i, y_j>, plus a penalty), and some function of the atoms, `level`_j.
+struct Paid {
+  std::vector<double> cost, level;
+};
+
+// Gives each row's mass to its best columns as far as their capacity lasts, best choices of all rows first. `left` is
+// what was not placed.
+void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, const std::vector<double>& level,
+                   std::vector<double>& capacity, Paid& paid, std::vector<double>& left) {
   for (Index k = 0; k < ranked.columns.cols(); ++k) {
     for (Index i = 0; i < ranked.columns.rows(); ++i) {
       if (ranked.scores(i, k) == -HUGE_VALF) continue;  // forbidden, whatever the room
@@ -45,7 +51,8 @@ void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, std::
       if (mass <= 0) continue;
       left[row] -= mass;
       capacity[j] -= mass;
-      cost[row] += mass * (static_cast<double>(biases[j]) - static_cast<double>(ranked.scores(i, k)));
+      paid.cost[row] += mass * (static_cast<double>(biases[j]) - static_cast<double>(ranked.scores(i, k)));
+      paid.level[row] += mass * level[j];
     }
   }
 }
@@ -53,8 +60,10 @@ void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, std::
 // Looks at the potentials through fresh noise, some of it at a time.
 class Checker {
  public:
-  Checker(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options, int attempt)
-      : problem_(problem),
+  Checker(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options, int attempt,
+          double seconds)
+      : seconds_(seconds),
+        problem_(problem),
         atoms_(problem.atoms),
         options_(options),
         squared_(options.cost == Cost::squared_euclidean),
@@ -76,12 +85,17 @@ class Checker {
     if (problem_.tree) problem_.tree->set_biases(hard_, context_);
     check.stopped = !finishes([&] {
       const Index rows = check_rows(atoms_.size(), options_), blocks = (rows + most_rows - 1) / most_rows;
-      for (Index k = 0; k < blocks; ++k) {
-        const Index first = rows * k / blocks, count = rows * (k + 1) / blocks - first;
+      Index first = 0;
+      for (Index k = 0; first < rows; ++k) {
+        Index count = rows * (k + 1) / blocks - first;
+        if (seconds_ < HUGE_VAL) count = std::min({rows - first, std::max(least_rows, first), most_rows});
         look_at(first, count);
-        done_ = static_cast<double>(first + count) / static_cast<double>(rows);
+        first += count;
+        done_ = static_cast<double>(first) / static_cast<double>(rows);
         if (!go_on()) stop.request();
         stop.look();
+        check.cut_short = first < rows && late(first, count);
+        if (check.cut_short) break;
       }
     });
     if (check.stopped) return check;
@@ -97,14 +111,40 @@ class Checker {
     check.lower = factor * (dual_.mean() - z95 * dual_.error() - target_.constant);
     // Rows share the atoms' capacities, so their costs alone do not say how far the mean may be off. It is no less than
     // the dual value of the same noise, whose rows are independent.
-    check.upper =
-        factor * (primal_.mean() + z95 * std::max(dual_.error(), primal_.error()) - mean_potential - target_.constant);
+    const double error = std::max(dual_.error(), std::min(primal_.error(), centred_.error()));
+    check.upper = factor * (primal_.mean() + z95 * error - mean_potential - target_.constant);
+    check.lower -= factor * rounding();
+    check.upper += factor * rounding();
     if (!complete_) check.upper = HUGE_VAL;
     return check;
   }
 
  private:
-  static constexpr Index most_rows = 1 << 17;  // coupled to the atoms at a time
+  static constexpr Index most_rows = 1 << 17, least_rows = 1024;  // coupled to the atoms at a time
+
+  // What floats may take from a mean cost: products as docs/passes.md bounds them, biases half a unit, and atoms that
+  // were rounded after centring.
+  double rounding() const {
+    constexpr double u = 0x1p-24;
+    const double d = static_cast<double>(atoms_.dimensions());
+    double longest = 0, farthest = 0, largest = 0;
+    for (Index j = 0; j < atoms_.size(); ++j) {
+      const float* y = atoms_.y.view().row(j);
+      longest = std::max(longest, std::sqrt(dot(y, y, atoms_.dimensions())));
+      farthest = std::max(farthest, std::sqrt(atoms_.squared_norm(j)));
+    }
+    for (const float v : hard_)
+      if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
+    return u * ((3 + std::max(d, 4.2 * std::sqrt(d) + 0.1 * d + 8)) * lengths_.mean() * longest + 2 * largest +
+                (squared_ ? longest * farthest : 0.0));
+  }
+
+  // Whether as many rows again as there were last would take too long.
+  bool late(Index done, Index last) const {
+    const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    return spent * (1 + static_cast<double>(std::max(last, std::min(done, most_rows))) / static_cast<double>(done)) >
+           seconds_;
+  }
 
   bool go_on() const {
     if (options_.context.stop && options_.context.stop->requested()) return false;
@@ -134,6 +174,7 @@ class Checker {
                                squared_ && !problem_.source ? 0.5 * static_cast<double>(d) : 0.0);
     std::vector<std::int32_t> labels(static_cast<std::size_t>(problem_.is_labelled() ? rows : 0));
     if (problem_.is_labelled()) problem_.labels.draw(labels_, static_cast<std::uint64_t>(first), labels);
+    std::vector<double> x_sum(static_cast<std::size_t>(d), 0.0);
     // A device scores noise of its own, of the same bits; what costs are made of in double is the CPU's.
     const bool away = context_.device.type != DeviceType::cpu;
     Matrix<float> x(std::min(chunk, rows), d), there(away ? x.rows() : 0, d, context_.device);
@@ -143,33 +184,59 @@ class Checker {
       const MatrixView<float> scored = away ? there.view().rows_from(0, count) : xs;
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), xs, context_);
       if (away) draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), scored, context_);
+      for (Index i = 0; i < count; ++i) {
+        lengths_.add(std::sqrt(dot(xs.row(i), xs.row(i), d)));
+        for (Index c = 0; c < d; ++c) x_sum[static_cast<std::size_t>(c)] += static_cast<double>(xs(i, c));
+      }
       const VectorView<const std::int32_t> of_rows{labels.data() + k, problem_.is_labelled() ? count : 0, {}};
       match(first + k, xs, scored, of_rows, ranked.scores.view().rows_from(k, count),
             ranked.columns.view().rows_from(k, count), offset.data() + k);
     }
 
-    std::vector<double> left(offset.size(), 1.0), primal(offset), capacity(target_.mass);
+    const std::vector<double> level = mean_products(x_sum, static_cast<double>(rows));
+    std::vector<double> left(offset.size(), 1.0), capacity(target_.mass);
+    Paid primal{offset, std::vector<double>(offset.size(), 0.0)};
     if (problem_.is_labelled()) left = row_masses(labels);
-    for (std::size_t i = 0; i < primal.size(); ++i) primal[i] *= left[i];
+    for (std::size_t i = 0; i < left.size(); ++i) primal.cost[i] *= left[i];
     for (double& c : capacity) c *= static_cast<double>(rows);
-    fill_greedily(ranked, hard_, capacity, primal, left);
+    fill_greedily(ranked, hard_, level, capacity, primal, left);
     // What found no room goes to the remaining capacity in proportion: its cost needs only the mean of the free atoms.
-    const Rest rest(*this, capacity);
+    const Rest rest(*this, capacity, level);
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
       draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), x.view().rows_from(0, count), context_);
       for_blocks(count, d, [&](Index, Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
           const auto row = static_cast<std::size_t>(k + i);
-          if (left[row] > 0) primal[row] += left[row] * rest.cost(x.view().row(i), labels.empty() ? 0 : labels[row]);
+          if (left[row] <= 0) continue;
+          const std::int32_t label = labels.empty() ? 0 : labels[row];
+          primal.cost[row] += left[row] * rest.cost(x.view().row(i), label);
+          primal.level[row] += left[row] * rest.level(label);
         }
       });
       for (Index i = 0; i < count; ++i) {
         const auto row = static_cast<std::size_t>(k + i);
-        primal_.add(primal[row]);
+        primal_.add(primal.cost[row]);
+        centred_.add(primal.cost[row] + primal.level[row]);
         dual_.add(offset[row] - static_cast<double>(ranked.scores(k + i, 0)));
       }
     }
+  }
+
+  // <mean of x, y_j> less its mean under the masses. Masses being exact, it changes no mean cost, but takes from the
+  // costs' spread what a source far from the origin has of it. Zeros for the standard normal.
+  std::vector<double> mean_products(const std::vector<double>& x_sum, double rows) const {
+    std::vector<double> level(target_.mass.size(), 0.0);
+    if (!problem_.source) return level;
+    double mean = 0, total = 0;
+    for (std::size_t j = 0; j < level.size(); ++j) {
+      const float* y = atoms_.y.view().row(static_cast<Index>(j));
+      for (std::size_t k = 0; k < x_sum.size(); ++k) level[j] += x_sum[k] / rows * static_cast<double>(y[k]);
+      mean += target_.mass[j] * level[j];
+      total += target_.mass[j];
+    }
+    for (double& value : level) value -= mean / total;
+    return level;
   }
 
   // Hard scores give the bounds for any v; the plan of epsilon > 0 is drawn from its own softened scores. `scored`: x
@@ -208,13 +275,15 @@ class Checker {
   // The capacity that is left: what it costs a row to go there in proportion, where it may only to atoms of its label.
   class Rest {
    public:
-    Rest(const Checker& checker, const std::vector<double>& capacity) : problem_(checker.problem_) {
+    Rest(const Checker& checker, const std::vector<double>& capacity, const std::vector<double>& level)
+        : problem_(checker.problem_) {
       const AtomSet& atoms = problem_.atoms;
       const bool apart = problem_.is_labelled() && std::isinf(problem_.label_penalty);
       const std::size_t parts = apart ? problem_.labels.shares().size() : 1;
       const auto d = static_cast<std::size_t>(atoms.dimensions());
       std::vector<double> total(parts, 0.0);
       means_.assign(parts, std::vector<double>(d, 0.0));
+      levels_.assign(parts, 0.0);
       shares_.assign(problem_.labels.shares().size(), 0.0);
       for (std::size_t j = 0; j < capacity.size(); ++j) {
         if (capacity[j] <= 0) continue;
@@ -222,11 +291,13 @@ class Checker {
         const std::size_t part = apart ? static_cast<std::size_t>(place) : 0;
         const float* y = atoms.y.view().row(static_cast<Index>(j));
         for (std::size_t k = 0; k < d; ++k) means_[part][k] += capacity[j] * static_cast<double>(y[k]);
+        levels_[part] += capacity[j] * level[j];
         total[part] += capacity[j];
         if (place >= 0) shares_[static_cast<std::size_t>(place)] += capacity[j];
       }
       for (std::size_t p = 0; p < parts; ++p)
         for (double& coordinate : means_[p]) coordinate /= std::max(total[p], 1e-300);
+      for (std::size_t p = 0; p < parts; ++p) levels_[p] /= std::max(total[p], 1e-300);
       for (double& share : shares_) share /= std::max(total[0], 1e-300);
     }
 
@@ -237,12 +308,19 @@ class Checker {
       return -dot(x, means_[0].data(), d) + (equal < 1 ? problem_.label_penalty * (1 - equal) : 0.0);
     }
 
+    double level(std::int32_t label) const {
+      return levels_[levels_.size() > 1 ? static_cast<std::size_t>(problem_.labels.place(label)) : 0];
+    }
+
    private:
     const SemidualProblem& problem_;
     std::vector<std::vector<double>> means_;  // of the atoms left; one, or one per label
+    std::vector<double> levels_;              // of theirs, the mean
     std::vector<double> shares_;              // of the capacity left, by label
   };
 
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const double seconds_;
   const SemidualProblem& problem_;
   const AtomSet& atoms_;
   const SemidiscreteOptions& options_;
@@ -255,7 +333,7 @@ class Checker {
   double done_ = 0;
   bool complete_ = true;  // noise of every label was seen
   std::vector<double> counts_;
-  Mean own_, dual_, primal_;
+  Mean own_, dual_, primal_, centred_, lengths_;
 };
 
 }  // namespace
@@ -276,8 +354,8 @@ Index check_rows(Index atoms, const SemidiscreteOptions& options) {
 // noise, as an empirical law, is coupled to the exact weights; optimal transport is convex in the law, so the expected
 // cost of any such plan is above the optimum. Each end has 97.5% on its side, so both hold at 95%.
 Check check_semidual(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options,
-                     int attempt) {
-  return Checker(problem, v, options, attempt).run();
+                     int attempt, double seconds) {
+  return Checker(problem, v, options, attempt, seconds).run();
 }
 
 }  // namespace monge::ot::detail

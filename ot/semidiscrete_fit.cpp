@@ -196,16 +196,17 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   // Atoms whose potentials were only guessed are worth less.
   const auto go_on_from = [&](std::vector<double> v, const std::vector<double>& guessed) {
     std::vector<double> worth(v.size());
-    const double chi2 = assigner.check(v);
+    const double before = fit.samples, chi2 = assigner.check(v);
     assigner.start_from(chi2);
     for (std::size_t j = 0; j < v.size(); ++j)
       worth[j] = !guessed.empty() && std::isnan(guessed[j]) ? 8 : std::max(8.0, worth_of(chi2));
     ascent.start_from(std::move(v), worth);
-    next_check = ascent.samples() + 5;
-    return good(chi2);
+    const bool done = good(chi2);
+    next_check = ascent.samples() + std::max(5.0, fit.samples - before);  // a check of few atoms is dear
+    return done;
   };
-  const auto start_well = [&] {
-    std::vector<std::vector<double>> starts = {extreme_start(problem, scale)};
+  const auto start_well = [&](std::vector<double> carried) {
+    std::vector<std::vector<double>> starts = {std::move(carried), extreme_start(problem, scale)};
     if (!problem.source) starts.push_back(frozen_start(problem, scale, options.context));
     if (problem.source && problem.atoms.dimensions() <= 16 && problem.epsilon == 0)
       starts.push_back(quadratic_start(problem, scale));
@@ -236,13 +237,15 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     return false;
   };
   const auto carry_on = [&] {
+    constexpr double changed = 0.2;  // chi-square of potentials that are known, but of quite another cloud
     std::vector<double> v = carried_start(problem, scale, known, options.context);
+    if (assigner.look(v).chi2 > changed) return start_well(std::move(v));
     assigner.batch(v, 0);  // measures the gap
     return go_on_from(std::move(v), known);
   };
 
   const auto ascend = [&] {
-    if (known.empty() ? start_well() : carry_on()) return Status::converged;
+    if (known.empty() ? start_well({}) : carry_on()) return Status::converged;
     for (;;) {
       const BatchMass batch = assigner.batch(ascent.current(), ascent.samples(), budget - ascent.drawn());
       ascent.update(batch, assigner.gap());

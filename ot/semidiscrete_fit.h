@@ -1,4 +1,5 @@
 #pragma once  // private: never installed
+#include <cmath>
 #include <vector>
 
 #include "monge/ot/laplacian.h"
@@ -49,12 +50,13 @@ struct Check {
   double cost_error = 0;        // half of its 95% interval
   double lower = 0, upper = 0;  // 95% bounds on the unregularised optimum
   bool stopped = false;
+  bool cut_short = false;  // by `seconds`
 };
 
 // Fresh plain noise: chi-square of the marginal, dual value, and the cost of a plan rounded to the weights. Each
-// attempt has noise of its own.
+// attempt has noise of its own. After `seconds` it makes do with what it has seen, 1024 rows at least.
 Check check_semidual(const SemidualProblem& problem, const std::vector<double>& v, const SemidiscreteOptions& options,
-                     int attempt);
+                     int attempt, double seconds = HUGE_VAL);
 
 // How many noise vectors that takes; throws invalid_argument if it is more than there are.
 inline constexpr double most_check_samples = 1e12;

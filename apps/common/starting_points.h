@@ -8,8 +8,8 @@ namespace monge::apps {
 
 // What is asked of starting points.
 struct Start {
-  std::string file = "";                         // data file to start from; empty: what the run was trained from
-  VectorView<const std::int32_t> labels = {};    // of the samples, `count` of them or none
+  std::string file = "";                       // data file to start from; empty: what the run was trained from
+  VectorView<const std::int32_t> labels = {};  // of the samples, `count` of them or none
   Index count = 0;
   std::uint64_t seed = 0;
 };

@@ -23,11 +23,11 @@ void draw_uniform(const Rng& rng, std::uint64_t first, MatrixView<float> out) {
   }
 }
 
-// Fresh samples that the solver's final check asks for and keeps in memory: enough to know a chi-square near its
-// tolerance to 1/17 of it.
+// Fresh samples that the solver's final check keeps in memory at a time, at most: enough to know a chi-square near its
+// tolerance to 1/17 of it, as long as they are not too many for one block.
 double check_samples(double atoms, double chi2) {
-  const double error = chi2 / 17;
-  return (4 * chi2 + std::sqrt(16 * chi2 * chi2 + 8 * atoms * error * error)) / (2 * error * error);
+  const double error = chi2 / 17, block = 1 << 17;
+  return std::min(block, (4 * chi2 + std::sqrt(16 * chi2 * chi2 + 8 * atoms * error * error)) / (2 * error * error));
 }
 
 ot::SourceLaw source_law(const Input<float>& input, const Request& r) {
