@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "monge/ot/assignment_solve.h"
 #include "monge/ot/bounded_sum.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/exact_assignment.h"
 #include "monge/ot/exact_start.h"
 #include "monge/ot/geometry_pairs.h"
 #include "monge/ot/matrix_pairs.h"
@@ -275,57 +275,12 @@ ExactResult simplex(const Problem<T>& problem, const Call& call) {
   return result;
 }
 
-ExactResult result_of(AssignmentResult found) {
-  if (!std::isfinite(found.cost)) std::fill(found.columns.begin(), found.columns.end(), -1);  // some have no partner
-  ExactResult r{.status = found.status,
-                .plan = assignment_plan(found.columns, static_cast<Index>(found.g.size())),
-                .f = std::move(found.f),
-                .g = std::move(found.g),
-                .cost = found.cost,
-                .certificate = found.certificate};
-  if (std::isfinite(r.cost)) r.columns = std::move(found.columns);
-  return r;
-}
-
 template <class T>
-ExactResult choose(const Problem<T>& p, const Call& call) {
-  if (!is_assignment(p)) return simplex(p, call);
-  AssignmentOptions options;
-  options.context = call.options.context;
-  options.max_seconds = call.options.max_seconds;
-  options.stored_bytes = call.options.stored_bytes;
-  if (call.options.progress) {
-    options.progress = [&](const AssignmentProgress& now) {
-      return call.options.progress({.iterations = now.assigned, .seconds = now.seconds});
-    };
-  }
-  const detail::AssignmentCall assignment{call.who, detail::AssignmentMethod::automatic, options};
-  return result_of(p.is_dense() ? detail::solve_matrix(p.cost_matrix, assignment)
-                                : detail::solve_clouds(p.x, p.y, assignment));
+ExactResult choose(const Problem<T>& problem, const Call& call) {
+  return is_assignment(problem) ? detail::exact_assignment(problem, call.who, call.options) : simplex(problem, call);
 }
 
 }  // namespace
-
-template <class T>
-bool is_assignment(const Problem<T>& p) {
-  const bool uniform = p.a.empty() && p.b.empty(), labels = !p.x_labels.empty() || !p.y_labels.empty();
-  const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr : p.cost == Cost::squared_euclidean;
-  return uniform && !labels && known && p.rows() == p.cols();
-}
-template bool is_assignment(const Problem<float>&);
-template bool is_assignment(const Problem<double>&);
-
-SparsePlan assignment_plan(VectorView<const std::int32_t> columns, Index cols) {
-  SparsePlan plan{.rows = columns.size, .cols = cols, .offsets = {0}};
-  for (const std::int32_t column : columns) {
-    if (column >= 0) {
-      plan.columns.push_back(column);
-      plan.values.push_back(1 / static_cast<double>(columns.size));
-    }
-    plan.offsets.push_back(static_cast<std::int64_t>(plan.columns.size()));
-  }
-  return plan;
-}
 
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
   return choose(problem, {"exact", options});

@@ -1,4 +1,5 @@
 #pragma once  // private: never installed
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -7,6 +8,9 @@
 #include "monge/ot/transport_tree.h"
 
 namespace monge::ot::detail {
+
+// Whether sums are as good as equal to a balanced problem.
+inline bool balanced(double a, double b) { return std::abs(a - b) <= 1e-6 * std::max(a, b); }
 
 // The weights of a balanced problem as integers of equal sums; points without weight take no part. Weights above 2^-60
 // of the largest sum keep all their bits; smaller ones end at 2^-113 of it. b counts as scaled to the sum of a (2^-58

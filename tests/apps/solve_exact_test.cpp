@@ -64,6 +64,21 @@ TEST_F(SolveExact, WeightsOnALineGiveTheQuantileCoupling) {
   EXPECT_EQ(plan(3, 0) + plan(3, 1), 0);
 }
 
+// An assignment makes no pivots.
+TEST_F(SolveExact, WeightsThatAreAllTheSameMakeAnAssignment) {
+  save_cloud("x.npy", 60, 3, 1);
+  save_cloud("y.npy", 60, 3, 2);
+  save("w.npy", 60, std::vector<double>(60, 0.5));
+  const double mean = result("x.npy y.npy").at("cost");
+  const auto r = result("x.npy y.npy --a w.npy --b w.npy --solver exact --plan p.npy");
+  EXPECT_TRUE(r.at("iterations").is_null());
+  EXPECT_EQ(r.at("mass"), 30);
+  EXPECT_NEAR(r.at("cost"), 30 * mean, 1e-13 * 30 * mean);
+  const Matrix<double> plan = numbers("p.npy");
+  EXPECT_EQ(*std::max_element(plan.data(), plan.data() + 60 * 60), 0.5);
+  EXPECT_GT(result("x.npy y.npy --a w.npy --b w.npy --solver network_simplex").at("iterations"), 0);
+}
+
 TEST_F(SolveExact, MetricsAndLabels) {
   std::ofstream(folder / "x.csv") << "1,0\n";
   std::ofstream(folder / "y.csv") << "1,2\n";

@@ -282,7 +282,8 @@ TEST(Exact, ChoosesAssignment) {
   EXPECT_EQ(one_to_one.cost, assign(x.view(), y.view()).cost);
   EXPECT_NEAR(network_simplex(square).cost, one_to_one.cost, 1e-14);
 
-  const std::vector<double> w(120, 1.0 / 120);
+  std::vector<double> w(120, 1.0 / 120);
+  w[3] *= 1.25, w[4] *= 0.75;
   const std::vector<std::int32_t> labels(120, 0);
   Problem<double> weighted = square, labelled = square, other = square;
   weighted.a = w;
@@ -296,6 +297,50 @@ TEST(Exact, ChoosesAssignment) {
   }
   labelled.x_labels = {};
   expect_error([&] { exact(labelled); }, Errc::invalid_argument, "exact: labels are given for one side only");
+}
+
+// Weights that are all the same make assignments: what a row weighs is the unit of masses, exactly.
+TEST(Exact, EqualWeightsAreUniform) {
+  std::mt19937_64 random(7);
+  std::normal_distribution<double> normal;
+  constexpr Index n = 90;
+  const auto value = [&] { return normal(random); };
+  const Matrix<double> x = filled<double>(n, 3, value), y = filled<double>(n, 3, value),
+                       cost = filled<double>(n, n, value);
+  for (const Problem<double>& plain :
+       {Problem<double>{.x = x.view(), .y = y.view()}, Problem<double>{.cost_matrix = cost.view()}}) {
+    const ExactResult uniform = exact(plain);
+    const Reals costs = true_costs(plain);
+    for (const double each : {1.0 / n, 0.1, 3.0, 1e-200, 1e200}) {
+      const std::vector<double> a(n, each), b(n, each * (1 + 9e-7));  // b counts as scaled
+      Problem<double> p = plain;
+      p.a = a, p.b = b;
+      ASSERT_TRUE(is_assignment(p));
+      const ExactResult r = exact(p);
+      EXPECT_EQ(r.columns, uniform.columns);
+      Real primal = 0, dual = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto j = static_cast<std::size_t>(r.columns[i]);
+        EXPECT_EQ(r.plan.values[i], each);
+        primal += each * costs[i * n + j], dual += each * (static_cast<Real>(r.f[i]) + r.g[j]);
+      }
+      const Real noise = 1e-13L * each * n;  // costs are a few units in size
+      EXPECT_LE(std::abs(primal - dual), noise) << each;
+      EXPECT_LE(std::abs(primal - r.cost), noise) << each;
+      EXPECT_LE(r.certificate.lower, primal) << each;
+      EXPECT_GE(r.certificate.upper, primal) << each;
+      EXPECT_LE(r.certificate.upper - r.certificate.lower, noise) << each;
+    }
+    // One side only: the other sums to 1.
+    const std::vector<double> one(n, 1.0 / n), two(n, 2.0 / n);
+    Problem<double> p = plain;
+    p.b = one;
+    EXPECT_TRUE(is_assignment(p));
+    EXPECT_EQ(exact(p).cost, uniform.cost);
+    p.b = two;
+    EXPECT_FALSE(is_assignment(p));
+    expect_error([&] { exact(p); }, Errc::invalid_argument, "exact: a sums to 1 and b to 2");
+  }
 }
 
 // Large enough for a start by Sinkhorn, whose epsilon no float could hold beside the largest costs.

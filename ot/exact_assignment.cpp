@@ -1,0 +1,108 @@
+#include "monge/ot/exact_assignment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "monge/ot/assignment_solve.h"
+#include "monge/ot/bounded_sum.h"
+#include "monge/ot/core/error.h"
+#include "monge/ot/transport_masses.h"
+
+namespace monge::ot {
+namespace detail {
+namespace {
+
+bool all_equal(VectorView<const double> w, Index size) {
+  if (w.empty()) return true;
+  return w.size == size && std::all_of(w.begin(), w.end(), [&](double e) { return e == w[0]; });
+}
+
+AssignmentOptions options_of(const ExactOptions& given) {
+  AssignmentOptions options;
+  options.context = given.context;
+  options.max_seconds = given.max_seconds;
+  options.stored_bytes = given.stored_bytes;
+  if (given.progress) {
+    options.progress = [&](const AssignmentProgress& now) {
+      return given.progress({.iterations = now.assigned, .seconds = now.seconds});
+    };
+  }
+  return options;
+}
+
+// Rows of mass 1/n come to weigh `weights.each`: the total is n of these, rounded, and each bound once more.
+void weigh(const EqualWeights& weights, const char* who, ExactResult& r) {
+  const auto outward = [&](double bound, double to) {
+    const double scaled = bound * weights.total;
+    return std::nextafter(scaled + std::copysign(4 * BoundedSum::u * scaled, to), to);
+  };
+  std::fill(r.plan.values.begin(), r.plan.values.end(), weights.each);
+  if (r.certificate.kind == Certificate::Kind::proven)
+    r.certificate = {Certificate::Kind::proven, outward(r.certificate.lower, -HUGE_VAL),
+                     outward(r.certificate.upper, HUGE_VAL)};
+  const bool found = std::isfinite(r.cost);
+  r.cost *= weights.total;
+  require(!found || std::isfinite(r.cost), who, ": the cost overflows double");
+}
+
+ExactResult result_of(AssignmentResult found) {
+  if (!std::isfinite(found.cost)) std::fill(found.columns.begin(), found.columns.end(), -1);  // some have no partner
+  ExactResult r{.status = found.status,
+                .plan = assignment_plan(found.columns, static_cast<Index>(found.g.size())),
+                .f = std::move(found.f),
+                .g = std::move(found.g),
+                .cost = found.cost,
+                .certificate = found.certificate};
+  if (std::isfinite(r.cost)) r.columns = std::move(found.columns);
+  return r;
+}
+
+}  // namespace
+
+std::optional<EqualWeights> equal_weights(VectorView<const double> a, Index n, VectorView<const double> b, Index m) {
+  if (n != m || n == 0 || !all_equal(a, n) || !all_equal(b, m)) return {};
+  const double size = static_cast<double>(n);
+  const auto of = [&](VectorView<const double> w) {
+    return w.empty() ? EqualWeights{1 / size, 1} : EqualWeights{w[0], w[0] * size};
+  };
+  const EqualWeights rows = of(a), cols = of(b);
+  const bool valid = rows.total > 0 && cols.total > 0 && std::isfinite(rows.total) && std::isfinite(cols.total);
+  if (!valid || !balanced(rows.total, cols.total)) return {};
+  return rows;
+}
+
+template <class T>
+ExactResult exact_assignment(const Problem<T>& p, const char* who, const ExactOptions& options) {
+  const AssignmentOptions own = options_of(options);
+  const AssignmentCall call{who, AssignmentMethod::automatic, own};
+  ExactResult r = result_of(p.is_dense() ? solve_matrix(p.cost_matrix, call) : solve_clouds(p.x, p.y, call));
+  if (!p.a.empty()) weigh(*equal_weights(p.a, p.rows(), p.b, p.cols()), who, r);
+  return r;
+}
+template ExactResult exact_assignment(const Problem<float>&, const char*, const ExactOptions&);
+template ExactResult exact_assignment(const Problem<double>&, const char*, const ExactOptions&);
+
+}  // namespace detail
+
+template <class T>
+bool is_assignment(const Problem<T>& p) {
+  const bool labels = !p.x_labels.empty() || !p.y_labels.empty();
+  const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr : p.cost == Cost::squared_euclidean;
+  return !labels && known && detail::equal_weights(p.a, p.rows(), p.b, p.cols()).has_value();
+}
+template bool is_assignment(const Problem<float>&);
+template bool is_assignment(const Problem<double>&);
+
+SparsePlan assignment_plan(VectorView<const std::int32_t> columns, Index cols) {
+  SparsePlan plan{.rows = columns.size, .cols = cols, .offsets = {0}};
+  for (const std::int32_t column : columns) {
+    if (column >= 0) {
+      plan.columns.push_back(column);
+      plan.values.push_back(1 / static_cast<double>(columns.size));
+    }
+    plan.offsets.push_back(static_cast<std::int64_t>(plan.columns.size()));
+  }
+  return plan;
+}
+
+}  // namespace monge::ot
