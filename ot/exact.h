@@ -52,8 +52,8 @@ ExactResult exact(const Problem<double>& problem, const ExactOptions& options = 
 ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options = {});
 ExactResult network_simplex(const Problem<double>& problem, const ExactOptions& options = {});
 
-// Whether the problem is one to one, and assign() knows its cost: n = m, weights that are all the same on either side
-// (given or not), squared Euclidean or dense costs, no labels.
+// Whether the problem is one to one, of a cost that assign() can be asked: n = m, weights that are all the same on
+// either side (given or not), squared Euclidean, negative_dot (the same plans) or dense costs, no labels.
 template <class T>
 bool is_assignment(const Problem<T>& problem);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "monge/ot/assignment_solve.h"
 #include "monge/ot/bounded_sum.h"
@@ -28,6 +29,70 @@ AssignmentOptions options_of(const ExactOptions& given) {
     };
   }
   return options;
+}
+
+// 2^-exponent x in double, exact but for what underflows beside moduli of about 1; and |.|^2 of its rows.
+struct Scaled {
+  Matrix<double> points;
+  std::vector<double> squares;
+  int exponent = 0;
+};
+
+template <class T>
+Scaled scaled(MatrixView<const T> x) {
+  double largest = 0;
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index k = 0; k < x.cols; ++k) largest = std::max(largest, std::abs(static_cast<double>(x(i, k))));
+  Scaled s{Matrix<double>(x.rows, x.cols), {}, largest > 0 ? std::max(std::ilogb(largest) + 1, -1000) : 0};
+  const double scale = std::ldexp(1.0, -s.exponent);
+  for (Index i = 0; i < x.rows; ++i) {
+    double square = 0;
+    for (Index k = 0; k < x.cols; ++k) {
+      const double value = s.points(i, k) = scale * static_cast<double>(x(i, k));
+      square += value * value;
+    }
+    s.squares.push_back(square);
+  }
+  return s;
+}
+
+// Costs -<x_i, y_j> = (|x_i - y_j|^2 - |x_i|^2 - |y_j|^2) / 2 have the assignments of squared distances. Each cloud has
+// a scale of its own, which products do not mind: then squares neither overflow nor drown the smaller cloud.
+template <class T>
+AssignmentResult match_products(MatrixView<const T> x_given, MatrixView<const T> y_given, const AssignmentCall& call) {
+  check_clouds(x_given, y_given, call);
+  const Scaled x = scaled(x_given), y = scaled(y_given);
+  AssignmentResult r = solve_clouds(x.points.view(), y.points.view(), call);
+  const Index n = x_given.rows, d = x_given.cols;
+  const double size = static_cast<double>(n), roundings = static_cast<double>(d + 8);
+  BoundedSum products, squares;
+  const auto add = [&](BoundedSum& sum, double term, double moduli) {
+    sum.add(term);
+    sum.widen(roundings * (BoundedSum::u * moduli + std::numeric_limits<double>::min()));
+  };
+  const int exponent = x.exponent + y.exponent;
+  for (Index i = 0; i < n; ++i) {
+    double product = 0, moduli = 0;
+    for (Index k = 0; k < d; ++k) {
+      const double term = x.points(i, k) * y.points(r.columns[i], k);
+      product += term, moduli += std::abs(term);
+    }
+    add(products, -product, moduli);
+    add(squares, x.squares[i], x.squares[i]);
+    add(squares, y.squares[i], y.squares[i]);
+    r.f[i] = std::ldexp(0.5 * (r.f[i] - x.squares[i]), exponent);
+    r.g[i] = std::ldexp(0.5 * (r.g[i] - y.squares[i]), exponent);
+    require(std::isfinite(r.f[i]) && std::isfinite(r.g[i]), call.who, ": the potentials overflow double");
+  }
+  const auto outward = [&](double bound, double to) {
+    return std::nextafter(std::ldexp(std::nextafter(bound, to), exponent), to);
+  };
+  const double most_squares = std::nextafter(squares.upper() / size, HUGE_VAL);
+  r.cost = std::ldexp(products.value() / size, exponent);
+  require(std::isfinite(r.cost), call.who, ": the cost overflows double");
+  r.certificate.lower = outward(0.5 * std::nextafter(r.certificate.lower - most_squares, -HUGE_VAL), -HUGE_VAL);
+  r.certificate.upper = outward(products.upper() / size, HUGE_VAL);
+  return r;
 }
 
 // Rows of mass 1/n come to weigh `weights.each`: the total is n of these, rounded, and each bound once more.
@@ -75,7 +140,9 @@ template <class T>
 ExactResult exact_assignment(const Problem<T>& p, const char* who, const ExactOptions& options) {
   const AssignmentOptions own = options_of(options);
   const AssignmentCall call{who, AssignmentMethod::automatic, own};
-  ExactResult r = result_of(p.is_dense() ? solve_matrix(p.cost_matrix, call) : solve_clouds(p.x, p.y, call));
+  ExactResult r = result_of(p.is_dense()                   ? solve_matrix(p.cost_matrix, call)
+                            : p.cost == Cost::negative_dot ? match_products(p.x, p.y, call)
+                                                           : solve_clouds(p.x, p.y, call));
   if (!p.a.empty()) weigh(*equal_weights(p.a, p.rows(), p.b, p.cols()), who, r);
   return r;
 }
@@ -87,7 +154,8 @@ template ExactResult exact_assignment(const Problem<double>&, const char*, const
 template <class T>
 bool is_assignment(const Problem<T>& p) {
   const bool labels = !p.x_labels.empty() || !p.y_labels.empty();
-  const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr : p.cost == Cost::squared_euclidean;
+  const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr
+                                  : p.cost == Cost::squared_euclidean || p.cost == Cost::negative_dot;
   return !labels && known && detail::equal_weights(p.a, p.rows(), p.b, p.cols()).has_value();
 }
 template bool is_assignment(const Problem<float>&);

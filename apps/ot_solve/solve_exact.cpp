@@ -65,7 +65,8 @@ bool ExactMemory::keeps(double left) const {
 }
 
 // Assignments keep a float of each pair, network_simplex a double where making scores anew is dear; up to three
-// dimensions, trees do without. The clouds are held in double, and once more in float; a dense cost of network_simplex
+// dimensions, trees do without. The clouds are held in double, and once more in float (of
+// negative_dot also scaled); a dense cost of network_simplex
 // once more where labels add to it, or while it starts where pairs are forbidden.
 template <class T>
 ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) {
@@ -77,7 +78,7 @@ ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) 
     if (p.is_dense()) return {least + pairs * (p.x_labels.empty() ? sizeof(T) : 8)};
     return {least, d > 8 ? 8 * pairs : 0, 0};
   }
-  const double least = points + 2000 * (n + m);
+  const double least = points + 2000 * (n + m) + (p.cost == ot::Cost::negative_dot ? 8 * (n + m) * d : 0);
   if (p.is_dense()) return {least + (solver == "auction" ? 0 : 4 * pairs)};
   if (d <= 3 && n >= 1500) return {least};
   return {least, 4 * pairs, 1e8 + 8200 * n};

@@ -56,6 +56,28 @@ TYPED_TEST(ExactSolversOf, RandomProblemsAreExact) {
   });
 }
 
+// Products are assigned by squared distances: of any scale, one side's own included, and any offset.
+TYPED_TEST(ExactSolversOf, RandomProductsAreExact) {
+  using T = TypeParam;
+  check(1500, [] {
+    Shape s = any_shape();
+    s.m = s.n;
+    s.cost = static_cast<int>(Cost::negative_dot);
+    s.weights = 0, s.labels = false;
+    Instance<T> p(s);
+    const int smaller = *rc::gen::element(0, 0, -40, s.scale < 20 ? 20 : -20);  // float ends at 1e38
+    for (Index k = 0; k < s.m * s.d; ++k) p.y.data()[k] = std::ldexp(p.y.data()[k], smaller);
+    RC_ASSERT(is_assignment(p.problem));
+    const Reals costs = true_costs(p.problem), mass(static_cast<std::size_t>(s.n), 1.0L / s.n);
+    Real xx = 0, yy = 0;  // of what costs are made
+    for (Index k = 0; k < s.n * s.d; ++k)
+      xx += Real(p.x.data()[k]) * p.x.data()[k], yy += Real(p.y.data()[k]) * p.y.data()[k];
+    const Real size = std::sqrt(xx * yy) * (1 + Real(s.d) / 10);
+    check_answer(costs, Solver::exact, s, exact(p.problem), least_cost(costs, mass, mass, 1), 1e-15L * size + 1e-140L,
+                 5e-17L * size);
+  });
+}
+
 // Square matrices whose costs differ by sixty orders of magnitude, tie, or nearly tie; with forbidden pairs. The truth
 // is the best of all permutations.
 TYPED_TEST(ExactSolversOf, WildMatricesAreExact) {

@@ -307,8 +307,9 @@ TEST(Exact, EqualWeightsAreUniform) {
   const auto value = [&] { return normal(random); };
   const Matrix<double> x = filled<double>(n, 3, value), y = filled<double>(n, 3, value),
                        cost = filled<double>(n, n, value);
-  for (const Problem<double>& plain :
-       {Problem<double>{.x = x.view(), .y = y.view()}, Problem<double>{.cost_matrix = cost.view()}}) {
+  for (const Problem<double>& plain : {Problem<double>{.x = x.view(), .y = y.view()},
+                                       Problem<double>{.x = x.view(), .y = y.view(), .cost = Cost::negative_dot},
+                                       Problem<double>{.cost_matrix = cost.view()}}) {
     const ExactResult uniform = exact(plain);
     const Reals costs = true_costs(plain);
     for (const double each : {1.0 / n, 0.1, 3.0, 1e-200, 1e200}) {
