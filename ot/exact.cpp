@@ -280,6 +280,13 @@ ExactResult choose(const Problem<T>& problem, const Call& call) {
   return is_assignment(problem) ? detail::exact_assignment(problem, call.who, call.options) : simplex(problem, call);
 }
 
+template <class T>
+ExactResult choose(const SparseCost<T>& cost, VectorView<const double> a, VectorView<const double> b,
+                   const Call& call) {
+  return detail::equal_weights(a, cost.rows, b, cost.cols) ? detail::exact_assignment(cost, a, call.who, call.options)
+                                                           : solve_graph(cost, a, b, call);
+}
+
 }  // namespace
 
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
@@ -287,6 +294,14 @@ ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
 }
 ExactResult exact(const Problem<double>& problem, const ExactOptions& options) {
   return choose(problem, {"exact", options});
+}
+ExactResult exact(const SparseCost<float>& cost, VectorView<const double> a, VectorView<const double> b,
+                  const ExactOptions& options) {
+  return choose(cost, a, b, {"exact", options});
+}
+ExactResult exact(const SparseCost<double>& cost, VectorView<const double> a, VectorView<const double> b,
+                  const ExactOptions& options) {
+  return choose(cost, a, b, {"exact", options});
 }
 ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options) {
   return simplex(problem, {"network_simplex", options});

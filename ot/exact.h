@@ -74,7 +74,13 @@ inline ExactResult exact(MatrixView<const double> cost, const ExactOptions& opti
   return exact(Problem<double>{.cost_matrix = cost}, options);
 }
 
-// Over the pairs of a graph, any number of rows and columns; weights as in a Problem.
+// Over the pairs of a graph, any number of rows and columns; weights as in a Problem. exact() assigns where there are
+// as many columns as rows, and weights that are all the same on either side. Throws as above, and invalid_argument for
+// graphs whose offsets or columns make no sense.
+ExactResult exact(const SparseCost<float>& cost, VectorView<const double> a = {}, VectorView<const double> b = {},
+                  const ExactOptions& options = {});
+ExactResult exact(const SparseCost<double>& cost, VectorView<const double> a = {}, VectorView<const double> b = {},
+                  const ExactOptions& options = {});
 ExactResult network_simplex(const SparseCost<float>& cost, VectorView<const double> a, VectorView<const double> b,
                             const ExactOptions& options = {});
 ExactResult network_simplex(const SparseCost<double>& cost, VectorView<const double> a, VectorView<const double> b,

@@ -95,18 +95,20 @@ AssignmentResult match_products(MatrixView<const T> x_given, MatrixView<const T>
   return r;
 }
 
-// Rows of mass 1/n come to weigh `weights.each`: the total is n of these, rounded, and each bound once more.
-void weigh(const EqualWeights& weights, const char* who, ExactResult& r) {
+// Rows of mass 1/n come to weigh what each of `a` does: the total is n of these, rounded, and each bound once more.
+void weigh(VectorView<const double> a, const char* who, ExactResult& r) {
+  if (a.empty()) return;
+  const double total = a[0] * static_cast<double>(a.size);
   const auto outward = [&](double bound, double to) {
-    const double scaled = bound * weights.total;
+    const double scaled = bound * total;
     return std::nextafter(scaled + std::copysign(4 * BoundedSum::u * scaled, to), to);
   };
-  std::fill(r.plan.values.begin(), r.plan.values.end(), weights.each);
+  std::fill(r.plan.values.begin(), r.plan.values.end(), a[0]);
   if (r.certificate.kind == Certificate::Kind::proven)
     r.certificate = {Certificate::Kind::proven, outward(r.certificate.lower, -HUGE_VAL),
                      outward(r.certificate.upper, HUGE_VAL)};
   const bool found = std::isfinite(r.cost);
-  r.cost *= weights.total;
+  r.cost *= total;
   require(!found || std::isfinite(r.cost), who, ": the cost overflows double");
 }
 
@@ -124,16 +126,11 @@ ExactResult result_of(AssignmentResult found) {
 
 }  // namespace
 
-std::optional<EqualWeights> equal_weights(VectorView<const double> a, Index n, VectorView<const double> b, Index m) {
-  if (n != m || n == 0 || !all_equal(a, n) || !all_equal(b, m)) return {};
-  const double size = static_cast<double>(n);
-  const auto of = [&](VectorView<const double> w) {
-    return w.empty() ? EqualWeights{1 / size, 1} : EqualWeights{w[0], w[0] * size};
-  };
-  const EqualWeights rows = of(a), cols = of(b);
-  const bool valid = rows.total > 0 && cols.total > 0 && std::isfinite(rows.total) && std::isfinite(cols.total);
-  if (!valid || !balanced(rows.total, cols.total)) return {};
-  return rows;
+bool equal_weights(VectorView<const double> a, Index n, VectorView<const double> b, Index m) {
+  if (n != m || !all_equal(a, n) || !all_equal(b, m)) return false;
+  const auto total = [&](VectorView<const double> w) { return w.empty() ? 1 : w[0] * static_cast<double>(n); };
+  const double all_a = total(a), all_b = total(b);
+  return all_a > 0 && all_b > 0 && std::isfinite(all_a) && std::isfinite(all_b) && balanced(all_a, all_b);
 }
 
 template <class T>
@@ -143,11 +140,24 @@ ExactResult exact_assignment(const Problem<T>& p, const char* who, const ExactOp
   ExactResult r = result_of(p.is_dense()                   ? solve_matrix(p.cost_matrix, call)
                             : p.cost == Cost::negative_dot ? match_products(p.x, p.y, call)
                                                            : solve_clouds(p.x, p.y, call));
-  if (!p.a.empty()) weigh(*equal_weights(p.a, p.rows(), p.b, p.cols()), who, r);
+  weigh(p.a, who, r);
   return r;
 }
 template ExactResult exact_assignment(const Problem<float>&, const char*, const ExactOptions&);
 template ExactResult exact_assignment(const Problem<double>&, const char*, const ExactOptions&);
+
+template <class T>
+ExactResult exact_assignment(const SparseCost<T>& cost, VectorView<const double> a, const char* who,
+                             const ExactOptions& options) {
+  const AssignmentOptions own = options_of(options);
+  ExactResult r = result_of(solve_sparse(cost, {who, AssignmentMethod::automatic, own}));
+  weigh(a, who, r);
+  return r;
+}
+template ExactResult exact_assignment(const SparseCost<float>&, VectorView<const double>, const char*,
+                                      const ExactOptions&);
+template ExactResult exact_assignment(const SparseCost<double>&, VectorView<const double>, const char*,
+                                      const ExactOptions&);
 
 }  // namespace detail
 
@@ -156,7 +166,7 @@ bool is_assignment(const Problem<T>& p) {
   const bool labels = !p.x_labels.empty() || !p.y_labels.empty();
   const bool known = p.is_dense() ? p.x.data == nullptr && p.y.data == nullptr
                                   : p.cost == Cost::squared_euclidean || p.cost == Cost::negative_dot;
-  return !labels && known && detail::equal_weights(p.a, p.rows(), p.b, p.cols()).has_value();
+  return !labels && known && detail::equal_weights(p.a, p.rows(), p.b, p.cols());
 }
 template bool is_assignment(const Problem<float>&);
 template bool is_assignment(const Problem<double>&);

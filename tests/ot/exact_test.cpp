@@ -409,6 +409,42 @@ TEST(Exact, GraphsTakeWeights) {
                concat("network_simplex: cost is nan in row 1, column ", columns[7]));
 }
 
+// A square graph of equal weights is assigned, others are not; each is what the dense cost says.
+TEST(Exact, GraphsAreAssignedWhereTheyCanBe) {
+  constexpr Index n = 60;
+  std::mt19937_64 random(8);
+  std::vector<Index> offsets{0};
+  std::vector<std::int32_t> columns;
+  std::vector<float> costs;
+  Matrix<float> dense = filled<float>(n, n, HUGE_VAL);
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < n; ++j) {
+      if (i != j && random() % 8 > 0) continue;  // the diagonal is a plan
+      columns.push_back(static_cast<std::int32_t>(j));
+      costs.push_back(dense(i, j) = static_cast<float>(random() % 1000));
+    }
+    offsets.push_back(static_cast<Index>(columns.size()));
+  }
+  const SparseCost<float> graph{n, n, offsets, columns, costs};
+  const ExactResult uniform = exact(graph), truth = network_simplex(Problem<float>{.cost_matrix = dense.view()});
+  EXPECT_EQ(uniform.columns.size(), static_cast<std::size_t>(n));
+  EXPECT_NEAR(uniform.cost, truth.cost, 1e-12);
+  std::vector<double> a(n, 2.0), b(n, 2.0);
+  const ExactResult twice = exact(graph, a, b);
+  EXPECT_EQ(twice.columns, uniform.columns);
+  EXPECT_NEAR(twice.cost, 2 * n * truth.cost, 1e-9);
+  EXPECT_NEAR(twice.certificate.lower, 2 * n * truth.cost, 1e-9);
+  EXPECT_NEAR(twice.certificate.upper, 2 * n * truth.cost, 1e-9);
+  a[0] = b[0] = 3;  // along the diagonal
+  const ExactResult weighted = exact(graph, a, b);
+  EXPECT_TRUE(weighted.columns.empty());
+  EXPECT_EQ(weighted.cost, network_simplex(graph, a, b).cost);
+  a.pop_back();
+  expect_error([&] { exact(graph, a, b); }, Errc::invalid_argument, "exact: a has 59 weights for 60 points");
+  offsets[3] = -1;
+  expect_error([&] { exact(graph); }, Errc::invalid_argument, "exact: offsets fall at row 2");
+}
+
 // What memory allows: nothing of n x m is kept, the answer is the same.
 TEST(Exact, StoredScoresDoNotChangeTheOptimum) {
   std::mt19937_64 random(3);
