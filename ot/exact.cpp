@@ -26,6 +26,7 @@ using detail::TransportMasses;
 using detail::TransportSolution;
 
 constexpr double u = 0x1p-53;
+constexpr double underflow = std::numeric_limits<double>::min();  // more than what it may take from a number
 constexpr double dust = 1e-12;  // share of the mass that roundings of the weights may leave on forbidden pairs
 
 struct Call {
@@ -72,7 +73,7 @@ Flows flows_of(const TransportCosts& costs, const TransportMasses& masses, const
     plan.columns.push_back(masses.cols[link->arc.column]);
     plan.values.push_back(mass);
     out.cost.add(mass * cost);
-    out.cost.widen(mass * (costs.share * std::abs(cost) + costs.most));
+    out.cost.widen(mass * (costs.share * std::abs(cost) + costs.most) + underflow);
   }
   for (Index i = 0; i < n; ++i) plan.offsets[i + 1] += plan.offsets[i];
   return out;
@@ -236,9 +237,7 @@ ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
     }
   }
   const Problem<double> in_double{.cost_matrix = costs.view(), .a = problem.a, .b = problem.b};
-  const Rewritten as{.unit = std::ldexp(1.0, exponent),
-                     .share = labels ? u : 0,
-                     .most = exponent != 0 ? std::numeric_limits<double>::min() : 0};  // what underflow may take
+  const Rewritten as{.unit = std::ldexp(1.0, exponent), .share = labels ? u : 0, .most = exponent != 0 ? underflow : 0};
   return solve_matrix(in_double, extent_of(in_double.cost_matrix), as, call);
 }
 
@@ -252,10 +251,7 @@ ExactResult solve_graph(const SparseCost<T>& graph, VectorView<const double> a, 
   const TransportMasses masses(a, pairs.rows(), b, pairs.cols(), call.who);
   ExactMonitor monitor(call.options);
   const double unit = std::ldexp(1.0, pairs.exponent());
-  TransportCosts costs{.pairs = pairs,
-                       .unit = unit,
-                       .most = pairs.exponent() != 0 ? std::numeric_limits<double>::min() : 0,
-                       .complete = false};
+  TransportCosts costs{.pairs = pairs, .unit = unit, .most = pairs.exponent() != 0 ? underflow : 0, .complete = false};
   for (const T c : graph.costs)
     if (std::isfinite(c)) costs.least = std::min(costs.least, static_cast<double>(c) / unit);
   return finish(

@@ -45,8 +45,8 @@ struct ExactResult {
 // then the plan is empty, cost is +infinity and the certificate has kind none.
 //
 // exact() chooses: assign() (ot/assignment.h) where is_assignment() says so, network_simplex() for all else. Throws
-// Error: see check(Problem); invalid_argument (sums of the weights), infeasible (every plan uses forbidden pairs),
-// out_of_memory.
+// Error: see check(Problem); invalid_argument (sums of the weights: not equal, or below 1e-290), infeasible (every plan
+// uses forbidden pairs), out_of_memory.
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options = {});
 ExactResult exact(const Problem<double>& problem, const ExactOptions& options = {});
 ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options = {});

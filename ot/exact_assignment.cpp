@@ -130,7 +130,8 @@ bool equal_weights(VectorView<const double> a, Index n, VectorView<const double>
   if (n != m || !all_equal(a, n) || !all_equal(b, m)) return false;
   const auto total = [&](VectorView<const double> w) { return w.empty() ? 1 : w[0] * static_cast<double>(n); };
   const double all_a = total(a), all_b = total(b);
-  return all_a > 0 && all_b > 0 && std::isfinite(all_a) && std::isfinite(all_b) && balanced(all_a, all_b);
+  const auto valid = [](double sum) { return sum >= least_total && std::isfinite(sum); };
+  return valid(all_a) && valid(all_b) && balanced(all_a, all_b);
 }
 
 template <class T>

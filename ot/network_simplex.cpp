@@ -80,6 +80,7 @@ class Solver {
       sum.add(masses_.in_units(masses_.supply[r]) * f[masses_.rows[r]]);
     for (std::size_t c = 0; c < masses_.cols.size(); ++c)
       sum.add(masses_.in_units(masses_.demand[c]) * v[masses_.cols[c]]);
+    sum.widen(static_cast<double>(masses_.rows.size() + masses_.cols.size()) * std::numeric_limits<double>::min());
     if (const double lower = sum.lower(); lower > out_.lower || out_.f.empty()) {
       out_.lower = lower;
       out_.f = f;

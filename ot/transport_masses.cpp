@@ -57,6 +57,8 @@ TransportMasses::TransportMasses(VectorView<const double> a, Index n, VectorView
   }
   const std::vector<double> of_rows = weights_of(a, n), of_cols = weights_of(b, m);
   const double all_a = detail::sum_of(of_rows), all_b = detail::sum_of(of_cols);
+  require(std::min(all_a, all_b) >= least_total, who, ": weights sum to ", std::min(all_a, all_b), ", less than ",
+          least_total, ": scale them up");
   require(balanced(all_a, all_b), who, ": a sums to ", all_a, " and b to ", all_b,
           ": a balanced problem needs equal sums");
   const int shift = total_bits - std::ilogb(std::max(all_a, all_b)) - 1;

@@ -12,6 +12,8 @@ namespace monge::ot::detail {
 // Whether sums are as good as equal to a balanced problem.
 inline bool balanced(double a, double b) { return std::abs(a - b) <= 1e-6 * std::max(a, b); }
 
+constexpr double least_total = 1e-290;  // of weights: of less, entries of a plan and costs lose bits to underflow
+
 // The weights of a balanced problem as integers of equal sums; points without weight take no part. Weights above 2^-60
 // of the largest sum keep all their bits; smaller ones end at 2^-113 of it. b counts as scaled to the sum of a (2^-58
 // of each), if the sums are not equal already. No weights on either side: masses are m and n times 1 / (n m).
@@ -22,7 +24,8 @@ struct TransportMasses {
   int exponent = 0;
   double off = 0;  // share of the mass by which the weights meant may differ from these
 
-  // Throws invalid_argument where the sums are more than 1e-6 apart, relative. `who` is the caller's name.
+  // Throws invalid_argument where the sums are more than 1e-6 apart, relative, or below least_total. `who` is the
+  // caller's name.
   TransportMasses(VectorView<const double> a, Index n, VectorView<const double> b, Index m, const char* who);
 
   double in_units(Int128 mass) const { return std::ldexp(to_double(mass) * unit, exponent); }

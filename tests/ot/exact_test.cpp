@@ -377,6 +377,34 @@ TEST(Exact, WeightsOfAnyScale) {
   expect_error([&] { exact(plain); }, Errc::invalid_argument, "exact: the cost overflows double");
 }
 
+// Sums of which bits are lost to underflow are refused; masses times costs may underflow, and the bounds know it.
+TEST(Exact, WeightsAndCostsThatUnderflow) {
+  std::mt19937_64 random(9);
+  for (int k = 0; k < 20; ++k) {
+    const Matrix<double> cost = filled<double>(9, 8, [&] { return 1e-140 * static_cast<double>(1 + random() % 1000); });
+    std::vector<double> a(9), b(8, 0.0);
+    for (double& w : a) w = 1e-183 * static_cast<double>(8 + random() % 100);
+    for (std::size_t i = 0; i < a.size(); ++i) b[i % 8] += a[i];
+    const ExactResult r = exact({.cost_matrix = cost.view(), .a = a, .b = b});
+    Real primal = 0;
+    for (Index i = 0; i < 9; ++i)
+      for (auto e = r.plan.offsets[i]; e < r.plan.offsets[i + 1]; ++e)
+        primal += static_cast<Real>(r.plan.values[e]) * cost(i, r.plan.columns[e]);
+    EXPECT_LE(r.certificate.lower, primal);
+    EXPECT_GE(r.certificate.upper, primal);
+  }
+  const Matrix<double> cost = filled<double>(4, 4, [&] { return static_cast<double>(random() % 10); });
+  for (const double each : {5e-324, 2e-291}) {
+    std::vector<double> a(4, each), b(4, each);
+    const Problem<double> p{.cost_matrix = cost.view(), .a = a, .b = b};
+    const std::string sum = concat("weights sum to ", 4 * each, ", less than 1e-290");
+    expect_error([&] { exact(p); }, Errc::invalid_argument, "exact: " + sum);
+    expect_error([&] { network_simplex(p); }, Errc::invalid_argument, "network_simplex: " + sum);
+    a[0] *= 2, b[3] *= 2;
+    expect_error([&] { exact(p); }, Errc::invalid_argument, "exact: weights sum to ");
+  }
+}
+
 // A graph is a dense cost whose other pairs are forbidden, tall ones and weights too; a pair may be there twice.
 TEST(Exact, GraphsTakeWeights) {
   constexpr Index n = 50, m = 30;
