@@ -86,9 +86,10 @@ void add_problem(CLI::App& app, Request& r) {
       ->check(CLI::IsMember({"squared_euclidean", "euclidean", "l1", "cosine", "negative_dot"}));
   app.add_option("--x-labels", r.x_labels, "Whole numbers, one per row of X")->type_name("FILE");
   app.add_option("--y-labels", r.y_labels, "The same for Y")->type_name("FILE");
-  app.add_option("--label-penalty", r.label_penalty, "Added to the cost of pairs whose labels differ")
+  app.add_option("--label-penalty", r.label_penalty,
+                 "Added to the cost of pairs whose labels differ; inf forbids them (exact)")
       ->type_name("P")
-      ->check(apps::at_least<double>(0));
+      ->check(apps::at_least_or_infinite(0));
 }
 
 void add_solver(CLI::App& app, Request& r) {

@@ -161,7 +161,8 @@ ExactResult solve_clouds(const Problem<T>& given, const Call& call) {
                              .share = pairs.share(),
                              .most = pairs.most(),
                              .least = given.cost == Cost::negative_dot ? -pairs.largest_cost() : 0,
-                             .largest = pairs.largest_cost()};
+                             .largest = pairs.largest_cost(),
+                             .complete = problem.x_labels.empty() || std::isfinite(problem.label_penalty)};
   return finish(costs, masses,
                 detail::network_simplex(costs, masses, monitor,
                                         [&] {
@@ -225,7 +226,8 @@ template <class T>
 ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
   Extent extent = extent_of(problem.cost_matrix);
   const bool labels = !problem.x_labels.empty() && problem.label_penalty > 0;
-  const double largest = extent.largest + (labels ? problem.label_penalty : 0);
+  const bool adds = labels && std::isfinite(problem.label_penalty);  // or forbids
+  const double largest = extent.largest + (adds ? problem.label_penalty : 0);
   const int size = largest > 0 ? std::ilogb(largest) : 0, exponent = std::abs(size) < 500 ? 0 : size;
   if (!labels && exponent == 0) return solve_matrix(problem, extent, {}, call);
   Matrix<double> costs(problem.rows(), problem.cols());
@@ -237,7 +239,7 @@ ExactResult solve_dense(const Problem<T>& problem, const Call& call) {
     }
   }
   const Problem<double> in_double{.cost_matrix = costs.view(), .a = problem.a, .b = problem.b};
-  const Rewritten as{.unit = std::ldexp(1.0, exponent), .share = labels ? u : 0, .most = exponent != 0 ? underflow : 0};
+  const Rewritten as{.unit = std::ldexp(1.0, exponent), .share = adds ? u : 0, .most = exponent != 0 ? underflow : 0};
   return solve_matrix(in_double, extent_of(in_double.cost_matrix), as, call);
 }
 

@@ -39,10 +39,11 @@ struct ExactResult {
 };
 
 // The cheapest plan of a balanced problem: min <P, C>, P 1 = a, P^T 1 = b. Clouds with any cost, or a dense cost, where
-// +infinity forbids a pair. No n x m matrix is made between clouds but what `stored_bytes` allows. b counts as scaled
-// to the sum of a, from which it may differ by 1e-6. A run that is stopped early (time_limit, stopped_by_caller) has a
-// plan all the same, and the certificate still brackets the optimum; where pairs are forbidden there may be none yet:
-// then the plan is empty, cost is +infinity and the certificate has kind none.
+// +infinity forbids a pair; so does a label penalty of +infinity. No n x m matrix is made between clouds but what
+// `stored_bytes` allows. b counts as scaled to the sum of a, from which it may differ by 1e-6. A run that is stopped
+// early (time_limit, stopped_by_caller) has a plan all the same, and the certificate still brackets the optimum; where
+// pairs are forbidden there may be none yet: then the plan is empty, cost is +infinity and the certificate has kind
+// none.
 //
 // exact() chooses: assign() (ot/assignment.h) where is_assignment() says so, network_simplex() for all else. Throws
 // Error: see check(Problem); invalid_argument (sums of the weights: not equal, or below 1e-290), infeasible (every plan

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 #include "monge/ot/blocks.h"
@@ -50,6 +51,14 @@ Matrix<T> all_finite(MatrixView<const T> cost) {
   for (Index i = 0; i < cost.rows; ++i)
     for (Index j = 0; j < cost.cols; ++j) out(i, j) = std::isfinite(cost(i, j)) ? cost(i, j) : instead;
   return out;
+}
+
+// Labels that forbid pairs cost more than all others instead.
+template <class T>
+Problem<T> all_allowed(Problem<T> p, double largest) {
+  constexpr double most = std::numeric_limits<double>::max() / 4;
+  if (std::isinf(p.label_penalty)) p.label_penalty = 2 * std::min(largest, most);
+  return p;
 }
 
 // Clouds in float, which is enough for a start, in some units; nothing if float has not the range.
@@ -105,8 +114,9 @@ std::vector<double> sinkhorn_start(const Problem<T>& problem, double epsilon, do
 }  // namespace
 
 template <class T>
-std::vector<double> exact_start(const Problem<T>& problem, const PairCosts& pairs, double unit, double largest,
+std::vector<double> exact_start(const Problem<T>& given, const PairCosts& pairs, double unit, double largest,
                                 double stored_bytes, const Context& context) {
+  const Problem<T> problem = all_allowed(given, largest * unit);
   std::vector<double> none(static_cast<std::size_t>(problem.cols()), 0.0);
   if (problem.rows() * problem.cols() <= small) return none;
   const double spread = spread_of(pairs), epsilon = 0.02 * spread * unit;

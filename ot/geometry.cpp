@@ -39,9 +39,11 @@ Geometry<T>::Geometry(const Problem<T>& problem)
     read_points(problem);
   }
   if (!x_labels_.empty()) {
-    if (largest_ == 0 && problem.label_penalty > 0 && !dense_) exponent_ = std::ilogb(problem.label_penalty);
+    const bool forbids = std::isinf(problem.label_penalty);  // pairs, whose costs count for nothing
+    const bool alone = largest_ == 0 && problem.label_penalty > 0;
+    if (alone && !forbids && !dense_) exponent_ = std::ilogb(problem.label_penalty);
     label_penalty_ = std::ldexp(problem.label_penalty, -exponent_);
-    largest_ += label_penalty_;
+    if (!forbids) largest_ += label_penalty_;
     rounding_ += 2 * std::numeric_limits<T>::epsilon() * largest_ + std::numeric_limits<T>::min();
   }
 }

@@ -92,10 +92,7 @@ double GeometryPairs::between(Index i, Index j) const {
   }
 }
 
-double GeometryPairs::cost(Index i, Index j) const {
-  const bool differ = !problem_.x_labels.empty() && problem_.x_labels[i] != problem_.y_labels[j];
-  return between(i, j) + (differ ? penalty_ : 0);
-}
+double GeometryPairs::cost(Index i, Index j) const { return between(i, j) + (labels_differ(i, j) ? penalty_ : 0); }
 
 Shortlists GeometryPairs::shortlists(Index k, const std::vector<double>& v) {
   const Index n = rows(), m = cols();
@@ -142,7 +139,8 @@ Shortlists GeometryPairs::shortlists(Index k, const std::vector<double>& v) {
 double GeometryPairs::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
   pairs.clear();
   for (Index j = 0; j < cols(); ++j)
-    if (std::isfinite(v[j])) pairs.push_back({cost(i, static_cast<std::int32_t>(j)), static_cast<std::int32_t>(j)});
+    if (std::isfinite(v[j]) && !is_forbidden(i, j))
+      pairs.push_back({cost(i, static_cast<std::int32_t>(j)), static_cast<std::int32_t>(j)});
   if (static_cast<Index>(pairs.size()) <= k) return HUGE_VAL;
   const auto rest = [&](const Pair& pair) { return pair.cost - v[pair.column]; };
   std::nth_element(pairs.begin(), pairs.begin() + k, pairs.end(), [&](const Pair& a, const Pair& b) {

@@ -1,11 +1,14 @@
 #pragma once  // private: never installed
+#include <cmath>
+
 #include "monge/ot/geometry.h"
 #include "monge/ot/shortlists.h"
 
 namespace monge::ot::detail {
 
-// Shortlists between clouds, of any cost and with labels, in units of 2^exponent: passes in double find the pairs,
-// which are then priced from the points as given. docs/network_simplex.md bounds what either may round.
+// Shortlists between clouds, of any cost and with labels, an infinite penalty of which keeps pairs out of them, in
+// units of 2^exponent: passes in double find the pairs, which are then priced from the points as given.
+// docs/network_simplex.md bounds what either may round.
 class GeometryPairs final : public PairCosts {
  public:
   // Borrows what the problem borrows. Keeps the n x m scores, once they are needed, where that pays and takes at most
@@ -27,6 +30,10 @@ class GeometryPairs final : public PairCosts {
 
  private:
   double between(Index i, Index j) const;  // without labels
+  bool labels_differ(Index i, Index j) const {
+    return !problem_.x_labels.empty() && problem_.x_labels[i] != problem_.y_labels[j];
+  }
+  bool is_forbidden(Index i, Index j) const { return labels_differ(i, j) && std::isinf(penalty_); }
 
   Problem<double> problem_;
   Context context_;

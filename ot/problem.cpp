@@ -73,7 +73,10 @@ void check(const Problem<T>& p, const char* who, Forbidden forbidden) {
   require(p.x_labels.empty() == p.y_labels.empty(), who, ": labels are given for one side only");
   require(p.x_labels.empty() || (p.x_labels.size == p.rows() && p.y_labels.size == p.cols()), who, ": ",
           p.x_labels.size, " and ", p.y_labels.size, " labels for ", p.rows(), " and ", p.cols(), " points");
-  require(std::isfinite(p.label_penalty) && p.label_penalty >= 0, who, ": label_penalty is ", p.label_penalty);
+  const bool forbids = p.label_penalty == std::numeric_limits<double>::infinity();
+  require(p.label_penalty >= 0, who, ": label_penalty is ", p.label_penalty);
+  require(!forbids || forbidden == Forbidden::allowed, who,
+          ": label_penalty is infinite: exact solvers alone know pairs that are forbidden");
 }
 
 template void check(const Problem<float>&, const char*, Forbidden);

@@ -17,7 +17,7 @@ struct Problem {
   VectorView<const double> b = {};               // m weights of the columns, >= 0; empty = 1/m each
   VectorView<const std::int32_t> x_labels = {};  // n, with y_labels: pairs of unequal labels cost `label_penalty` more
   VectorView<const std::int32_t> y_labels = {};  // m
-  double label_penalty = 0;                      // units of the cost, >= 0
+  double label_penalty = 0;                      // units of the cost, >= 0; +infinity forbids, as in cost_matrix
 
   bool is_dense() const { return cost_matrix.data != nullptr; }
   Index rows() const { return is_dense() ? cost_matrix.rows : x.rows; }
@@ -25,7 +25,7 @@ struct Problem {
   Index dims() const { return is_dense() ? 0 : x.cols; }
 };
 
-enum class Forbidden { no, allowed };  // costs of +infinity
+enum class Forbidden { no, allowed };  // costs and penalties of +infinity
 
 // Throws Error: invalid_argument (empty, shapes, weights negative or all zero, labels), not_finite (row and column of
 // the first bad value), backend_unavailable (memory that is not the CPU's). `who` is the caller's name.

@@ -24,7 +24,8 @@ CLI::Validator in_range(T low, T high) {
             error == std::errc() && parsed == end && !octal && std::isfinite(static_cast<double>(value));
         if (number && value >= low && value <= high) return "";
         std::ostringstream refusal;
-        refusal << "must be a " << (std::is_integral_v<T> ? "whole number" : "number");
+        const bool infinite = error == std::errc() && parsed == end && std::isinf(static_cast<double>(value));
+        refusal << "must be a " << (std::is_integral_v<T> ? "whole number" : infinite ? "finite number" : "number");
         const bool open = high == std::numeric_limits<T>::max(), above = number ? value > high : text[0] != '-';
         const bool too_large = open && error == std::errc::result_out_of_range && above;
         if (too_large) {
@@ -43,6 +44,12 @@ CLI::Validator in_range(T low, T high) {
 template <class T>
 CLI::Validator at_least(T low) {
   return in_range<T>(low, std::numeric_limits<T>::max());
+}
+
+// Or "inf".
+inline CLI::Validator at_least_or_infinite(double low) {
+  return CLI::Validator(
+      [number = at_least(low)](std::string& text) { return text == "inf" ? std::string() : number(text); }, "");
 }
 
 }  // namespace monge::apps

@@ -21,7 +21,7 @@ Choice choose_solver(const Input<T>& input, const Request& r, double left) {
   if (r.epsilon || r.relative) return {"sinkhorn", "an epsilon is given"};
   if (r.tau_a || r.tau_b || r.mass) return {"sinkhorn", "masses may differ"};
   if (r.max_iterations) return {"sinkhorn", "--max-iterations is given"};
-  if (forbids_pairs(input.cost_matrix)) return {"exact", "some pairs are forbidden"};
+  if (forbids_pairs(input.cost_matrix) || std::isinf(input.label_penalty)) return {"exact", "some pairs are forbidden"};
   const ot::Problem<T> problem = input.problem();
   if (std::max(problem.rows(), problem.cols()) > small) return {"sinkhorn", "more than 4000 points on a side"};
   if (memory_of_exact(problem, "exact").needed(left) > left) return {"sinkhorn", "exact would take too much memory"};

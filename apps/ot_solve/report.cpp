@@ -30,7 +30,9 @@ std::string problem(const Request& r, const Shape& shape) {
   const std::string from = shape.n ? std::to_string(*shape.n) : "the " + r.x + " law";
   return from + " onto " + m + (shape.m == 1 ? " point" : " points") + " in " + std::to_string(*shape.d) +
          (*shape.d == 1 ? " dimension, " : " dimensions, ") + r.metric_name() +
-         (r.label_penalty ? " + " + number(*r.label_penalty) + " where labels differ" : "") +
+         (!r.label_penalty               ? ""
+          : std::isinf(*r.label_penalty) ? ", never where labels differ"
+                                         : " + " + number(*r.label_penalty) + " where labels differ") +
          (r.a.empty() && r.b.empty() ? ", uniform weights" : "");
 }
 

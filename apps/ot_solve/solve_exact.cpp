@@ -67,7 +67,7 @@ bool ExactMemory::keeps(double left) const {
 // Assignments keep a float of each pair, network_simplex a double where making scores anew is dear; up to three
 // dimensions, trees do without. The clouds are held in double, and once more in float (of
 // negative_dot also scaled); a dense cost of network_simplex
-// once more where labels add to it, or while it starts where pairs are forbidden.
+// once more where labels add to it, and while it starts where pairs are forbidden.
 template <class T>
 ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) {
   const double n = static_cast<double>(p.rows()), m = static_cast<double>(p.cols()), d = static_cast<double>(p.dims());
@@ -75,7 +75,8 @@ ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) 
   if (solver == "hungarian") return {points + 200 * (n + m) + (p.is_dense() ? 0 : 8 * pairs)};
   if (solver == "network_simplex" || !ot::is_assignment(p)) {
     const double least = points + 2000 * (n + m) + 2e7;
-    if (p.is_dense()) return {least + pairs * (p.x_labels.empty() ? sizeof(T) : 8)};
+    const double copies = p.x_labels.empty() ? sizeof(T) : std::isinf(p.label_penalty) ? 16 : 8;
+    if (p.is_dense()) return {least + pairs * copies};
     return {least, d > 8 ? 8 * pairs : 0, 0};
   }
   const double least = points + 2000 * (n + m) + (p.cost == ot::Cost::negative_dot ? 8 * (n + m) * d : 0);

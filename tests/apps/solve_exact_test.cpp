@@ -97,6 +97,10 @@ TEST_F(SolveExact, MetricsAndLabels) {
   const std::string labels = "x.npy x.npy --x-labels zx.csv --y-labels zy.csv --label-penalty ";
   expect_cost(labels + "0.25", 0.25);
   expect_cost(labels + "9 --solver exact", 1);
+  for (const std::string solver : {"auto", "exact", "network_simplex"})
+    expect_cost(labels + "inf --solver " + solver, 1);
+  save("C.npy", 2, std::vector<double>{0, 1, 1, 0});
+  expect_cost("--cost C.npy --x-labels zx.csv --y-labels zy.csv --label-penalty inf", 1);
 }
 
 // Plan, map and potentials of the same optimum, whichever solver; sinkhorn's bounds hold it.

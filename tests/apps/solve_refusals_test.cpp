@@ -107,6 +107,15 @@ TEST_F(SolveRefusals, Costs) {
     expect_refusal("--cost C.npy --solver " + solver, solver + ": ");
 }
 
+TEST_F(SolveRefusals, LabelsThatForbid) {
+  std::ofstream(folder / "other.csv") << "0\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n";
+  std::ofstream(folder / "ones.csv") << "1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n";
+  const std::string labelled = "x.npy x.npy --x-labels ones.csv --y-labels other.csv --label-penalty ";
+  expect_refusal(labelled + "inf", "over forbidden pairs");
+  expect_refusal(labelled + "inf --solver sinkhorn", "--label-penalty inf: only --solver exact and network_simplex");
+  expect_refusal(labelled + "-inf", "must be a finite number of at least 0, not -inf", 2);
+}
+
 TEST_F(SolveRefusals, OptionsThatMeanNothing) {
   expect_refusal("x.npy y.npy --solver simplex",
                  "simplex not in {auto,exact,sinkhorn,network_simplex,hungarian,auction,", 2);

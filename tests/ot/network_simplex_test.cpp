@@ -112,6 +112,38 @@ TEST_P(NetworkSimplexCost, IsOptimalWithLabels) {
   expect_optimal(p, network_simplex(p));
 }
 
+// Pairs of unequal labels are forbidden, between clouds and of a dense cost alike.
+TEST_P(NetworkSimplexCost, IsOptimalWhereLabelsForbid) {
+  std::vector<std::int32_t> x_labels(300), y_labels(240);
+  for (std::size_t i = 0; i < x_labels.size(); ++i) x_labels[i] = static_cast<std::int32_t>(i % 3);
+  for (std::size_t j = 0; j < y_labels.size(); ++j) y_labels[j] = static_cast<std::int32_t>(j % 3);
+  for (const Index d : {3, 12}) {
+    const Matrix<double> x = normal(300, d, 41), y = normal(240, d, 42, 0.2);
+    Problem<double> clouds{.x = x.view(), .y = y.view(), .cost = GetParam()};
+    const Reals costs = true_costs(clouds);
+    const std::vector<double> c(costs.begin(), costs.end());
+    Problem<double> matrix{.cost_matrix = {c.data(), 300, 240}};
+    for (Problem<double>* p : {&clouds, &matrix}) {
+      p->x_labels = x_labels, p->y_labels = y_labels;
+      p->label_penalty = HUGE_VAL;
+    }
+    const ExactResult r = network_simplex(clouds), same = network_simplex(matrix);
+    expect_optimal(clouds, r);
+    expect_optimal(matrix, same);
+    EXPECT_NEAR(r.cost, same.cost, 1e-13 * std::abs(same.cost));
+    y_labels[0] = 1;  // more than the rows of that label have
+    for (const Problem<double>* p : {&clouds, &matrix}) {
+      try {
+        network_simplex(*p);
+        ADD_FAILURE();
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::infeasible) << error.what();
+      }
+    }
+    y_labels[0] = 0;
+  }
+}
+
 TEST(NetworkSimplex, FloatsAreSolvedAsTheyAre) {
   const Matrix<double> from = normal(700, 5, 7);
   Matrix<float> x(300, 5), y(400, 5);
