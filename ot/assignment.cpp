@@ -25,6 +25,7 @@ std::vector<AssignmentResult> solve_batch(MatrixView<const T> x, MatrixView<cons
   require(n > 0 && x.rows % n == 0, who, ": ", x.rows, " rows are no whole number of problems of ", n);
   require(x.rows == y.rows, who, ": x has ", x.rows, " rows, y has ", y.rows);
   require(options.max_seconds >= 0, who, ": max_seconds is ", options.max_seconds);
+  require(options.stored_bytes >= 0, who, ": stored_bytes is ", options.stored_bytes, ", should not be negative");
 
   const auto begin = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };

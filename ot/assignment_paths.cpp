@@ -219,8 +219,9 @@ class ListSearch {
   }
 
   [[noreturn]] void infeasible(Index i) const {
-    throw Error(Errc::infeasible, concat(monitor_.who(), ": the forbidden pairs leave no complete assignment (row ", i,
-                                         " is one too many)"));
+    throw Error(Errc::infeasible,
+                concat(monitor_.who(), ": infeasible: the forbidden pairs leave no complete assignment (row ", i,
+                       " is one too many)"));
   }
 
   struct Step {

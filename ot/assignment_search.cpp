@@ -63,8 +63,9 @@ class Search {
   }
 
   [[noreturn]] void infeasible(Index i) const {
-    throw Error(Errc::infeasible, concat(monitor_.who(), ": the forbidden pairs leave no complete assignment (row ", i,
-                                         " is one too many)"));
+    throw Error(Errc::infeasible,
+                concat(monitor_.who(), ": infeasible: the forbidden pairs leave no complete assignment (row ", i,
+                       " is one too many)"));
   }
 
   // v_j = min_i c_ij - u_i, u the row minima under the starting v; then each column goes to the row where its minimum
@@ -78,7 +79,8 @@ class Search {
     }
     for (Index j = 0; j < m_; ++j) {
       if (key_[j] == kInfinity)
-        throw Error(Errc::infeasible, concat(monitor_.who(), ": all pairs of column ", j, " are forbidden"));
+        throw Error(Errc::infeasible,
+                    concat(monitor_.who(), ": infeasible: all pairs of column ", j, " are forbidden"));
       v_[j] = key_[j];
       if (column_of_[from_[j]] < 0) assign(from_[j], j);
     }
@@ -197,6 +199,7 @@ Monitor::Monitor(const AssignmentOptions& options, Index rows, const char* who)
       who_(who),
       in_passes_([this] { return !stop(0); }, Stop::after(start_, options.max_seconds)) {
   require(options.max_seconds >= 0, who, ": max_seconds is ", options.max_seconds);
+  require(options.stored_bytes >= 0, who, ": stored_bytes is ", options.stored_bytes, ", should not be negative");
 }
 
 bool Monitor::stop(Index assigned) {

@@ -251,7 +251,7 @@ std::vector<RowSummary> summaries(MatrixView<const T> cost, const AssignmentCall
       if (!(cost(i, j) > -std::numeric_limits<T>::infinity()))
         throw Error(Errc::not_finite, concat(call.who, ": cost is ", cost(i, j), " in row ", i, ", column ", j));
     if (rows[i].finite == 0)
-      throw Error(Errc::infeasible, concat(call.who, ": all pairs of row ", i, " are forbidden"));
+      throw Error(Errc::infeasible, concat(call.who, ": infeasible: all pairs of row ", i, " are forbidden"));
   }
   return rows;
 }

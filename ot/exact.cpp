@@ -126,8 +126,8 @@ ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, T
   const double total = masses.total();
   if (flows.forbidden > dust * total) {
     if (r.status == Status::converged)
-      throw Error(Errc::infeasible,
-                  concat(call.who, ": every plan moves ", flows.forbidden, " of ", total, " over forbidden pairs"));
+      throw Error(Errc::infeasible, concat(call.who, ": infeasible: every plan moves ", flows.forbidden, " of ", total,
+                                           " over forbidden pairs"));
     r.plan = {flows.plan.rows, flows.plan.cols, std::vector<std::int64_t>(r.f.size() + 1), {}, {}, 0};
     r.cost = HUGE_VAL;
     return r;
@@ -279,6 +279,12 @@ ExactResult choose(const Problem<T>& problem, const Call& call) {
 }
 
 template <class T>
+ExactResult choose_matrix(MatrixView<const T> cost, const Call& call) {
+  require(!cost.empty(), call.who, ": cost is empty (", cost.rows, " x ", cost.cols, ")");
+  return choose(Problem<T>{.cost_matrix = cost}, call);
+}
+
+template <class T>
 ExactResult choose(const SparseCost<T>& cost, VectorView<const double> a, VectorView<const double> b,
                    const Call& call) {
   return detail::equal_weights(a, cost.rows, b, cost.cols) ? detail::exact_assignment(cost, a, call.who, call.options)
@@ -292,6 +298,12 @@ ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
 }
 ExactResult exact(const Problem<double>& problem, const ExactOptions& options) {
   return choose(problem, {"exact", options});
+}
+ExactResult exact(MatrixView<const float> cost, const ExactOptions& options) {
+  return choose_matrix(cost, {"exact", options});
+}
+ExactResult exact(MatrixView<const double> cost, const ExactOptions& options) {
+  return choose_matrix(cost, {"exact", options});
 }
 ExactResult exact(const SparseCost<float>& cost, VectorView<const double> a, VectorView<const double> b,
                   const ExactOptions& options) {

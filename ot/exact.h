@@ -68,12 +68,8 @@ inline ExactResult exact(MatrixView<const float> x, MatrixView<const float> y, c
 inline ExactResult exact(MatrixView<const double> x, MatrixView<const double> y, const ExactOptions& options = {}) {
   return exact(Problem<double>{.x = x, .y = y}, options);
 }
-inline ExactResult exact(MatrixView<const float> cost, const ExactOptions& options = {}) {
-  return exact(Problem<float>{.cost_matrix = cost}, options);
-}
-inline ExactResult exact(MatrixView<const double> cost, const ExactOptions& options = {}) {
-  return exact(Problem<double>{.cost_matrix = cost}, options);
-}
+ExactResult exact(MatrixView<const float> cost, const ExactOptions& options = {});
+ExactResult exact(MatrixView<const double> cost, const ExactOptions& options = {});
 
 // Over the pairs of a graph, any number of rows and columns; weights as in a Problem. exact() assigns where there are
 // as many columns as rows, and weights that are all the same on either side. Throws as above, and invalid_argument for

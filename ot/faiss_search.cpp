@@ -111,12 +111,14 @@ FaissSearch::FaissSearch(const char* caller, const AtomSet& atoms, const FaissOp
   };
   const auto in_order = [](std::size_t i) { return i; };
   if (o.index == FaissIndex::ivf) {
-    const double cells = o.lists > 0 ? o.lists : std::ceil(4 * std::sqrt(static_cast<double>(rows.rows())));
-    const int lists = std::clamp(static_cast<int>(cells), 1, static_cast<int>(std::max<Index>(1, rows.rows() / 39)));
     // Cells are Voronoi's, of k-means; a query looks into those whose centres have the largest scores.
     const Index n = rows.rows();
+    require(o.lists <= n, caller, ": lists is ", o.lists, ", more than there are distinct atoms (", n, ")");
+    const double usual = std::min(std::ceil(4 * std::sqrt(static_cast<double>(n))), static_cast<double>(n) / 39);
+    const int lists = o.lists > 0 ? o.lists : std::max(1, static_cast<int>(usual));
     faiss::IndexFlatL2 nearest(d);
     faiss::ClusteringParameters training;
+    training.min_points_per_centroid = 1;  // of fewer than that FAISS warns on the terminal
     faiss::Clustering means(d, lists, training);
     means.train(n, rows.data(), nearest);
     std::vector<FaissId> cell(static_cast<std::size_t>(n));

@@ -63,7 +63,7 @@ SparsePairs sparse_pairs(const SparseCost<T>& cost, const char* who, Matching ma
     }
     offsets.push_back(static_cast<Index>(pairs.size()));
     if (one_to_one && offsets[i] == offsets[i + 1])
-      throw Error(Errc::infeasible, concat(who, ": all pairs of row ", i, " are forbidden"));
+      throw Error(Errc::infeasible, concat(who, ": infeasible: all pairs of row ", i, " are forbidden"));
   }
   return {cost.cols, std::move(offsets), std::move(pairs), exponent};
 }

@@ -160,8 +160,10 @@ template <class T>
 void require_no_forbidden_pairs(const Input<T>& input, const Request& r) {
   require(std::isfinite(input.label_penalty), "--label-penalty inf: only --solver exact and network_simplex take it");
   if (input.cost_matrix.rows() == 0) return;
-  require_finite<T>(input.cost_matrix.view(),
-                    (r.cost + ": only --solver exact takes forbidden pairs; the value").c_str());
+  require_finite<T>(
+      input.cost_matrix.view(),
+      (r.cost + ": only --solver exact, network_simplex, hungarian and auction take forbidden pairs; the value")
+          .c_str());
 }
 
 ot::Cost parse_metric(const std::string& name) {

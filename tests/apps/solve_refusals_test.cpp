@@ -101,17 +101,18 @@ TEST_F(SolveRefusals, Costs) {
   expect_refusal("--cost C.npy --solver sliced", "--cost is not of --solver sliced", 2);
   save("C.npy", 2, std::vector<double>{1, HUGE_VAL, 3, 4});
   expect_refusal("--cost C.npy --solver sinkhorn",
-                 "C.npy: only --solver exact takes forbidden pairs; the value is inf in row 0, column 1");
+                 "C.npy: only --solver exact, network_simplex, hungarian and auction take forbidden pairs; the value "
+                 "is inf in row 0, column 1");
   save("C.npy", 2, std::vector<double>{1, HUGE_VAL, 3, HUGE_VAL});
   for (const std::string solver : {"exact", "network_simplex", "hungarian", "auction"})
-    expect_refusal("--cost C.npy --solver " + solver, solver + ": ");
+    expect_refusal("--cost C.npy --solver " + solver, solver + ": infeasible: ");
 }
 
 TEST_F(SolveRefusals, LabelsThatForbid) {
   std::ofstream(folder / "other.csv") << "0\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n";
   std::ofstream(folder / "ones.csv") << "1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n";
   const std::string labelled = "x.npy x.npy --x-labels ones.csv --y-labels other.csv --label-penalty ";
-  expect_refusal(labelled + "inf", "over forbidden pairs");
+  expect_refusal(labelled + "inf", "exact: infeasible: every plan");
   expect_refusal(labelled + "inf --solver sinkhorn", "--label-penalty inf: only --solver exact and network_simplex");
   expect_refusal(labelled + "-inf", "must be a finite number of at least 0, not -inf", 2);
 }

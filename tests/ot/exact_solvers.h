@@ -42,6 +42,7 @@ ExactResult solve(Solver solver, const Problem<T>& p, const ExactOptions& given 
   AssignmentOptions options;
   options.context = given.context;
   options.max_seconds = given.max_seconds;
+  options.stored_bytes = given.stored_bytes;
   const auto call = [&](auto&&... input) {
     return solver == Solver::assign      ? assign(input..., options)
            : solver == Solver::hungarian ? hungarian(input..., options)

@@ -227,9 +227,9 @@ TYPED_TEST(ExactOf, BadInputIsRefusedByName) {
       for (const Index i : {1, 3, 4}) {  // three rows for two columns
         for (Index j = 2; j < n; ++j) cost(i, j) = std::numeric_limits<T>::infinity();
       }
-      expect_error(dense, Errc::infeasible, who);
+      expect_error(dense, Errc::infeasible, who + "infeasible: ");
       for (Index j = 0; j < n; ++j) cost(3, j) = std::numeric_limits<T>::infinity();
-      expect_error(dense, Errc::infeasible, who);
+      expect_error(dense, Errc::infeasible, who + "infeasible: ");
       cost(2, 5) = std::numeric_limits<T>::quiet_NaN();
       expect_error(dense, Errc::not_finite, who + "cost is nan in row 2, column 5");
       cost(2, 5) = -std::numeric_limits<T>::infinity();
@@ -245,8 +245,24 @@ TYPED_TEST(ExactOf, BadInputIsRefusedByName) {
                    who + "y is inf in row 4, column 2");
       expect_error([&] { solve(solver, Problem<T>{.x = y.view().rows_from(0, 0), .y = x.view()}); },
                    Errc::invalid_argument, who);
+      ExactOptions options;
+      for (const double bytes : {-1.0, std::nan("")}) {
+        options.stored_bytes = bytes;
+        expect_error([&] { solve(solver, Problem<T>{.x = y.view(), .y = y.view()}, options); }, Errc::invalid_argument,
+                     concat(who, "stored_bytes is ", bytes));
+      }
     }
   }
+}
+
+TYPED_TEST(ExactOf, EmptyCostsAreCalledSo) {
+  using T = TypeParam;
+  expect_error([] { exact(MatrixView<const T>{}); }, Errc::invalid_argument, "exact: cost is empty (0 x 0)");
+  const Matrix<T> y = filled<T>(4, 2, 1);
+  AssignmentOptions options;
+  options.stored_bytes = -1;
+  expect_error([&] { assign_batch(y.view(), y.view(), 2, options); }, Errc::invalid_argument,
+               "assign_batch: stored_bytes is -1");
 }
 
 TYPED_TEST(ExactOf, ThreadsDoNotChangeABit) {
@@ -431,7 +447,7 @@ TEST(Exact, GraphsTakeWeights) {
 
   const auto j = static_cast<std::size_t>(columns[0]);  // a column that gets more than its rows have
   for (std::size_t k = 0; k < b.size(); ++k) b[j] += k == j ? 0 : std::exchange(b[k], 0);
-  expect_error([&] { network_simplex(graph, a, b); }, Errc::infeasible, "network_simplex: ");
+  expect_error([&] { network_simplex(graph, a, b); }, Errc::infeasible, "network_simplex: infeasible: ");
   costs[7] = std::numeric_limits<double>::quiet_NaN();
   expect_error([&] { network_simplex(graph, a, b); }, Errc::not_finite,
                concat("network_simplex: cost is nan in row 1, column ", columns[7]));

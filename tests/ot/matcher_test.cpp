@@ -87,6 +87,24 @@ TEST(FaissMatcher, OptionsThatMeanNothingAreRefused) {
   EXPECT_NE(message({.index = FaissIndex::hnsw, .search_width = 0}).find("search_width is 0"), std::string::npos);
   EXPECT_NE(message({.index = FaissIndex::ivf, .probes = 0}).find("probes is 0"), std::string::npos);
   EXPECT_NE(message({.index = FaissIndex::ivf, .lists = -3}).find("lists is -3"), std::string::npos);
+  EXPECT_NE(
+      message({.index = FaissIndex::ivf, .lists = 201}).find("lists is 201, more than there are distinct atoms (200)"),
+      std::string::npos);
+}
+
+// Cells of few atoms each are as good as any to who asks for them; a library says nothing of it.
+TEST(FaissMatcher, IsSilent) {
+  const Matrix<float> y = normal(200, 4, 7);
+  Buffer<std::int32_t> found(200);
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  for (const auto& [n, lists] : {std::pair<Index, int>{20, 0}, {200, 0}, {200, 100}, {200, 200}}) {
+    const MatrixView<const float> some = y.view().rows_from(0, n);
+    const auto matcher = faiss_matcher(some, potentials(n), {.index = FaissIndex::ivf, .lists = lists, .probes = 200});
+    matcher->match(some, Rng{1}, 0, {found.data(), n});
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Source, RowsAreTheSameInWhateverPartsTheyAreDrawn) {
