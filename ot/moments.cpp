@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 
 namespace monge::ot {
 namespace {
@@ -43,6 +44,7 @@ Moments cloud_moments(MatrixView<const float> y, VectorView<const double> b, con
   for (Index first = 0; first < y.rows; first += wave * block) {
     const Index tasks = std::min(wave, (y.rows - first + block - 1) / block);
     parallel_for(context.threads, tasks, [&](Index task, int) {
+      if (context.stop) context.stop->look();
       Matrix<double>& product = partial[task];
       if (product.rows() == 0) product = Matrix<double>(d, d);
       const Index begin = first + task * block, rows = std::min(block, y.rows - begin);

@@ -11,7 +11,7 @@ struct Moments {
   std::vector<double> covariance;  // d x d, row-major, symmetric
 };
 
-// Weights b (y.rows) sum to one; empty = uniform.
+// Weights b (y.rows) sum to one; empty = uniform. Moments, which take N d^2 operations, may end with Error(stopped).
 std::vector<double> cloud_mean(MatrixView<const float> y, VectorView<const double> b, const Context& context);
 Moments cloud_moments(MatrixView<const float> y, VectorView<const double> b, const Context& context);
 

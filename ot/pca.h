@@ -17,9 +17,9 @@ struct Pca {
   double lost_variance() const;  // share of the total, in [0, 1]
 };
 
-// Weighted by b (of any positive scale; empty = uniform). 1 <= k <= d. Throws Error: invalid_argument (k, an empty
-// cloud, weights), not_finite (row and column of the first bad value). Eigenvectors are signed so that their
-// largest component is positive. Cost: one d x d eigenproblem and 2 N d^2 operations.
+// b: weights of any positive scale (empty = uniform); 1 <= k <= d. Signed so that a direction's largest component is
+// positive. Throws Error: invalid_argument, not_finite (row and column of the first bad value), stopped. Cost, with r =
+// min(N, d): N d r operations, then some 50 r^2 k where r > 1024 and k < r / 16, else 8 r^3, which no Stop interrupts.
 Pca fit_pca(MatrixView<const float> y, Index k, VectorView<const double> b = {}, const Context& context = {});
 
 // out = x basis^T (n x k), without removing the mean: how noise is projected.

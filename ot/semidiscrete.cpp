@@ -7,6 +7,7 @@
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/semidiscrete_fit.h"
 
@@ -73,18 +74,36 @@ std::vector<double> known_biases(const AtomSet& atoms, const Before& before, Cos
   return known;
 }
 
+// None if the caller stopped it.
+std::optional<Pca> principal_directions(MatrixView<const float> y, VectorView<const double> b,
+                                        const SemidiscreteOptions& options, Clock::time_point start) {
+  require(!y.empty(), "semidiscrete: y is empty (", y.rows, " x ", y.cols, ")");
+  require_finite(y, "semidiscrete: y");
+  normalised_weights("semidiscrete", b, y.rows);  // complains in this name
+  const auto go_on = [&] {
+    if (options.context.stop && options.context.stop->requested()) return false;
+    return !options.on_step || options.on_step({.seconds = seconds_since(start)});
+  };
+  const Stop stop(go_on);
+  if (!go_on()) stop.request();
+  Context context = options.context;
+  context.stop = &stop;
+  std::optional<Pca> pca;
+  finishes([&] { pca = fit_pca(y, options.pca, b, context); });
+  return pca;
+}
+
 SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, const SemidiscreteOptions& options,
                          const SourceLaw& source, const Before* before) {
   const auto start = Clock::now();
   SemidiscreteResult result;
   SemidiscretePotentials& potentials = result.potentials;
+  bool stopped = false;  // before there was anything to fit
   if (before && before->potentials.pca) {
     potentials.pca = before->potentials.pca->clone();
   } else if (options.pca > 0) {
-    require(!y.empty(), "semidiscrete: y is empty (", y.rows, " x ", y.cols, ")");
-    require_finite(y, "semidiscrete: y");
-    normalised_weights("semidiscrete", b, y.rows);  // complains in this name
-    potentials.pca = fit_pca(y, options.pca, b, options.context);
+    potentials.pca = principal_directions(y, b, options, start);
+    stopped = !potentials.pca;
   }
   // Labels that cost nothing tell no duplicates apart.
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
@@ -110,8 +129,14 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     look(v);
     return check->stopped || options.check_samples > 0 || check->marginal.upper <= options.tolerance;
   };
-  const detail::Fit fit = detail::fit_semidual(
-      problem, fitting, accept, before ? known_biases(atoms, *before, options.cost) : std::vector<double>());
+  detail::Fit fit;
+  if (stopped) {
+    fit.v.assign(static_cast<std::size_t>(atoms.size()), 0.0);
+    fit.status = Status::stopped_by_caller;
+  } else {
+    fit = detail::fit_semidual(problem, fitting, accept,
+                               before ? known_biases(atoms, *before, options.cost) : std::vector<double>());
+  }
   result.status = fit.status;
   const double distinct = static_cast<double>(atoms.size()) / static_cast<double>(y.rows);
   result.samples_per_atom = distinct * fit.samples;

@@ -49,7 +49,7 @@ struct SemidiscreteOptions {
   double tau = std::numeric_limits<double>::infinity();  // unbalanced: price of masses other than b, units of the cost
   std::uint64_t seed = 0;
   Context context = {};
-  // Called after every batch and ten times a second within long ones; return false to stop.
+  // Called after every batch, ten times a second within long ones and before them in fit_pca; return false to stop.
   std::function<bool(const SemidiscreteStep&)> on_step = {};
 };
 
@@ -60,7 +60,7 @@ struct SemidiscretePotentials {
   std::vector<double> g = {};   // N, units of the cost, of mean <b, g> = 0 in the inner-product form, or, where tau is
                                 // finite, sum_j b_j exp(-g_j / tau) = 1; -infinity where b = 0
   std::vector<double> b = {};   // N, or empty = uniform
-  std::optional<Pca> pca = {};  // set when g belongs to the projected problem
+  std::optional<Pca> pca = {};  // set when g belongs to the projected problem: not if stopped before that was known
   std::vector<std::int32_t> labels = {};  // N, or empty = none
   double label_penalty = std::numeric_limits<double>::infinity();
   std::vector<LabelShare> noise_labels = {};  // where there are labels

@@ -119,7 +119,7 @@ ScoreScale score_scale(const SemidualProblem& problem, const Rng& rng, const Con
   if (problem.source) {
     Matrix<float> x(4096, d);
     draw(problem.source, rng, 0, x.view(), context);
-    moments = cloud_moments(x.view(), {}, context);
+    moments = cloud_moments(x.view(), {}, {.threads = context.threads});  // little work: not to be stopped
   }
   const std::vector<float> covariance(moments.covariance.begin(), moments.covariance.end());
   constexpr Index block = 256;

@@ -3,10 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
+#include "monge/ot/core/stop.h"
+#include "monge/ot/eigenpairs.h"
+#include "monge/ot/moments.h"
 
 namespace monge::ot {
 namespace {
@@ -57,26 +63,28 @@ Truth truth(MatrixView<const float> y, const std::vector<double>& b, double scal
 }
 
 TEST(Pca, IsTheEigenproblemInDoubleAtAnyScale) {
-  constexpr Index n = 1500, d = 20, k = 6;
-  for (const double scale : {1.0, 1e-30, 1e-24, 1e21, 1e30})
-    for (const bool weighted : {false, true}) {
-      SCOPED_TRACE(testing::Message() << scale << (weighted ? ", weighted" : ""));
-      const Matrix<float> y = cloud(n, d, scale);
-      const std::vector<double> b = weighted ? some_weights(n) : std::vector<double>{};
-      const Truth expected = truth(y.view(), b, scale);
-      const Pca pca = fit_pca(y.view(), k, b);
-      for (Index c = 0; c < d; ++c) EXPECT_NEAR(pca.mean[static_cast<std::size_t>(c)] / scale, expected.mean(c), 1e-7);
-      for (Index i = 0; i < k; ++i) {
-        EXPECT_NEAR(pca.variance[static_cast<std::size_t>(i)] / scale / scale, expected.variance(d - 1 - i), 1e-13);
-        const Eigen::VectorXd direction = expected.directions.col(d - 1 - i);
-        Index largest = 0;
-        direction.cwiseAbs().maxCoeff(&largest);
-        const double sign = direction(largest) < 0 ? -1 : 1;
-        for (Index c = 0; c < d; ++c) EXPECT_NEAR(pca.basis(i, c), sign * direction(c), 1e-7) << i << " " << c;
+  constexpr Index d = 20, k = 6;
+  for (const Index n : {1500, 15})  // more points than dimensions, and fewer
+    for (const double scale : {1.0, 1e-30, 1e-24, 1e21, 1e30})
+      for (const bool weighted : {false, true}) {
+        SCOPED_TRACE(testing::Message() << n << " points, " << scale << (weighted ? ", weighted" : ""));
+        const Matrix<float> y = cloud(n, d, scale);
+        const std::vector<double> b = weighted ? some_weights(n) : std::vector<double>{};
+        const Truth expected = truth(y.view(), b, scale);
+        const Pca pca = fit_pca(y.view(), k, b);
+        for (Index c = 0; c < d; ++c)
+          EXPECT_NEAR(pca.mean[static_cast<std::size_t>(c)] / scale, expected.mean(c), 1e-7);
+        for (Index i = 0; i < k; ++i) {
+          EXPECT_NEAR(pca.variance[static_cast<std::size_t>(i)] / scale / scale, expected.variance(d - 1 - i), 1e-13);
+          const Eigen::VectorXd direction = expected.directions.col(d - 1 - i);
+          Index largest = 0;
+          direction.cwiseAbs().maxCoeff(&largest);
+          const double sign = direction(largest) < 0 ? -1 : 1;
+          for (Index c = 0; c < d; ++c) EXPECT_NEAR(pca.basis(i, c), sign * direction(c), 1e-7) << i << " " << c;
+        }
+        EXPECT_NEAR(pca.total_variance / scale / scale, expected.variance.sum(), 1e-13);
+        EXPECT_NEAR(pca.lost_variance(), expected.variance.head(d - k).sum() / expected.variance.sum(), 1e-12);
       }
-      EXPECT_NEAR(pca.total_variance / scale / scale, expected.variance.sum(), 1e-13);
-      EXPECT_NEAR(pca.lost_variance(), expected.variance.head(d - k).sum() / expected.variance.sum(), 1e-12);
-    }
 }
 
 TEST(Pca, DoesNotDependOnTheScaleOfWeightsNorOnThreads) {
@@ -101,6 +109,45 @@ TEST(Pca, OfCloudsThatAreFlat) {
         EXPECT_NEAR(product, i == j, 5e-7);
       }
     EXPECT_NEAR(pca.lost_variance(), 0, 1e-12);
+  }
+}
+
+// Points of many dimensions, enough and fewer than these: what is iterated spans what LAPACK finds.
+TEST(Pca, OfManyDimensions) {
+  constexpr Index k = 8;
+  for (const auto& [n, d] : {std::pair<Index, Index>{1250, 1100}, {1100, 1250}}) {
+    SCOPED_TRACE(testing::Message() << n << " points in " << d << " dimensions");
+    Matrix<float> y(n, d);
+    fill_normal(Rng{4}, 0, {y.data(), n * d});
+    for (Index i = 0; i < n; ++i)
+      for (Index c = 0; c < d; ++c) y(i, (c * 7) % d) *= std::pow(static_cast<float>(c + 1), -0.7f);
+    const Pca pca = fit_pca(y.view(), k, {}, {.threads = 1});
+
+    Moments moments = cloud_moments(y.view(), {}, {});
+    const detail::Eigenpairs expected = detail::dense_eigenpairs({moments.covariance.data(), d, d}, d, {});
+    double total = 0;
+    for (const double v : expected.values) total += v;
+    EXPECT_NEAR(pca.total_variance, total, 1e-12 * total);
+    for (Index i = 0; i < k; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      EXPECT_NEAR(pca.variance[at], expected.values[at], 1e-12 * expected.values[0]);
+      double outside = 1;
+      for (Index j = 0; j < k; ++j)
+        outside -= std::pow(dot(pca.basis.view().row(i), expected.vectors.view().row(j), d), 2);
+      EXPECT_LT(outside, 4 * 0x1p-24) << i;  // d components, each of them rounded to a float
+    }
+    const Pca again = fit_pca(y.view(), k, {}, {.threads = 2});
+    EXPECT_EQ(pca.variance, again.variance);
+    EXPECT_TRUE(std::equal(pca.basis.data(), pca.basis.data() + k * d, again.basis.data()));
+  }
+}
+
+TEST(Pca, HeedsAStop) {
+  const Stop stop({});
+  stop.request();
+  for (const Index n : {100, 5}) {
+    const Matrix<float> y = cloud(n, 8, 1);
+    EXPECT_FALSE(finishes([&] { fit_pca(y.view(), 2, {}, {.stop = &stop}); })) << n;
   }
 }
 

@@ -194,6 +194,24 @@ TEST(Semidiscrete, StopsWhenAsked) {
   EXPECT_EQ(semidiscrete(y.view(), {}, options).status, Status::iteration_limit);
 }
 
+// Before the directions are known there is nothing to save but potentials of no use; they are valid all the same.
+TEST(Semidiscrete, StopsBeforePrincipalDirectionsAreKnown) {
+  const Matrix<float> y = normal_cloud(500, 5, 1);
+  int calls = 0;
+  SemidiscreteOptions options{.pca = 2};
+  options.on_step = [&](const SemidiscreteStep&) { return ++calls, false; };
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, options);
+  EXPECT_EQ(r.status, Status::stopped_by_caller);
+  EXPECT_EQ(calls, 1);
+  EXPECT_FALSE(r.potentials.pca);
+  EXPECT_EQ(r.certificate.kind, Certificate::Kind::none);
+  EXPECT_EQ(r.potentials.g, std::vector<double>(500, 0.0));
+  std::vector<std::int32_t> partner(500);
+  pass_matcher(y.view(), r.potentials)->match(y.view(), Rng{}, 0, partner);
+  const auto stop = [](const SemidiscreteStep&) { return false; };
+  EXPECT_EQ(semidiscrete(y.view(), {}, {.pca = 2, .tau = 1, .on_step = stop}).status, Status::stopped_by_caller);
+}
+
 TEST(Semidiscrete, ExtremeScalesStayFinite) {
   for (const float scale : {1e-18f, 1e15f}) {
     const Matrix<float> y = normal_cloud(300, 6, 4, scale);
