@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -51,10 +52,12 @@ struct Arguments {
   int threads = 0;
 };
 
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();  // null in JSON
+
 // Of --features, --mmd and --paths, where they are asked for.
 struct Extras {
   apps::FeatureFigures features = {};
-  double energy_distance = 0, mmd_rbf = 0;
+  double energy_distance = 0, mmd_rbf = 0;  // the latter unknown where half of the points coincide: no bandwidth
   flow::TrajectoryStatistics paths = {};
   flow::Crossing crossing = {};  // of the straight paths to the samples
 };
@@ -84,12 +87,13 @@ struct Results {
 
 const std::string dopri5 = "dopri5";
 
-// The numbers of steps that tell something: of a flow map few, of a model of one step that one.
+// The numbers of steps that tell something: of a flow map few.
 std::vector<Index> steps_of(const Arguments& a, const apps::TrainedModel& model, const std::string& solver) {
   if (!a.steps.empty()) return a.steps;
   if (solver != apps::map_solver) return {1, 2, 4, 8, 16};
-  if (apps::makes_one_step(model.config)) return {1};
-  return {1, 2, 4, 8};
+  const apps::MapSteps allowed = apps::map_steps(model.config);
+  if (allowed.one) return {1};
+  return {allowed.fewest, 2 * allowed.fewest, 4 * allowed.fewest, 8 * allowed.fewest};
 }
 
 std::vector<Row> plan(const Arguments& a, const apps::TrainedModel& model, const Context& context) {
@@ -111,19 +115,6 @@ std::vector<Row> plan(const Arguments& a, const apps::TrainedModel& model, const
     rows.back().run.context = context;
   }
   return rows;
-}
-
-// Refuses what the model cannot do before anything is measured.
-void check_plan(const std::vector<Row>& rows, const apps::TrainedModel& model) {
-  const flow::Role role = model.options.role;
-  for (const Row& row : rows) {
-    const bool map = row.solver == apps::map_solver;
-    require(!map || role != flow::Role::velocity, "--solver map: the model is not a flow map, but a velocity");
-    require(map || role != flow::Role::neural_flow, "--solver ", row.solver,
-            ": a neural flow has no velocity; use map");
-    require(row.run.steps <= 1 || role != flow::Role::neural_flow, "--steps ", row.run.steps,
-            ": a neural flow makes one step");
-  }
 }
 
 void add_features(Json& json, const apps::FeatureFigures& figures) {
@@ -224,13 +215,14 @@ std::string to_table(const Arguments& a, const Results& results) {
   return apps::format_table(table) + "\n" + apps::to_table(*results.likelihood);
 }
 
-// The sum over all dimensions.
+// The sum over all dimensions; of equal points exactly zero.
 double variance(MatrixView<const float> x) {
   double sum = 0;
   for (Index k = 0; k < x.cols; ++k) {
+    const auto from_first = [&](Index i) { return static_cast<double>(x(i, k)) - static_cast<double>(x(0, k)); };
     double mean = 0, square = 0;
-    for (Index i = 0; i < x.rows; ++i) mean += static_cast<double>(x(i, k)) / static_cast<double>(x.rows);
-    for (Index i = 0; i < x.rows; ++i) square += std::pow(static_cast<double>(x(i, k)) - mean, 2);
+    for (Index i = 0; i < x.rows; ++i) mean += from_first(i) / static_cast<double>(x.rows);
+    for (Index i = 0; i < x.rows; ++i) square += std::pow(from_first(i) - mean, 2);
     sum += square / static_cast<double>(x.rows);
   }
   return sum;
@@ -238,7 +230,7 @@ double variance(MatrixView<const float> x) {
 
 void measure_mmd(MatrixView<const float> x, MatrixView<const float> y, const Context& context, Extras& extras) {
   extras.energy_distance = flow::energy_distance(x, y, context);
-  extras.mmd_rbf = flow::mmd_rbf(x, y, {.context = context});
+  extras.mmd_rbf = flow::median_distance(y) > 0 ? flow::mmd_rbf(x, y, {.context = context}) : unknown;
 }
 
 // Runs the first rows again, with energy and length of their paths.
@@ -258,6 +250,8 @@ void measure_paths(const apps::TrainedModel& trained, MatrixView<const float> x0
 
 // The classes of the test points, where samples are to be of them.
 flow::Condition condition_of(const Arguments& a, const apps::TrainedModel& model, const data::Dataset& dataset) {
+  if (!a.guidance || *a.guidance != 1)
+    apps::check_without_class(a.guidance ? concat("--guidance ", *a.guidance) : "without --guidance 1", model.config);
   if (!a.guidance) return {};
   require(model.options.classes > 0, "--guidance: the model has no classes");
   require(dataset.test.labelled(), "--guidance: ", a.data, " has no labels of test points");
@@ -301,7 +295,7 @@ void measure(const Arguments& a, const apps::TrainedModel& trained, const data::
     row.nfe = generated.run.nfe;
     row.seconds = generated.seconds;
     row.metrics = held_out.compare(generated.x.view());
-    row.variance_ratio = variance(generated.x.view()) / test_variance;
+    row.variance_ratio = test_variance > 0 ? variance(generated.x.view()) / test_variance : unknown;
     if (features) row.extras.features = features->compare(generated.x.view());
     if (a.mmd) measure_mmd(generated.x.view().rows_from(0, few), test, context, row.extras);
     if (a.paths) measure_paths(trained, x0.view().rows_from(0, few), condition, row, row.extras);
@@ -342,7 +336,7 @@ void evaluate(const Arguments& a) {
           " training and ", dataset.test.rows(), " test points; use --samples ", samples);
 
   const std::vector<Row> rows = plan(a, trained, context);
-  check_plan(rows, trained);
+  for (const Row& row : rows) apps::check_steps(row.solver, row.run.steps, trained);
   condition_of(a, trained, dataset);
   const std::optional<data::ClassifierFile> classifier = apps::choose_classifier(a.features, dataset);
   require(a.probes == 0 || a.likelihood > 0, "--probes are of --likelihood, which is not asked for");
@@ -398,7 +392,7 @@ int main(int argc, char** argv) {
       ->type_name("K")
       ->delimiter(',')
       ->check(apps::at_least<Index>(1))
-      ->default_str("1,2,4,8,16, of flow maps 1,2,4,8, of models of one step 1");
+      ->default_str("1,2,4,8,16, of flow maps 1,2,4,8 times the fewest they have learnt, of models of one step 1");
   app.add_flag("--dopri5", a.dopri5, "Also the adaptive dopri5");
   apps::add_tolerances(app, a.run);
   app.add_option("--samples", a.samples, "Samples, and test points, compared")

@@ -252,9 +252,10 @@ std::vector<Evaluation> first_of_each_method(const Report& report) {
 
 // The steps that a model is shown at.
 std::vector<Index> shown_steps(const apps::TrainedModel& model) {
-  if (apps::makes_one_step(model.config)) return {1};
   if (model.options.role == flow::Role::velocity) return {1, 4, 16};
-  return {1, 2, 4};
+  const apps::MapSteps allowed = apps::map_steps(model.config);
+  if (allowed.one) return {1};
+  return {allowed.fewest, 2 * allowed.fewest, 4 * allowed.fewest};
 }
 
 // For each run a column of grids, few and more steps from the same noise, of its source where it has one. Empty when a
@@ -319,8 +320,12 @@ void require_new_files(const Arguments& a, const fs::path& table, const fs::path
   apps::require_distinct_files(inputs, {{"--out:", table}, {"--out:", plot}, {"--out:", picture}});
 }
 
-// All files are on disk before the first one takes its name.
+// All files are on disk before the first one takes its name; the folder is made for them.
 void write_all(const std::vector<std::pair<fs::path, std::string>>& contents) {
+  std::error_code failed;
+  const fs::path folder = contents.front().first.parent_path();
+  fs::create_directories(folder, failed);
+  if (failed) throw Error(Errc::io, concat(folder.string(), ": cannot make the folder: ", failed.message()));
   std::deque<data::AtomicFile> files;
   for (const auto& [path, bytes] : contents) files.emplace_back("sdfm_report", path).write(bytes);
   for (data::AtomicFile& file : files) file.commit();
@@ -329,7 +334,7 @@ void write_all(const std::vector<std::pair<fs::path, std::string>>& contents) {
 void report_runs(const Arguments& a) {
   const fs::path out = a.out, table = out / "table.json", plot = out / "quality.svg", picture = out / "samples.png";
   require_new_files(a, table, plot, picture);
-  data::require_writable("sdfm_report", table);
+  if (fs::exists(out)) data::require_writable("sdfm_report", table);
   const Report report = collect(a);
   std::vector<std::pair<fs::path, std::string>> files = {{table, to_json(report)}};
   if (const std::string svg = to_plot(report); !svg.empty()) {
@@ -361,7 +366,7 @@ int main(int argc, char** argv) {
   Arguments a;
   app.add_option("runs", a.runs, "Folders of runs")->required()->type_name("DIR...");
   app.add_option("--potentials", a.potentials, "JSON summary of ot_fit, taken into table.json")->type_name("FILE.json");
-  app.add_option("--out", a.out, "Folder to write to, which must exist")->required()->type_name("DIR");
+  app.add_option("--out", a.out, "Folder to write to; made where there is none")->required()->type_name("DIR");
   app.add_option("--threads", a.threads, "CPU threads; 0 = all")
       ->type_name("N")
       ->check(apps::at_least<int>(0))

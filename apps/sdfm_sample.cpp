@@ -139,6 +139,9 @@ void sample(const Arguments& a) {
   const data::Split inverted = points_to_invert(a, trained, solver);
   const Index count = count_of(a, trained, inverted.rows()), classes = trained.options.classes;
   std::vector<std::int32_t> labels = labels_of(a, count, classes);
+  if (labels.empty()) apps::check_without_class("without --class", trained.config);
+  for (const double guidance : a.guidance)
+    if (guidance != 1) apps::check_without_class(concat("--guidance ", guidance), trained.config);
   const Index columns = columns_of(a, count, classes);
   if (kind == ".png") {
     const std::string obstacle = apps::why_no_picture(trained.image, trained.low, trained.high,
@@ -147,7 +150,9 @@ void sample(const Arguments& a) {
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
-  const Index steps = a.steps > 0 ? a.steps : apps::makes_one_step(trained.config) ? 1 : 16;
+  const Index usual = solver == apps::map_solver ? apps::nearest(apps::map_steps(trained.config), 16) : 16;
+  const Index steps = a.steps > 0 ? a.steps : usual;
+  apps::check_steps(solver, steps, trained);
   const apps::Start start{.file = a.source, .labels = labels, .count = count, .seed = a.seed};
   const Matrix<float> x0 = a.invert.empty() ? apps::starting_points(trained.config, trained.options, start, context)
                                             : apps::copy_of(inverted.x.view().rows_from(0, count));
@@ -209,7 +214,8 @@ int main(int argc, char** argv) {
                  "euler, midpoint, heun, rk4, dopri5, or map: jumps of a flow map. Left out: euler, or map")
       ->type_name("S")
       ->check(CLI::IsMember(solvers));
-  app.add_option("--steps", a.steps, "Steps of all but dopri5, jumps of a map. Left out: 16, or 1 of a one-step map")
+  app.add_option("--steps", a.steps,
+                 "Steps of all but dopri5, jumps of a map. Left out: 16, or what the map has learnt")
       ->type_name("K")
       ->check(apps::at_least<Index>(1));
   apps::add_tolerances(app, a.run);

@@ -19,8 +19,10 @@
 #include "monge/apps/common/run_folder.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/starting_points.h"
+#include "monge/apps/common/teacher.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/unused_keys.h"
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/checkpoint.h"
@@ -94,6 +96,7 @@ void check_config(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
   apps::refuse_unused_coupling_keys(config);
+  apps::refuse_unused_keys(config);
   for (const apps::Place& place : apps::places(config)) make_absolute(*place.file);
   (void)apps::bind(config).toml();
 }
@@ -143,11 +146,14 @@ bool wants_picture(const apps::TrainConfig& config, const data::Dataset& dataset
 void write_samples(const RunFolder& run, const flow::Trainer& trainer, const apps::TrainConfig& config,
                    const data::Dataset& dataset, const Context& context) {
   const flow::ModelOptions& model = trainer.options().model;
-  const Index steps = apps::makes_one_step(config) ? 1 : config.sample_steps;
+  const Index steps = apps::nearest(apps::map_steps(config), config.sample_steps);
   const Index count = config.sample_rows * config.sample_rows;
-  Matrix<float> x0 = apps::starting_points(config, model, {.count = count}, context);
+  std::vector<std::int32_t> labels;  // classes in turn, of a model that knows no samples without
+  for (Index i = 0; i < count && model.classes > 0 && config.train.objective.label_drop == 0; ++i)
+    labels.push_back(static_cast<std::int32_t>(i % config.sample_rows % model.classes));
+  Matrix<float> x0 = apps::starting_points(config, model, {.labels = labels, .count = count}, context);
   const apps::Generated samples = apps::generate(model, trainer.ema(), apps::default_solver(model), std::move(x0),
-                                                 {.steps = steps, .context = context});
+                                                 {.steps = steps, .context = context}, {labels});
   apps::write_png(run.samples(),
                   apps::image_grid(samples.x.view(), dataset.image, dataset.low, dataset.high, config.sample_rows));
 }
@@ -209,12 +215,12 @@ void train(const Arguments& a) {
   flow::TrainOptions options = apps::train_options(config, context);
   options.model.dimensions = dataset.dims();
   apps::set_image(options.model, dataset.image);
-  flow::weight_count(options.model);  // refuses what makes no sense
   if (flow::needs_teacher(options.objective.kind)) {
-    require(!config.teacher_file.empty(), "objective.kind = ", config.objective,
-            " needs a teacher: name a checkpoint with objective.teacher or --set objective.teacher=FILE");
-    options.objective.teacher = apps::load_teacher(config.teacher_file, config.teacher_digest);
+    apps::load_source(config.pairing, dataset);  // the teacher's is compared with its digest
+    options.objective.teacher = apps::load_teacher(config);
   }
+  flow::nn::Graph recorded;
+  flow::Objective(recorded, options.model, options.objective, options.batch);  // refuses what makes no sense
   flow::TrainingData training(MatrixView<const float>(dataset.train.x.view()));
   training.labels = dataset.train.labels;
 

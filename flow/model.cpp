@@ -34,6 +34,8 @@ const ModelOptions& checked(const ModelOptions& o) {
           "ModelOptions: the activation must be gelu, silu, selu or tanh");
   require(o.classes >= 0 && o.classes < 1 << 24, "ModelOptions: classes must be in [0, 2^24), not ", o.classes);
   require(o.dropout >= 0 && o.dropout < 1, "ModelOptions: dropout must be in [0, 1), not ", o.dropout);
+  require(o.blocks > 0 || (o.network != Network::mlp && o.network != Network::residual_flow),
+          "ModelOptions: an mlp has at least one hidden layer, a residual_flow one block");
   if (o.network == Network::dit) check_dit(o);
   if (o.network == Network::residual_flow) {
     require(o.role == Role::neural_flow, "ModelOptions: a residual_flow is a neural_flow and nothing else");

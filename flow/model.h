@@ -25,7 +25,7 @@ enum class Network : std::uint8_t {
 struct ModelOptions {
   Index dimensions = 0;       // of a data point; must be set
   Index width = 512;          // of the residual stream, of hidden layers; cost grows with its square
-  Index blocks = 4;           // residual blocks; mlp: hidden layers
+  Index blocks = 4;           // residual blocks; mlp: hidden layers, at least one
   Index time_features = 64;   // cosines and sines of t; even. mlp, residual_flow: 0 = t itself
   double max_frequency = 16;  // the largest angular frequency of the time features; the smallest is 1
   Prediction prediction = Prediction::data;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "monge/flow/objective_recorder.h"
 #include "monge/ot/core/error.h"
@@ -24,6 +25,11 @@ void check_teacher(const ModelOptions& model, const ObjectiveOptions& o) {
   require(o.kind != ObjectiveKind::pfmm || teacher.role == Role::flow_map,
           "Objective: the teacher of pfmm must be a flow map");
   require(teacher.role != Role::neural_flow, "Objective: a neural flow has no velocity to teach");
+  require(!o.teacher->to_data_only, "Objective: the teacher has learnt jumps to the data alone (consistency), ",
+          "neither a velocity nor other jumps to teach");
+  const double reach = static_cast<double>(o.jumps) * o.teacher->strip;
+  require(o.kind != ObjectiveKind::pfmm || o.strip <= reach * (1 + 1e-9), "Objective: strip is ", o.strip,
+          ", but the teacher has learnt jumps of at most ", o.teacher->strip, ", of which ", o.jumps, " make ", reach);
 }
 
 const ObjectiveOptions& checked(const ModelOptions& model, const ObjectiveOptions& o) {
@@ -71,20 +77,19 @@ void Objective::draw_part(Part& p, std::size_t number, std::uint64_t seed, std::
   if (!p.jumps) return;
   const Rng rng = Rng{seed, 0}.substream(time_stream + number);
   const Rng other = rng.substream(1), split = rng.substream(2);
+  const bool in_strip =
+      options_.kind == ObjectiveKind::fmm || (options_.kind == ObjectiveKind::pfmm && options_.strip < 1);
   for (std::size_t i = 0; i < p.t.size(); ++i) {
     const std::uint64_t index = step * p.t.size() + i;
     const double u = uniform(other, index);
     p.f[i] = options_.random_split ? uniform(split, index) : 0.5;
     if (options_.kind == ObjectiveKind::consistency) {
       p.t[i] = 1;
-    } else if (options_.kind == ObjectiveKind::fmm) {
-      const double low = std::max(0.0, p.s[i] - options_.strip), high = std::min(1.0, p.s[i] + options_.strip);
-      p.t[i] = low + u * (high - low);
-    } else {
-      const double second = time_at(law, u);
-      p.t[i] = std::max(p.s[i], second);
-      p.s[i] = std::min(p.s[i], second);
+      continue;
     }
+    const double low = std::max(0.0, p.s[i] - options_.strip), high = std::min(1.0, p.s[i] + options_.strip);
+    p.t[i] = in_strip ? low + u * (high - low) : time_at(law, u);
+    if (options_.kind != ObjectiveKind::fmm && p.t[i] < p.s[i]) std::swap(p.s[i], p.t[i]);
   }
 }
 

@@ -13,6 +13,8 @@ namespace monge::flow {
 struct Teacher {
   ModelOptions model;
   std::vector<float> weights;
+  double strip = 1;           // a flow map: the longest jump that it has learnt
+  bool to_data_only = false;  // a flow map of consistency: it has learnt no other jumps, nor a velocity
 };
 
 // The loss of a batch: means over rows and dimensions of squares. I_t = alpha x1 + sigma x0 + noise e is the path of a
@@ -38,8 +40,10 @@ enum class ObjectiveKind : std::uint8_t {
 struct ObjectiveOptions {
   ObjectiveKind kind = ObjectiveKind::velocity;
   TimeLaw times{};
-  double diagonal = 0.75;           // lsd, psd, mean_flow: share of the batch with s = t
-  double strip = 1;                 // fmm: largest |t - s|; given s, t is uniform where that lets it
+  double diagonal = 0.75;  // lsd, psd, mean_flow: share of the batch with s = t
+  // fmm, pfmm: largest |t - s|. Given one time, the other is uniform where that lets it (pfmm: but of `times` at 1). Of
+  // pfmm it is at most `jumps` times the teacher's.
+  double strip = 1;
   Index jumps = 2;                  // pfmm
   bool random_split = false;        // psd: f uniform in [0, 1) instead of 1/2
   double adaptive_power = 1;        // mean_flow: 0 = no weights

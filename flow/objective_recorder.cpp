@@ -1,5 +1,6 @@
 #include "monge/flow/objective_recorder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -12,9 +13,14 @@ using nn::Tensor;
 Tensor Objective::Recorder::record() {
   const Index batch = self.batch_;
   const auto jumping = [&](auto term) { return (this->*term)(part(0, batch, true)); };
-  // Some rows on the diagonal s = t, the others not.
+  // Some rows on the diagonal s = t, the others not: at least one of each that there is a share of.
   const auto split = [&](auto on, auto off) {
-    const Index diagonal = std::lround(self.options_.diagonal * static_cast<double>(batch));
+    const double share = self.options_.diagonal;
+    require(batch > 1 || share == 0 || share == 1,
+            "Objective: a batch of 1 has no room for a diagonal and jumps; diagonal must be 0 or 1, not ", share);
+    Index diagonal = std::lround(share * static_cast<double>(batch));
+    if (share > 0) diagonal = std::max<Index>(diagonal, 1);
+    if (share < 1) diagonal = std::min(diagonal, batch - 1);
     Tensor total;
     if (diagonal > 0) total = (this->*on)(part(0, diagonal, false));
     if (diagonal == batch) return total;

@@ -55,8 +55,10 @@ double learning_rate_at(const TrainOptions& o, std::uint64_t step) {
   if (step < o.warmup_steps) {
     return o.learning_rate * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps + 1);
   }
+  if (o.schedule == Schedule::constant) return o.learning_rate;
   if (step >= o.steps) return 0;
   const double done = static_cast<double>(step - o.warmup_steps) / static_cast<double>(o.steps - o.warmup_steps);
+  if (o.schedule == Schedule::linear) return o.learning_rate * (1 - done);
   return o.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 

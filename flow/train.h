@@ -27,14 +27,22 @@ struct TrainingData {
   float shift = 0;
 };
 
+// What the learning rate does after the warm-up.
+enum class Schedule : std::uint8_t {
+  cosine,    // falls to zero at `steps` as half a cosine
+  linear,    // falls to zero at `steps` in a line
+  constant,  // stays at the peak
+};
+
 struct TrainOptions {
   ModelOptions model{};  // model.dimensions = 0: the data's; model.role is the objective's
   ObjectiveOptions objective{};
   Index batch = 256;                 // pairs per step
   std::uint64_t steps = 2000;        // the length the learning-rate schedule is laid out for
   double learning_rate = 1e-3;       // the peak
-  std::uint64_t warmup_steps = 100;  // linear rise to the peak; then a cosine to zero at `steps`
-  double beta1 = 0.9;                // AdamW
+  std::uint64_t warmup_steps = 100;  // linear rise to the peak
+  Schedule schedule = Schedule::cosine;
+  double beta1 = 0.9;  // AdamW
   double beta2 = 0.999;
   double weight_decay = 0.01;
   double gradient_clip = 1;  // largest Euclidean norm of the gradient; 0 = none

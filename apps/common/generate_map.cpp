@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/flow/flow_map.h"
+#include "monge/ot/core/error.h"
 
 namespace monge::apps {
 
@@ -13,8 +15,37 @@ std::string default_solver(const flow::ModelOptions& model) {
   return model.role == flow::Role::velocity ? "euler" : map_solver;
 }
 
-bool makes_one_step(const TrainConfig& config) {
-  return config.objective == "neural_flow" || config.objective == "consistency";
+double longest_jump(const TrainConfig& config) {
+  return config.objective == "fmm" || config.objective == "pfmm" ? config.train.objective.strip : 1;
+}
+
+MapSteps map_steps(const TrainConfig& config) {
+  if (config.objective == "neural_flow" || config.objective == "consistency") return {.one = true};
+  return {.fewest = static_cast<Index>(std::ceil(1 / longest_jump(config) - 1e-6))};
+}
+
+Index nearest(const MapSteps& steps, Index wanted) { return steps.one ? 1 : std::max(wanted, steps.fewest); }
+
+void check_velocity(const std::string& what, const TrainedModel& model) {
+  require(model.options.role != flow::Role::neural_flow, what,
+          ": a neural flow has no velocity; its map makes one step (--solver map --steps 1)");
+  require(model.config.objective != "consistency", what,
+          ": a consistency model has not learnt its velocity; its map makes one step (--solver map --steps 1)");
+}
+
+void check_steps(const std::string& solver, Index steps, const TrainedModel& model) {
+  if (solver != map_solver) return check_velocity("--solver " + solver, model);
+  require(model.options.role != flow::Role::velocity, "--solver map: the model is not a flow map, but a velocity");
+  const MapSteps allowed = map_steps(model.config);
+  require(steps == 1 || !allowed.one, "--steps ", steps, ": ",
+          model.config.objective == "neural_flow" ? "a neural flow" : "a consistency model", " makes one step");
+  require(steps >= allowed.fewest, "--steps ", steps, ": the map has learnt jumps of at most ",
+          longest_jump(model.config), " (objective.strip), so it makes ", allowed.fewest, " steps or more");
+}
+
+void check_without_class(const std::string& what, const TrainConfig& config) {
+  require(config.train.model.classes == 0 || config.train.objective.label_drop > 0, what,
+          ": the model has not learnt to do without classes, its objective.label_drop is 0");
 }
 
 Generated generate_by_map(flow::FlowMapModel& model, Matrix<float> x0, Index steps, const flow::Condition& condition) {

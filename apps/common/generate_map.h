@@ -13,8 +13,22 @@ inline const std::string map_solver = "map";
 // What a model is sampled with when nobody says: euler of a velocity, else its map.
 std::string default_solver(const flow::ModelOptions& model);
 
-// Whether a run trains jumps to the data alone, so that one step makes a sample.
-bool makes_one_step(const TrainConfig& config);
+// The longest jump that the flow map of a run has learnt.
+double longest_jump(const TrainConfig& config);
+
+// Numbers of steps that make samples of a map by the jumps it has learnt: from so many on, or that one alone.
+struct MapSteps {
+  Index fewest = 1;
+  bool one = false;
+};
+MapSteps map_steps(const TrainConfig& config);
+Index nearest(const MapSteps& steps, Index wanted);
+
+// Refuse what a model has not learnt, `what` being the option that asks for it: its velocity, steps of a solver,
+// samples of no class. Throw Error(invalid_argument).
+void check_velocity(const std::string& what, const TrainedModel& model);
+void check_steps(const std::string& solver, Index steps, const TrainedModel& model);
+void check_without_class(const std::string& what, const TrainConfig& config);
 
 // Samples from the rows of x0 by `steps` jumps of a flow map, or by the one of a neural flow. Throws Error:
 // invalid_argument, not_finite; Interrupted.

@@ -22,19 +22,11 @@ const Names time_laws = {"uniform", "logit_normal"};
 const Names networks = {"residual_mlp", "mlp", "residual_flow", "dit"};
 const Names activations = {"gelu", "silu", "selu", "tanh"};
 const Names predictions = {"data", "velocity", "noise"};
+const Names schedules = {"cosine", "linear", "constant"};
 
 template <class Enumeration>
 void assign(Enumeration& value, const Names& names, const std::string& name) {
   value = static_cast<Enumeration>(std::find(names.begin(), names.end(), name) - names.begin());
-}
-
-// "what: a, b or c"
-std::string choice(const std::string& what, const Names& names) {
-  std::string text = what + ": ";
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
-  }
-  return text;
 }
 
 void bind_path(Config& config, TrainConfig& c) {
@@ -57,7 +49,7 @@ void bind_objective(Config& config, TrainConfig& c) {
   config.add("objective.times_deviation", o.times.deviation, "logit_normal: of log(t / (1 - t))", above_zero);
   config.add("objective.diagonal", o.diagonal, "lsd, psd, mean_flow: share of pairs that learn the velocity",
              {.low = 0, .high = 1});
-  config.add("objective.strip", o.strip, "fmm: longest jump", {.low = 0, .high = 1, .above_low = true});
+  config.add("objective.strip", o.strip, "fmm, pfmm: longest jump", {.low = 0, .high = 1, .above_low = true});
   config.add("objective.jumps", o.jumps, "pfmm: jumps of the teacher for one", {.low = 1, .high = 1000});
   config.add("objective.split", c.split, "psd: where a jump is split: half or uniform", {"half", "uniform"});
   config.add("objective.adaptive_power", o.adaptive_power, "mean_flow: weights (e + constant)^-power; 0 = none",
@@ -92,6 +84,14 @@ Names kinds_with_use_for(const std::string& key) {
 
 }  // namespace
 
+std::string choice(const std::string& what, const Names& names) {
+  std::string text = what + ": ";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  }
+  return text;
+}
+
 Config bind(TrainConfig& c) {
   Config config;
   config.add("run.seed", c.seed, "of the weights, the times, the noise and the pairing", {.low = 0});
@@ -119,7 +119,8 @@ Config bind(TrainConfig& c) {
   flow::TrainOptions& t = c.train;
   config.add("model.network", c.network, choice("kind", networks), networks);
   config.add("model.width", t.model.width, "of the residual stream, of hidden layers", {.low = 1, .high = 1 << 16});
-  config.add("model.blocks", t.model.blocks, "residual blocks; mlp: hidden layers", {.low = 0, .high = 1000});
+  config.add("model.blocks", t.model.blocks, "residual blocks; mlp: hidden layers, at least 1",
+             {.low = 0, .high = 1000});
   config.add("model.activation", c.activation, choice("between layers", activations), activations);
   config.add("model.normalize", t.model.normalize, "residual_mlp: LayerNorm before each block");
   config.add("model.time_features", t.model.time_features,
@@ -142,10 +143,12 @@ Config bind(TrainConfig& c) {
   config.add("model.lipschitz", t.model.lipschitz, "residual_flow: of each block beside the identity",
              {.low = 0, .high = 1, .above_low = true, .below_high = true});
 
-  config.add("train.steps", t.steps, "the learning rate falls to zero at the last one", positive);
+  config.add("train.steps", t.steps, "to make; the learning rate is laid out for so many", positive);
   config.add("train.batch", t.batch, "pairs per step", {.low = 1, .high = 1 << 24});
   config.add("train.learning_rate", t.learning_rate, "the peak, of AdamW", {.low = 0, .above_low = true});
-  config.add("train.warmup_steps", t.warmup_steps, "linear rise to the peak; then a cosine to zero", not_negative);
+  config.add("train.warmup_steps", t.warmup_steps, "linear rise to the peak", not_negative);
+  config.add("train.schedule", c.schedule, choice("from the peak: to zero at the last step, or not", schedules),
+             schedules);
   config.add("train.beta1", t.beta1, "AdamW: memory of the gradient", below_one);
   config.add("train.beta2", t.beta2, "AdamW: memory of its square", below_one);
   config.add("train.weight_decay", t.weight_decay, "AdamW, decoupled", {.low = 0});
@@ -156,7 +159,8 @@ Config bind(TrainConfig& c) {
   config.add("output.log_every", c.log_every, "steps between lines of metrics.jsonl", positive);
   config.add("output.sample_rows", c.sample_rows, "rows and columns of samples.png at the end; 0 = none",
              {.low = 0, .high = 100});
-  config.add("output.sample_steps", c.sample_steps, "Euler steps, or jumps of a flow map, of those samples", positive);
+  config.add("output.sample_steps", c.sample_steps,
+             "Euler steps, or jumps of a flow map (at least 1 / strip), of those samples", positive);
   return config;
 }
 
@@ -209,6 +213,7 @@ flow::TrainOptions train_options(const TrainConfig& config, const Context& conte
   assign(options.model.network, networks, config.network);
   assign(options.model.activation, activations, config.activation);
   assign(options.model.prediction, predictions, config.prediction);
+  assign(options.schedule, schedules, config.schedule);
   options.model.role = flow::role_of(options.objective.kind);
   options.seed = config.seed;
   options.context = context;

@@ -34,6 +34,7 @@ struct TrainConfig {
   std::string network = "residual_mlp";
   std::string activation = "gelu";
   std::string prediction = "data";
+  std::string schedule = "cosine";
   flow::TrainOptions train;  // what the names above say, seed and context are set by train_options()
 
   std::uint64_t checkpoint_every = 500;  // steps
@@ -41,6 +42,9 @@ struct TrainConfig {
   Index sample_rows = 8;                 // of the grid at the end; 0: none
   Index sample_steps = 16;
 };
+
+// "what: a, b or c"
+std::string choice(const std::string& what, const std::vector<std::string>& names);
 
 // The keys, bound to `config`, which must outlive what is returned.
 Config bind(TrainConfig& config);

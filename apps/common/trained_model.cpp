@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "monge/apps/common/generate.h"
-#include "monge/data/digest.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::apps {
@@ -95,15 +94,6 @@ void set_image(flow::ModelOptions& options, const data::ImageShape& image) {
   options.image.height = image.height;
   options.image.width = image.width;
   options.image.channels = image.channels;
-}
-
-std::shared_ptr<const flow::Teacher> load_teacher(const std::filesystem::path& path, std::string& digest) {
-  TrainedModel model = load_model(path);
-  const std::string found = data::digest(model.weights.data(), model.weights.size() * sizeof(float));
-  if (digest.empty()) digest = found;
-  require(digest == found, path.string(), ": this is not the teacher of the run: digest ", found,
-          ", objective.teacher_digest is ", digest);
-  return std::make_shared<const flow::Teacher>(flow::Teacher{model.options, std::move(model.weights)});
 }
 
 TrainedModel load_model(const std::filesystem::path& path, bool averaged) {

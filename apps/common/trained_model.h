@@ -35,10 +35,6 @@ struct TrainedModel {
 // What a model on images has to know of them.
 void set_image(flow::ModelOptions& options, const data::ImageShape& image);
 
-// The model of a checkpoint as a teacher. Its weights must have the digest that `digest` names; where it is empty, it
-// is filled in. Throws Error: invalid_argument, io, bad_file.
-std::shared_ptr<const flow::Teacher> load_teacher(const std::filesystem::path& path, std::string& digest);
-
 // Throws Error: io, bad_file.
 TrainedModel load_model(const std::filesystem::path& path, bool averaged = true);
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/starting_points.h"
 #include "monge/apps/common/table.h"
@@ -78,7 +78,8 @@ std::string plus_minus(double value, double error) {
 }  // namespace
 
 void check_likelihood(const TrainedModel& model) {
-  require(model.options.role != flow::Role::neural_flow, "--likelihood: a neural flow has no velocity");
+  check_velocity("--likelihood", model);
+  check_without_class("--likelihood", model.config);
   const std::string file = start_file(model.config, "");
   require(file.empty(), "--likelihood: the model starts from points of ", file, ", whose law is not known");
 }

@@ -40,7 +40,8 @@ struct LikelihoodRequest {
 // The exact trace takes a product a dimension, and is left out above so many.
 constexpr Index most_exact_dimensions = 64;
 
-// Refuses models that have no likelihood: no velocity, or a source of unknown law. Throws Error(invalid_argument).
+// Refuses models that have no likelihood: no velocity, none without class, or a source of unknown law. Throws
+// Error(invalid_argument).
 void check_likelihood(const TrainedModel& model);
 
 // Throws Error(not_finite) when the flow back to the noise breaks down, Interrupted.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "monge/apps/common/generate.h"
+#include "monge/apps/common/generate_map.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/pairing.h"
 #include "monge/apps/common/table.h"
@@ -79,6 +79,8 @@ std::vector<Paths> gather_paths(const TrainedModel& model, const std::filesystem
                                 const data::Dataset& dataset, Index count, const Context& context) {
   require(model.options.dimensions == 2, "--picture: paths are drawn in the plane, the model has ",
           model.options.dimensions, " dimensions");
+  if (model.options.role != flow::Role::neural_flow) check_velocity("--picture", model);
+  check_without_class("--picture", model.config);
   require(dataset.digest == model.config.data_digest,
           "--picture: pairs are drawn as in the training, but --data are not the data of the run: digest ",
           dataset.digest, ", not ", model.config.data_digest);

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "monge/apps/common/train_config.h"
+#include "monge/apps/common/unused_keys.h"
+#include "monge/ot/core/error.h"
 #include "monge/tests/data/support.h"
 
 namespace monge::apps {
@@ -179,6 +182,57 @@ TEST(TrainConfig, DefaultsAreThoseOfTheTrainerAndReadBack) {
   back.seed = 12;
   EXPECT_EQ(train_options(back, {}).model.prediction, flow::Prediction::velocity);
   EXPECT_EQ(train_options(back, {}).seed, 12u);
+  for (const auto& [name, schedule] : {std::pair{"cosine", flow::Schedule::cosine},
+                                       {"linear", flow::Schedule::linear},
+                                       {"constant", flow::Schedule::constant}}) {
+    bind(back).set("train.schedule=" + std::string(name));
+    EXPECT_EQ(train_options(back, {}).schedule, schedule);
+  }
+}
+
+// Settings beside what has to be chosen for them to be read, and another choice.
+TEST(TrainConfig, KeysThatNothingReadsAreRefused) {
+  struct Use {
+    std::string setting, choice, other;
+  };
+  const std::vector<Use> uses = {{"path.sigma_min=0.5", "path.kind=linear", "path.kind=vp"},
+                                 {"path.beta_max=5", "path.kind=vp", "path.kind=linear"},
+                                 {"path.sigma_low=3", "path.kind=ve", "path.kind=linear"},
+                                 {"objective.times_mean=1", "objective.times=logit_normal", "objective.times=uniform"},
+                                 {"objective.diagonal=0.5", "objective.kind=psd", "objective.kind=fmm"},
+                                 {"objective.strip=0.3", "objective.kind=pfmm", "objective.kind=velocity"},
+                                 {"objective.jumps=5", "objective.kind=pfmm", "objective.kind=velocity"},
+                                 {"objective.split=uniform", "objective.kind=psd", "objective.kind=lsd"},
+                                 {"objective.adaptive_power=0.5", "objective.kind=mean_flow", "objective.kind=lsd"},
+                                 {"objective.teacher=a.h5", "objective.kind=lmd", "objective.kind=velocity"},
+                                 {"objective.label_drop=0.5", "model.classes=3", "model.classes=0"},
+                                 {"model.heads=7", "model.network=dit", "model.network=mlp"},
+                                 {"model.lipschitz=0.5", "model.network=residual_flow", "model.network=mlp"},
+                                 {"model.normalize=false", "model.network=residual_mlp", "model.network=mlp"},
+                                 {"model.prediction=velocity", "model.network=mlp", "model.network=residual_flow"},
+                                 {"model.sigma_floor=0.1", "model.prediction=noise", "model.prediction=velocity"},
+                                 {"model.sigma_floor=0.1", "model.network=mlp", "model.network=residual_flow"},
+                                 {"model.max_frequency=4", "model.time_features=4", "model.time_features=0"}};
+  for (const Use& use : uses) {
+    TrainConfig config;
+    Config keys = bind(config);
+    keys.set(use.setting);
+    keys.set(use.choice);
+    EXPECT_NO_THROW(refuse_unused_keys(config)) << use.setting;
+    keys.set(use.other);
+    const std::string key = use.setting.substr(0, use.setting.find('=')),
+                      chooser = use.other.substr(0, use.other.find('='));
+    try {
+      refuse_unused_keys(config);
+      ADD_FAILURE() << use.setting << " is accepted with " << use.other;
+    } catch (const Error& e) {
+      EXPECT_EQ(std::string(e.what()).find(key + " is given, but " + chooser + " is "), 0u) << e.what();
+    }
+    // As every resolved config has them: defaults are no settings.
+    TrainConfig defaults;
+    bind(defaults).set(use.other);
+    EXPECT_NO_THROW(refuse_unused_keys(defaults)) << use.other;
+  }
 }
 
 }  // namespace

@@ -121,6 +121,23 @@ TEST_F(Eval, VarianceOfTheSamplesOverTheDatas) {
   EXPECT_NEAR(ratio, variance(samples.view()) / variance(dataset.test.x.view()), 1e-5);
 }
 
+// Neither a ratio to no variance nor a kernel of no width: other figures are there all the same.
+TEST_F(Eval, ConstantData) {
+  data::Dataset dataset;
+  for (data::Split* split : {&dataset.train, &dataset.test}) {
+    split->x = Matrix<float>(300, 2);
+    std::fill_n(split->x.data(), 600, 0.1f);
+  }
+  data::save_dataset(dataset, folder / "constant.h5");
+  train("run", "--set train.steps=5 --set data.file=constant.h5");
+  const json found = evaluate("run", "--data constant.h5 --steps 4 --mmd"), row = found.at("rows")[0];
+  EXPECT_TRUE(row.at("variance_ratio").is_null());
+  EXPECT_TRUE(row.at("mmd_rbf").is_null() && found.at("floor").at("mmd_rbf").is_null());
+  EXPECT_GT(row.at("energy_distance").get<double>(), 0);
+  EXPECT_GT(row.at("w2").get<double>(), 0);
+  EXPECT_EQ(found.at("complete"), true);
+}
+
 // "27% of pairs cross": of the panels, in order.
 std::vector<double> shares(const std::string& svg) {
   std::vector<double> found;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "monge/apps/common/pairing.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/unused_keys.h"
 #include "monge/data/checkpoint.h"
 #include "monge/data/pairs.h"
 #include "monge/ot/core/error.h"
@@ -38,6 +40,7 @@ TEST(Configs, EachDescribesAModelThatCanBeTrained) {
   for (const fs::directory_entry& file : fs::directory_iterator(MONGE_CONFIGS)) {
     TrainConfig config;
     bind(config).read_file(file.path());
+    EXPECT_NO_THROW(refuse_unused_keys(config)) << file.path();
     flow::TrainOptions options = train_options(config, {});
     const bool plane = file.path().filename().string().starts_with("plane_");
     const data::Dataset dataset = few_points(plane);
@@ -148,6 +151,92 @@ TEST_F(Methods, TeachersAreFoundAndRecognised) {
   expect_refusal("sdfm_train",
                  "config.toml --out pfmm --set objective.kind=pfmm --set objective.teacher=moved/checkpoint.h5",
                  "must be a flow map");
+}
+
+// Of the same law as the student: path and source.
+TEST_F(Methods, TeachersOfAnotherLawAreRefused) {
+  data::Dataset source = small_images();
+  source.train.x(0, 0) += 1;
+  data::save_dataset(source, folder / "source.h5");
+  const std::string lmd = "config.toml --out lmd --set objective.kind=lmd --set objective.teacher=";
+  const auto refuses = [&](const std::string& teacher, const std::string& student, const std::string& what) {
+    fs::remove_all(folder / "teacher");
+    expect_runs("sdfm_train", "config.toml --out teacher --set output.sample_rows=0 " + teacher);
+    expect_refusal("sdfm_train", lmd + "teacher/checkpoint.h5 " + student, what);
+    EXPECT_FALSE(fs::exists(folder / "lmd"));
+  };
+  refuses("--set path.kind=vp", "", "another path: path.kind is \"linear\", was \"vp\"");
+  refuses("--set path.noise=0.1", "", "another path: path.noise is 0.0, was 0.1");
+  refuses("--set path.kind=vp", "--set path.kind=vp --set path.beta_max=10", "path.beta_max is 10.0, was 20.0");
+  refuses("--set coupling.source=source.h5", "", "another source: coupling.source is noise, was ");
+  refuses("", "--set coupling.source=source.h5", "source.h5 (xxh64:");
+  const std::string classes = "--set model.classes=2 ";
+  refuses(classes + "--set objective.label_drop=0", classes, "objective.label_drop 0.1 with the teacher");
+
+  fs::remove_all(folder / "teacher");
+  const std::string same = "--set path.kind=vp --set coupling.source=source.h5 --set output.sample_rows=0 ";
+  expect_runs("sdfm_train", "config.toml --out teacher " + same);
+  expect_runs("sdfm_train", lmd + "teacher/checkpoint.h5 " + same);
+}
+
+// Maps make the steps that they have learnt, and no more is taught of them.
+TEST_F(Methods, MapsAreAskedForJumpsTheyHaveLearnt) {
+  const auto rows = [&](const std::string& name) {
+    expect_runs("sdfm_eval", name + "/checkpoint.h5 --data data.h5 --samples 50 --features none --json eval.json");
+    std::vector<int> steps;
+    for (const auto& row : nlohmann::json::parse(read_file(folder / "eval.json")).at("rows"))
+      steps.push_back(row.at("steps"));
+    return steps;
+  };
+  const auto samples = [](const std::string& name, const std::string& how) {
+    return name + "/checkpoint.h5 --out x.npy --count 5 " + how;
+  };
+  expect_runs("sdfm_train", "config.toml --out fmm --set objective.kind=fmm --set objective.strip=0.05");
+  EXPECT_TRUE(fs::exists(folder / "fmm/samples.png"));  // though output.sample_steps is 2
+  expect_refusal("sdfm_sample", samples("fmm", "--steps 1"), "at most 0.05 (objective.strip), so it makes 20 steps");
+  expect_refusal("sdfm_eval", "fmm/checkpoint.h5 --data data.h5 --samples 50 --steps 19", "makes 20 steps or more");
+  expect_runs("sdfm_sample", samples("fmm", "--steps 20"));
+  expect_runs("sdfm_sample", samples("fmm", ""));
+  expect_runs("sdfm_sample", samples("fmm", "--solver euler --steps 1"));
+  EXPECT_EQ(rows("fmm"), (std::vector<int>{20, 40, 80, 160}));
+
+  const std::string pfmm =
+      "config.toml --out pfmm --set objective.kind=pfmm --set objective.jumps=5 --set "
+      "objective.teacher=fmm/checkpoint.h5 ";
+  expect_refusal("sdfm_train", pfmm, "strip is 1, but the teacher has learnt jumps of at most 0.05, of which 5 make");
+  expect_runs("sdfm_train", pfmm + "--set objective.strip=0.25");
+  expect_refusal("sdfm_sample", samples("pfmm", "--steps 3"), "makes 4 steps or more");
+  expect_runs("sdfm_sample", samples("pfmm", "--steps 4"));
+
+  expect_runs("sdfm_train", "config.toml --out field");
+  expect_runs("sdfm_train",
+              "config.toml --out last --set objective.kind=consistency --set objective.teacher=field/checkpoint.h5");
+  expect_runs("sdfm_sample", samples("last", ""));
+  EXPECT_EQ(rows("last"), std::vector<int>{1});
+  expect_refusal("sdfm_sample", samples("last", "--steps 4"), "a consistency model makes one step");
+  for (const std::string how : {"--solver euler", "--dopri5", "--likelihood 5"}) {
+    expect_refusal("sdfm_eval", "last/checkpoint.h5 --data data.h5 --samples 50 " + how, "has not learnt its velocity");
+  }
+  for (const std::string kind : {"lmd", "pfmm"}) {
+    expect_refusal("sdfm_train",
+                   "config.toml --out no --set objective.teacher=last/checkpoint.h5 --set objective.kind=" + kind,
+                   "learnt jumps to the data alone");
+  }
+}
+
+// label_drop = 0: what the embedding of no class says was never learnt.
+TEST_F(Methods, ModelsOfClassesAloneAreAskedForNoOthers) {
+  expect_runs("sdfm_train", "config.toml --out c --set model.classes=2 --set objective.label_drop=0");
+  EXPECT_TRUE(fs::exists(folder / "c/samples.png"));
+  const std::string sample = "c/checkpoint.h5 --out x.npy --count 5 ", what = "not learnt to do without classes";
+  const std::string eval = "c/checkpoint.h5 --data data.h5 --samples 50 --features none --steps 1 ";
+  expect_refusal("sdfm_sample", sample, "without --class: the model has " + what);
+  expect_refusal("sdfm_sample", sample + "--class 1 --guidance 2", what);
+  expect_runs("sdfm_sample", sample + "--class 1");
+  expect_refusal("sdfm_eval", eval, "without --guidance 1: the model has " + what);
+  expect_refusal("sdfm_eval", eval + "--guidance 1.5", what);
+  expect_refusal("sdfm_eval", eval + "--guidance 1 --likelihood 5", what);
+  expect_runs("sdfm_eval", eval + "--guidance 1");
 }
 
 TEST_F(Methods, TransformersTakeImagesAndClasses) {

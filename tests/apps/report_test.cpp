@@ -86,7 +86,15 @@ TEST_F(Report, RefusesRunsThatCannotBeCompared) {
   write_eval("semidiscrete", whole);
   expect_refusal("independent nowhere --out out", "nowhere/eval.json");
   expect_refusal("independent --potentials independent.toml --out out", "independent.toml");
-  expect_refusal("independent --out nowhere", "the folder nowhere does not exist");
+  expect_refusal("independent nowhere --out new/reports", "nowhere/eval.json");
+  EXPECT_FALSE(fs::exists(folder / "new"));
+}
+
+TEST_F(Report, MakesItsFolder) {
+  const Outcome outcome = run(folder, "sdfm_report", "independent --out new/reports");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(folder / "new/reports/table.json") && fs::exists(folder / "new/reports/samples.png"));
+  expect_refusal("independent --out independent.toml/reports", "independent.toml/reports: cannot make the folder: ");
 }
 
 TEST_F(Report, WritesAllOrNothing) {

@@ -306,6 +306,8 @@ TEST(Models, RefuseWhatTheyCannotBe) {
   refuses([](ModelOptions& o) { o.image.height = 5; });
   refuses([](ModelOptions& o) { o.time_features = 0; });
   refuses([](ModelOptions& o) { o.network = Network::residual_flow; });
+  refuses([](ModelOptions& o) { o.network = Network::mlp, o.blocks = 0; });
+  refuses([](ModelOptions& o) { o.network = Network::residual_flow, o.role = Role::neural_flow, o.blocks = 0; });
   refuses([](ModelOptions& o) { o.activation = nn::Function::logarithm; });
   refuses([](ModelOptions& o) { o.dropout = 1; });
   refuses([](ModelOptions& o) { o.path.bridge = -1; });

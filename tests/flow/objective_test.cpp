@@ -260,8 +260,9 @@ INSTANTIATE_TEST_SUITE_P(All, Objectives, testing::ValuesIn(all_kinds),
 
 TEST(Objective, VelocityRegressesOnTheRateOfAnyPath) {
   // With all weights zero the model says zero, so the loss is the mean square of the rate.
-  for (const Path path : {Path{.sigma_min = 0.2}, Path{.kind = Path::Kind::vp}, Path{.kind = Path::Kind::cosine},
-                          Path{.noise = 0.3, .bridge = 0.7}}) {
+  for (const Path path : {Path{.sigma_min = 0.2}, Path{.kind = Path::Kind::vp},
+                          Path{.kind = Path::Kind::ve, .sigma_low = 0.1, .sigma_high = 10},
+                          Path{.kind = Path::Kind::cosine}, Path{.noise = 0.3, .bridge = 0.7}}) {
     ModelOptions model = model_of(Role::velocity);
     model.prediction = Prediction::velocity;
     model.path = path;
@@ -298,9 +299,10 @@ TEST(Objective, TimesAreOrderedAndInTheirBounds) {
       objective.load(program, pairs.views(), 1, step);
       const Objective::Times times = objective.times(objective.part_count() - 1);
       for (std::size_t i = 0; i < times.t.size(); ++i) {
-        if (kind == fmm) {
-          EXPECT_LE(std::abs(times.t[i] - times.s[i]), 0.2 + 1e-15);
-        } else {
+        if (kind == fmm || kind == pfmm) {
+          EXPECT_LE(std::abs(times.t[i] - times.s[i]), 0.2 + 1e-15) << name_of(kind);
+        }
+        if (kind != fmm) {
           EXPECT_LE(times.s[i], times.t[i]) << name_of(kind);
         }
         if (kind == consistency) {
@@ -309,6 +311,21 @@ TEST(Objective, TimesAreOrderedAndInTheirBounds) {
       }
     }
   }
+}
+
+// However small the batch, map and velocity are both learnt where the share says both.
+TEST(Objective, SplitsLeaveARowOfEachKind) {
+  const ModelOptions model = model_of(Role::flow_map);
+  const auto parts = [&](double diagonal, Index rows) {
+    nn::Graph graph;
+    return Objective(graph, model, {.kind = lsd, .diagonal = diagonal}, rows).part_count();
+  };
+  EXPECT_EQ(parts(0.95, 4), 2u);  // rounds to all rows
+  EXPECT_EQ(parts(0.05, 4), 2u);  // rounds to none
+  EXPECT_EQ(parts(0, 4), 1u);
+  EXPECT_EQ(parts(1, 4), 1u);
+  EXPECT_EQ(parts(1, 1), 1u);
+  EXPECT_THROW(parts(0.5, 1), Error);
 }
 
 TEST(Objective, RefusesWhatMakesNoSense) {
@@ -323,6 +340,15 @@ TEST(Objective, RefusesWhatMakesNoSense) {
   refuses(map, {.kind = lmd});
   const auto field_teacher = random_teacher(lmd);
   refuses(map, {.kind = pfmm, .teacher = field_teacher});
+  Teacher narrow = *random_teacher(pfmm), to_data = narrow;
+  narrow.strip = 0.1;
+  to_data.to_data_only = true;
+  const auto shared = [](const Teacher& t) { return std::make_shared<const Teacher>(t); };
+  refuses(map, {.kind = pfmm, .teacher = shared(narrow)});
+  refuses(map, {.kind = pfmm, .strip = 0.31, .jumps = 3, .teacher = shared(narrow)});
+  Objective(graph, map, {.kind = pfmm, .strip = 0.3, .jumps = 3, .teacher = shared(narrow)}, batch);
+  for (const ObjectiveKind kind : {lmd, emd, consistency, pfmm})
+    refuses(map, {.kind = kind, .teacher = shared(to_data)});
   refuses(map, {.kind = psd, .diagonal = 1.5});
   refuses(map, {.kind = fmm, .strip = 0});
   refuses(map, {.kind = mean_flow, .adaptive_constant = 0});

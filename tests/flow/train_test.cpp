@@ -159,6 +159,18 @@ TEST(LearningRate, RisesToThePeakAndFallsToZero) {
   EXPECT_EQ(learning_rate_at(o, 5000), 0);
 }
 
+TEST(LearningRate, FallsInALineOrStays) {
+  TrainOptions o{.steps = 1000, .learning_rate = 2, .warmup_steps = 200, .schedule = Schedule::linear};
+  EXPECT_DOUBLE_EQ(learning_rate_at(o, 200), 2);
+  EXPECT_DOUBLE_EQ(learning_rate_at(o, 400), 1.5);
+  EXPECT_DOUBLE_EQ(learning_rate_at(o, 999), 2.0 / 800);
+  EXPECT_EQ(learning_rate_at(o, 1000), 0);
+  const double first = learning_rate_at(o, 0);
+  o.schedule = Schedule::constant;
+  EXPECT_EQ(learning_rate_at(o, 0), first);
+  EXPECT_EQ(learning_rate_at(o, 999), 2);
+}
+
 TEST(IndependentCoupling, IsAFunctionOfSeedAndStep) {
   const auto a = independent_coupling(1000, 3, {.threads = 1}), b = independent_coupling(1000, 3, {.threads = 2});
   Matrix<float> x(200, 7), y(200, 7);
