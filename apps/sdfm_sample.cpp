@@ -136,6 +136,9 @@ void sample(const Arguments& a) {
   const bool adaptive = solver == "dopri5";
   require(!adaptive || a.steps == 0, "--steps ", a.steps, ": dopri5 chooses its own; see --rtol and --atol");
   require(adaptive || apps::default_tolerances(a.run), "--rtol and --atol are of --solver dopri5, not ", solver);
+  const Index usual = solver == apps::map_solver ? apps::nearest(apps::map_steps(trained.config), 16) : 16;
+  const Index steps = a.steps > 0 ? a.steps : usual;
+  apps::check_steps(solver, steps, trained);
   const data::Split inverted = points_to_invert(a, trained, solver);
   const Index count = count_of(a, trained, inverted.rows()), classes = trained.options.classes;
   std::vector<std::int32_t> labels = labels_of(a, count, classes);
@@ -150,9 +153,6 @@ void sample(const Arguments& a) {
   }
 
   apps::announce_device("sdfm_sample", a.device, context);
-  const Index usual = solver == apps::map_solver ? apps::nearest(apps::map_steps(trained.config), 16) : 16;
-  const Index steps = a.steps > 0 ? a.steps : usual;
-  apps::check_steps(solver, steps, trained);
   const apps::Start start{.file = a.source, .labels = labels, .count = count, .seed = a.seed};
   const Matrix<float> x0 = a.invert.empty() ? apps::starting_points(trained.config, trained.options, start, context)
                                             : apps::copy_of(inverted.x.view().rows_from(0, count));
