@@ -184,8 +184,8 @@ TEST_F(Methods, MapsAreAskedForJumpsTheyHaveLearnt) {
   const auto rows = [&](const std::string& name) {
     expect_runs("sdfm_eval", name + "/checkpoint.h5 --data data.h5 --samples 50 --features none --json eval.json");
     std::vector<int> steps;
-    for (const auto& row : nlohmann::json::parse(read_file(folder / "eval.json")).at("rows"))
-      steps.push_back(row.at("steps"));
+    const auto json = nlohmann::json::parse(read_file(folder / "eval.json"));
+    for (const auto& row : json.at("rows")) steps.push_back(row.at("steps"));
     return steps;
   };
   const auto samples = [](const std::string& name, const std::string& how) {
