@@ -200,11 +200,13 @@ TEST(SdfmEval, PathsAndMmd) {
   EXPECT_EQ(pairs.atoms.back(), 29);
   const std::string from_source = "a/checkpoint.h5 --count 30 --source source.h5 --out s2.h5 --pairs p2.h5";
   ASSERT_EQ(run(folder, "sdfm_sample", from_source).status, 0);
-  EXPECT_EQ(data::load_pairs(folder / "p2.h5").x0(29, 1), data::load_dataset(folder / "source.h5").train.x(29, 1));
+  const Matrix<float> started = data::load_pairs(folder / "p2.h5").x0;
+  const Matrix<float> source = data::load_dataset(folder / "source.h5").train.x;
+  bool found = false;
+  for (Index i = 0; i < source.rows(); ++i) found |= source(i, 0) == started(29, 0) && source(i, 1) == started(29, 1);
+  EXPECT_TRUE(found);
   EXPECT_EQ(run(folder, "sdfm_sample", "a/checkpoint.h5 --out s.npy --pairs p3.h5").status, 1);
-  const Outcome few = run(folder, "sdfm_eval", eval + "--source s.h5");
-  EXPECT_EQ(few.status, 1);
-  EXPECT_NE(few.err.find("s.h5: has 30 points to start 200 samples from"), std::string::npos) << few.err;
+  EXPECT_EQ(run(folder, "sdfm_eval", eval + "--source s.h5").status, 0);  // each of its 30 points several times
 }
 
 }  // namespace
