@@ -95,7 +95,6 @@ void make_absolute(std::string& file) {
 void check_config(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
-  apps::refuse_unused_coupling_keys(config);
   apps::refuse_unused_keys(config);
   for (const apps::Place& place : apps::places(config)) make_absolute(*place.file);
   (void)apps::bind(config).toml();

@@ -5,6 +5,7 @@
 
 #include "monge/apps/common/fitted.h"
 #include "monge/apps/common/shell.h"
+#include "monge/apps/common/unused_keys.h"
 #include "monge/data/digest.h"
 #include "monge/flow/semidiscrete_coupling.h"
 #include "monge/ot/core/error.h"
@@ -109,7 +110,7 @@ data::PotentialsFile fit_potentials(TrainConfig& config, const data::Dataset& da
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
                                               const Context& context) {
-  refuse_unused_coupling_keys(config);
+  refuse_unused_keys(config, "coupling.");
   const std::uint64_t seed = derived_seed(config.seed, pairing_stream);
   if (config.coupling != "semidiscrete") return make_pairing(config.coupling, config.pairing, seed, dataset, context);
 

@@ -61,27 +61,6 @@ void bind_objective(Config& config, TrainConfig& c) {
   config.add("objective.teacher_digest", c.teacher_digest, "refuse a teacher with another digest; recorded when empty");
 }
 
-// The kinds of coupling that a key of their section is for; none: all kinds, a key of another section, or one that says
-// how potentials would be fitted, so that a config serves with and without them.
-Names kinds_with_use_for(const std::string& key) {
-  struct Use {
-    Names keys, kinds;
-  };
-  static const std::vector<Use> uses = {
-      {{"potentials", "digest", "status", "epsilon"}, {"semidiscrete"}},
-      {{"ot_batch"}, {"minibatch", "minibatch_entropic"}},
-      {{"plan_epsilon", "plan_unit", "draw"}, {"minibatch_entropic"}},
-      {{"labels", "label_penalty"}, {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},
-      {{"source", "source_digest"}, {"independent", "minibatch", "minibatch_entropic", "semidiscrete"}},
-      {{"pairs", "pairs_digest", "pairs_law"}, {"pairs"}}};
-  for (const Use& use : uses) {
-    for (const std::string& name : use.keys) {
-      if (key == "coupling." + name) return use.kinds;
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string choice(const std::string& what, const Names& names) {
@@ -162,17 +141,6 @@ Config bind(TrainConfig& c) {
   config.add("output.sample_steps", c.sample_steps,
              "Euler steps, or jumps of a flow map (at least 1 / strip), of those samples", positive);
   return config;
-}
-
-void refuse_unused_coupling_keys(const TrainConfig& config) {
-  TrainConfig given = config, defaults;
-  const Config keys = bind(given), default_keys = bind(defaults);
-  for (const Config::Difference& difference : keys.differences(default_keys)) {
-    const Names kinds = kinds_with_use_for(difference.key);
-    if (kinds.empty() || std::find(kinds.begin(), kinds.end(), config.coupling) != kinds.end()) continue;
-    throw Error(Errc::invalid_argument, concat(difference.key, " is given, but coupling.kind is ", config.coupling,
-                                               "; ", choice("it is for", kinds)));
-  }
 }
 
 std::vector<Place> places(TrainConfig& config) {

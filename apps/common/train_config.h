@@ -49,10 +49,6 @@ std::string choice(const std::string& what, const std::vector<std::string>& name
 // The keys, bound to `config`, which must outlive what is returned.
 Config bind(TrainConfig& config);
 
-// Refuses what section coupling sets, other than to the default, but its kind has no use for: names key and kind.
-// Throws Error(invalid_argument).
-void refuse_unused_coupling_keys(const TrainConfig& config);
-
 // The keys that say where things are, which a resumed run may be given anew, and what they are set to in `config`.
 struct Place {
   std::string key;

@@ -20,6 +20,27 @@ struct Use {
 
 const std::vector<Use>& uses() {
   static const std::vector<Use> all = {
+      {{"coupling.potentials", "coupling.digest", "coupling.status", "coupling.epsilon"},
+       "coupling.kind",
+       &TrainConfig::coupling,
+       {"semidiscrete"}},
+      {{"coupling.ot_batch"}, "coupling.kind", &TrainConfig::coupling, {"minibatch", "minibatch_entropic"}},
+      {{"coupling.plan_epsilon", "coupling.plan_unit", "coupling.draw"},
+       "coupling.kind",
+       &TrainConfig::coupling,
+       {"minibatch_entropic"}},
+      {{"coupling.labels", "coupling.label_penalty"},
+       "coupling.kind",
+       &TrainConfig::coupling,
+       {"independent", "minibatch", "minibatch_entropic", "online", "semidiscrete"}},
+      {{"coupling.source", "coupling.source_digest"},
+       "coupling.kind",
+       &TrainConfig::coupling,
+       {"independent", "minibatch", "minibatch_entropic", "semidiscrete"}},
+      {{"coupling.pairs", "coupling.pairs_digest", "coupling.pairs_law"},
+       "coupling.kind",
+       &TrainConfig::coupling,
+       {"pairs"}},
       {{"path.sigma_min"}, "path.kind", &TrainConfig::path, {"linear"}},
       {{"path.beta_min", "path.beta_max"}, "path.kind", &TrainConfig::path, {"vp"}},
       {{"path.sigma_low", "path.sigma_high"}, "path.kind", &TrainConfig::path, {"ve"}},
@@ -61,9 +82,10 @@ std::string why_unused(const TrainConfig& config, const std::string& key) {
   return "";
 }
 
-void refuse_unused_keys(const TrainConfig& config) {
+void refuse_unused_keys(const TrainConfig& config, const std::string& section) {
   TrainConfig given = config, defaults;
   for (const Config::Difference& difference : bind(given).differences(bind(defaults))) {
+    if (!difference.key.starts_with(section)) continue;
     const std::string reason = why_unused(config, difference.key);
     require(reason.empty(), difference.key, " is given, but ", reason);
   }

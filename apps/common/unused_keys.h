@@ -5,12 +5,12 @@
 
 namespace monge::apps {
 
-// Why nothing reads a key of section path, objective or model in a run of this config; empty: it is read, or a key of
-// another section.
+// Why nothing reads a key in a run of this config; empty: it is read. Keys that say how potentials would be fitted
+// count as read, so that a config serves with and without them.
 std::string why_unused(const TrainConfig& config, const std::string& key);
 
-// Refuses what these sections set, other than to the default, but their kinds have no use for: names key and kind.
-// Throws Error(invalid_argument).
-void refuse_unused_keys(const TrainConfig& config);
+// Refuses keys (those that begin with `section`) that are set, other than to the default, but that nothing reads: names
+// key and kind. Throws Error(invalid_argument).
+void refuse_unused_keys(const TrainConfig& config, const std::string& section = "");
 
 }  // namespace monge::apps

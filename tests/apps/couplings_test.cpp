@@ -9,6 +9,7 @@
 #include "monge/apps/common/pairing.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
+#include "monge/apps/common/unused_keys.h"
 #include "monge/data/checkpoint.h"
 #include "monge/data/pairs.h"
 #include "monge/data/potentials.h"
@@ -140,7 +141,7 @@ TEST_F(Couplings, SettingsThatAKindHasNoUseForAreRefused) {
       const bool used = (" " + users + " ").find(" " + kind + " ") != std::string::npos;
       std::string refusal;
       try {
-        refuse_unused_coupling_keys(given);
+        refuse_unused_keys(given, "coupling.");
       } catch (const Error& e) {
         refusal = e.what();
       }
