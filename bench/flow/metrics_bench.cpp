@@ -1,9 +1,9 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <random>
 #include <vector>
 
+#include "../normal.h"
 #include "monge/flow/sliced_w2.h"
 #include "monge/ot/radix_sort.h"
 
@@ -11,19 +11,11 @@ namespace {
 
 using namespace monge;
 
-std::vector<float> gaussian(Index count, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> v(count);
-  for (float& e : v) e = normal(random);
-  return v;
-}
-
 // 10,000 points of 784 dimensions against as many, 1,000 directions; without and with the reference made anew.
 void sliced(benchmark::State& state) {
   const Index n = 10000, d = 784;
   const bool anew = state.range(0) != 0;
-  const auto x = gaussian(n * d, 1), y = gaussian(n * d, 2);
+  const auto x = gaussian<float>(n * d, 1), y = gaussian<float>(n * d, 2);
   flow::SlicedOptions options;
   options.context.threads = static_cast<int>(state.range(1));
   const MatrixView<const float> a(x.data(), n, d), b(y.data(), n, d);
@@ -46,7 +38,7 @@ BENCHMARK(sliced)
 void sort_projections(benchmark::State& state) {
   const Index n = state.range(0);
   const bool radix = state.range(1) != 0;
-  const auto source = gaussian(n, 3);
+  const auto source = gaussian<float>(n, 3);
   std::vector<float> values(n);
   std::vector<std::uint32_t> scratch(2 * n);
   for (auto _ : state) {

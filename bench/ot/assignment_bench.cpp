@@ -1,8 +1,8 @@
 #include <benchmark/benchmark.h>
 
-#include <random>
 #include <vector>
 
+#include "../normal.h"
 #include "monge/ot/assignment.h"
 
 // Exact assignment from clouds to certificate.
@@ -10,17 +10,9 @@ namespace {
 
 using namespace monge;
 
-std::vector<float> gaussian(Index count, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> v(count);
-  for (float& e : v) e = normal(random);
-  return v;
-}
-
 void exact_gaussians(benchmark::State& state) {
   const Index n = state.range(0), d = state.range(1);
-  const auto x = gaussian(n * d, 1), y = gaussian(n * d, 2);
+  const auto x = gaussian<float>(n * d, 1), y = gaussian<float>(n * d, 2);
   ot::AssignmentOptions options;
   options.context.threads = static_cast<int>(state.range(2));
   ot::AssignmentResult result;
@@ -49,7 +41,7 @@ BENCHMARK(exact_gaussians)
 // A dense matrix of doubles: squared distances of Gaussian points.
 void exact_matrix(benchmark::State& state) {
   const Index n = state.range(0), d = state.range(1);
-  const auto x = gaussian(n * d, 1), y = gaussian(n * d, 2);
+  const auto x = gaussian<float>(n * d, 1), y = gaussian<float>(n * d, 2);
   std::vector<double> cost(n * n);
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j) {
@@ -70,7 +62,7 @@ BENCHMARK(exact_matrix)
 // Minibatches: many problems of n points, one per thread.
 void exact_batch(benchmark::State& state) {
   const Index n = state.range(0), d = 64, problems = 16;
-  const auto x = gaussian(problems * n * d, 1), y = gaussian(problems * n * d, 2);
+  const auto x = gaussian<float>(problems * n * d, 1), y = gaussian<float>(problems * n * d, 2);
   const MatrixView<const float> xs(x.data(), problems * n, d), ys(y.data(), problems * n, d);
   for (auto _ : state) benchmark::DoNotOptimize(ot::assign_batch(xs, ys, n).back().cost);
   state.counters["problems/s"] =

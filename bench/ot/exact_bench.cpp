@@ -4,20 +4,13 @@
 #include <random>
 #include <vector>
 
+#include "../normal.h"
 #include "monge/ot/exact.h"
 
 // Exact solvers other than assign(), from clouds or a matrix to certificate.
 namespace {
 
 using namespace monge;
-
-std::vector<double> gaussian(Index count, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<double> normal;
-  std::vector<double> v(count);
-  for (double& e : v) e = normal(random);
-  return v;
-}
 
 // Between 0.5 and 1.5, in all 1.
 std::vector<double> weights(Index count, unsigned seed) {
@@ -36,7 +29,7 @@ struct Clouds {
   Index n, m, d;
 
   Clouds(Index rows, Index cols, Index dims)
-      : x(gaussian(rows * dims, 1)), y(gaussian(cols * dims, 2)), n(rows), m(cols), d(dims) {}
+      : x(gaussian<double>(rows * dims, 1)), y(gaussian<double>(cols * dims, 2)), n(rows), m(cols), d(dims) {}
   MatrixView<const double> rows() const { return {x.data(), n, d}; }
   MatrixView<const double> cols() const { return {y.data(), m, d}; }
 };

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,55 @@ inline Verdict judge(const Reals& costs, std::size_t n, std::size_t m, bool assi
   if (!(c.lower <= v.primal + noise) || !(c.upper >= v.primal - noise)) v.fault = "the certificate does not hold";
   if (!(c.upper - c.lower <= noise)) v.fault = concat("wide bounds: ", c.upper - c.lower);
   return v;
+}
+
+template <class T>
+Matrix<T> filled(Index rows, Index cols, const std::function<double()>& value) {
+  Matrix<T> out(rows, cols);
+  for (Index k = 0; k < rows * cols; ++k) out.data()[k] = static_cast<T>(value());
+  return out;
+}
+
+template <class T>
+Matrix<T> filled(Index rows, Index cols, double value) {
+  return filled<T>(rows, cols, [=] { return value; });
+}
+
+// Optimal by every solver, in few seconds. `off`: what rounding may do, in units of the mean of |c|.
+template <class T>
+void expect_proven(const Problem<T>& p, const std::string& what, Real off = 1e-11L) {
+  const Reals costs = true_costs(p);
+  Real mean = 0;
+  for (const Real c : costs) mean += std::isfinite(c) ? std::abs(c) / costs.size() : 0;
+  for (const Solver solver : all_solvers) {
+    if (p.rows() > p.cols() && assigns(solver)) continue;
+    ExactOptions options;
+    options.max_seconds = 30;
+    const ExactResult r = solve(solver, p, options);
+    EXPECT_EQ(r.status, Status::converged) << name_of(solver) << ", " << what;
+    const bool assignment = assigns(solver) && p.rows() < p.cols();
+    const Verdict v = judge(costs, static_cast<std::size_t>(p.rows()), static_cast<std::size_t>(p.cols()), assignment,
+                            r, off * mean + 1e-300L);
+    EXPECT_EQ(v.fault, "") << name_of(solver) << ", " << what << ", in " << sizeof(T) << " bytes";
+  }
+}
+template <class T>
+void expect_proven(const Matrix<T>& cost, const std::string& what, Real off = 1e-11L) {
+  expect_proven(Problem<T>{.cost_matrix = cost.view()}, what, off);
+}
+template <class T>
+void expect_proven(const Matrix<T>& x, const Matrix<T>& y, const std::string& what, Real off = 1e-11L) {
+  expect_proven(Problem<T>{.x = x.view(), .y = y.view()}, what, off);
+}
+
+inline void expect_error(const std::function<void()>& call, Errc code, const std::string& words) {
+  try {
+    call();
+    ADD_FAILURE() << "nothing was thrown: " << words;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace monge::ot
