@@ -1,22 +1,12 @@
 #include "monge/ot/cloud_pairs.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "monge/ot/assignment_start.h"
 #include "monge/ot/core/stop.h"
+#include "monge/ot/product_error.h"
 
 namespace monge::ot::detail {
-namespace {
-
-// Of sums in any order, d, or products of digits (docs/passes.md).
-double product_error(Index dims) {
-  const double d = static_cast<double>(dims);
-  return std::max(d, 4.2 * std::sqrt(d) + 0.1 * d + 8);
-}
-
-}  // namespace
-
 CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const Context& context)
     : CentredPairs(clouds, product_error(clouds.x.cols())),
       context_(context),

@@ -7,6 +7,7 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/on_device.h"
+#include "monge/ot/product_error.h"
 #include "monge/ot/score_tree.h"
 #include "monge/ot/semidiscrete_fit.h"
 
@@ -126,7 +127,6 @@ class Checker {
   // were rounded after centring.
   double rounding() const {
     constexpr double u = 0x1p-24;
-    const double d = static_cast<double>(atoms_.dimensions());
     double longest = 0, farthest = 0, largest = 0;
     for (Index j = 0; j < atoms_.size(); ++j) {
       const float* y = atoms_.y.view().row(j);
@@ -135,7 +135,7 @@ class Checker {
     }
     for (const float v : hard_)
       if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
-    return u * ((3 + std::max(d, 4.2 * std::sqrt(d) + 0.1 * d + 8)) * lengths_.mean() * longest + 2 * largest +
+    return u * ((3 + product_error(atoms_.dimensions())) * lengths_.mean() * longest + 2 * largest +
                 (squared_ ? longest * farthest : 0.0));
   }
 
