@@ -7,6 +7,7 @@
 #include "monge/ot/product_error.h"
 
 namespace monge::ot::detail {
+
 CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const Context& context)
     : CentredPairs(clouds, product_error(clouds.x.cols())),
       context_(context),
