@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "monge/ot/squared_distance.h"
+
 namespace monge::ot::detail {
 namespace {
 
@@ -30,7 +32,7 @@ CentredPairs::CentredPairs(const CentredClouds& clouds, double product_error)
 }
 
 double CentredPairs::cost(Index i, Index j) const {
-  return squared_distance(clouds_.x.view().row(i), clouds_.y.view().row(j), clouds_.x.cols(), 0);
+  return squared_distance(clouds_.x.view().row(i), clouds_.y.view().row(j), clouds_.x.cols());
 }
 
 // v less the column's square, and the column's share of the charge.

@@ -13,6 +13,7 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // baseline, AVX2 and AVX-512 are enough
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "monge/ot/cpu/balance.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "monge/ot/cpu/score_row-inl.h"
 
@@ -33,6 +34,7 @@ void exponentiate(const Tile<T>& tile, T rate, const T* base, T* terms, Index st
     T* out = terms + i * stride;
     auto sum = hn::Zero(d);
     for (Index j = 0; j < tile.padded; j += lanes) {
+      hwy::Prefetch(row.data + j + tile_cols);  // stored rows: the next tile's, which lies too far for the processor
       const auto term = exp2(d, hn::Min(hn::Mul(hn::Add(row.at(j), shift), by), most));
       hn::StoreU(term, d, out + j);
       sum = hn::Add(sum, term);

@@ -48,6 +48,20 @@ HWY_INLINE V exp2(D d, V t) {
   return hn::IfThenElseZero(hn::Gt(t, hn::Set(d, E::lowest)), hn::BitCast(d, hn::Add(hn::BitCast(di, p), n)));
 }
 
+#if HWY_MAX_BYTES == 64
+// The same bits in fewer instructions.
+template <class D>
+HWY_INLINE hn::Vec512<float> exp2(D, hn::Vec512<float> t) {
+  using E = Exp2<float>;
+  const __m512 f = _mm512_reduce_ps(t.raw, _MM_FROUND_TO_NEAREST_INT);
+  __m512 p = _mm512_set1_ps(E::q[5]);
+  for (int k = 4; k >= 0; --k) p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(E::q[k]));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  const __mmask16 normal = _mm512_cmp_ps_mask(t.raw, _mm512_set1_ps(E::lowest), _CMP_GT_OQ);
+  return hn::Vec512<float>{_mm512_maskz_scalef_ps(normal, p, _mm512_sub_ps(t.raw, f))};
+}
+#endif
+
 // Row i of a tile, without its u_i.
 template <class D, class T = hn::TFromD<D>>
 struct ScoreRow {
