@@ -226,14 +226,14 @@ void KdTree::raise(const std::vector<double>& v) {
 template <int d>
 class KdTree::Search {
  public:
-  Search(const KdTree& tree, const double* x, Index k, const double* v, std::uint64_t seed, double most,
-         std::vector<Candidate>& pile)
+  Search(const KdTree& tree, const double* x, Index k, const double* v, std::uint64_t seed, double most, Finder& finder)
       : tree_(tree),
         k_(static_cast<std::size_t>(k)),
         v_(v),
         seed_(seed),
         worst_(std::nextafter(most, kInfinity)),
-        pile_(pile) {
+        pile_(finder.pile),
+        looked_at_(finder.looked_at) {
     for (int c = 0; c < d; ++c) x_[c] = x[c], twice_[c] = 2 * x[c], square_ += x[c] * x[c];
     slack_ = tree.slack_ + 0x1p-46 * square_;
     least = square_ - slack_ - worst_;
@@ -254,6 +254,7 @@ class KdTree::Search {
       const double reduced = cost - v_[j];
       if (reduced < worst_) pile_.push_back({reduced, {cost, static_cast<std::int32_t>(j)}});
     }
+    looked_at_ += count;
     if (pile_.size() >= 2 * k_) keep_best();
   }
 
@@ -275,11 +276,12 @@ class KdTree::Search {
   std::uint64_t seed_;
   double worst_, square_ = 0, slack_, x_[d], twice_[d];
   std::vector<Candidate>& pile_;
+  Index& looked_at_;
 };
 
 double KdTree::nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
                        Finder& finder, std::vector<Pair>& pairs) const {
-  const auto search = [&]<int d>() { return Search<d>(*this, x, k, v.data(), seed, most, finder.pile).run(); };
+  const auto search = [&]<int d>() { return Search<d>(*this, x, k, v.data(), seed, most, finder).run(); };
   const double worst = points_.cols == 1   ? search.template operator()<1>()
                        : points_.cols == 2 ? search.template operator()<2>()
                                            : search.template operator()<3>();

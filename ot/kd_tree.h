@@ -25,6 +25,7 @@ class KdTree {
   };
   struct Finder {  // one search's memory
     std::vector<Candidate> pile;
+    Index looked_at = 0;  // points, of all searches
   };
 
   // points: borrowed, rows next to each other. leaf: a power of two, most points of one.

@@ -35,7 +35,12 @@ Shortlists TreePairs::shortlists(Index k, const std::vector<double>& v) {
 }
 
 double TreePairs::shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
-  if (++looks_ % (rows() / 8 + 1) == 0) tree_.raise(v);  // what has fallen since only makes bounds less sharp
+  // What has fallen since makes bounds less sharp: where prices fall far, searches look at whole regions in vain.
+  constexpr Index worth = 128;  // points looked at cost as much as one in a new bound
+  if (finder_.looked_at > worth * cols()) {
+    tree_.raise(v);
+    finder_.looked_at = 0;
+  }
   return tree_.nearest(x_.row(i), k, v, static_cast<std::uint64_t>(i), std::numeric_limits<double>::infinity(), finder_,
                        pairs);
 }

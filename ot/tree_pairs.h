@@ -24,7 +24,6 @@ class TreePairs final : public PairCosts {
   Context context_;
   KdTree tree_;
   KdTree::Finder finder_;
-  Index looks_ = 0;
 };
 
 }  // namespace monge::ot::detail
