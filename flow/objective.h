@@ -26,8 +26,9 @@ enum class ObjectiveKind : std::uint8_t {
   // Flow map matching (Boffi et al. 2024), X_{s,t}(x) = x + (t - s) v_{s,t}(x); d_s and d_t are derivatives in the
   // times.
   fmm,  // |d_t X_{s,t}(X_{t,s}(I_t)) - I_t'|^2 + |X_{s,t}(X_{t,s}(I_t)) - I_t|^2, any s, t with |t - s| <= strip
-  lmd,  // |d_t X_{s,t}(I_s) - b_t(X_{s,t}(I_s))|^2
-  emd,  // |d_s X_{s,t}(I_s) + grad X_{s,t}(I_s) b_s(I_s)|^2
+  // Of these two a share `diagonal` of the rows has s = t, where both are |v_{t,t}(I_t) - b_t(I_t)|^2.
+  lmd,          // |d_t X_{s,t}(I_s) - b_t(X_{s,t}(I_s))|^2
+  emd,          // |d_s X_{s,t}(I_s) + grad X_{s,t}(I_s) b_s(I_s)|^2
   consistency,  // emd with t = 1
   pfmm,         // |X_{s,t}(I_s) - (as many jumps of the teacher, a flow map, from s to t)|^2
   // Self-distillation (Boffi et al. 2025): a share `diagonal` of the rows learns |v_{t,t}(I_t) - I_t'|^2, the others
@@ -40,7 +41,7 @@ enum class ObjectiveKind : std::uint8_t {
 struct ObjectiveOptions {
   ObjectiveKind kind = ObjectiveKind::velocity;
   TimeLaw times{};
-  double diagonal = 0.75;  // lsd, psd, mean_flow: share of the batch with s = t
+  double diagonal = 0.75;  // lmd, emd, lsd, psd, mean_flow: share of the batch with s = t
   // fmm, pfmm: largest |t - s|. Given one time, the other is uniform where that lets it (pfmm: but of `times` at 1). Of
   // pfmm it is at most `jumps` times the teacher's.
   double strip = 1;

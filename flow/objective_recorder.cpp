@@ -36,8 +36,9 @@ Tensor Objective::Recorder::record() {
       case ObjectiveKind::fmm:
         return jumping(&Recorder::fmm);
       case ObjectiveKind::lmd:
-        return jumping(&Recorder::lmd);
+        return split(&Recorder::taught, &Recorder::lmd);
       case ObjectiveKind::emd:
+        return split(&Recorder::taught, &Recorder::emd);
       case ObjectiveKind::consistency:
         return jumping(&Recorder::emd);
       case ObjectiveKind::pfmm:
@@ -59,6 +60,12 @@ Tensor Objective::Recorder::velocity(Part& p) {
   const Tensor v = record_velocity(g, self.model_, t, place(p, t), {p.labels, &self.dropout_});
   const Tensor residual = g.subtract(v, rate(p, t));
   return self.options_.kind == ObjectiveKind::mean_flow ? weighted(residual) : sum_squares(residual);
+}
+
+Tensor Objective::Recorder::taught(Part& p) {
+  const TimeColumns t = clock(p, 1);
+  const Tensor x = place(p, t);
+  return sum_squares(g.subtract(map(p, t, t.t, x).velocity, teacher_velocity(p, 1, x)));
 }
 
 Tensor Objective::Recorder::neural_flow(Part& p) {

@@ -12,6 +12,7 @@ struct Objective::Recorder {
 
   // Each the sum of squares, or of weighted means of squares, over the rows of a part.
   nn::Tensor velocity(Part& p);
+  nn::Tensor taught(Part& p);  // the velocity, by the teacher's
   nn::Tensor neural_flow(Part& p);
   nn::Tensor fmm(Part& p);
   nn::Tensor lmd(Part& p);

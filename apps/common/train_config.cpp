@@ -47,7 +47,7 @@ void bind_objective(Config& config, TrainConfig& c) {
   config.add("objective.times", c.times, choice("law of the times", time_laws), time_laws);
   config.add("objective.times_mean", o.times.mean, "logit_normal: of log(t / (1 - t))", {});
   config.add("objective.times_deviation", o.times.deviation, "logit_normal: of log(t / (1 - t))", above_zero);
-  config.add("objective.diagonal", o.diagonal, "lsd, psd, mean_flow: share of pairs that learn the velocity",
+  config.add("objective.diagonal", o.diagonal, "lmd, emd, lsd, psd, mean_flow: share of pairs that learn the velocity",
              {.low = 0, .high = 1});
   config.add("objective.strip", o.strip, "fmm, pfmm: longest jump", {.low = 0, .high = 1, .above_low = true});
   config.add("objective.jumps", o.jumps, "pfmm: jumps of the teacher for one", {.low = 1, .high = 1000});

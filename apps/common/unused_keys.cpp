@@ -45,7 +45,7 @@ const std::vector<Use>& uses() {
       {{"path.beta_min", "path.beta_max"}, "path.kind", &TrainConfig::path, {"vp"}},
       {{"path.sigma_low", "path.sigma_high"}, "path.kind", &TrainConfig::path, {"ve"}},
       {{"objective.times_mean", "objective.times_deviation"}, "objective.times", &TrainConfig::times, {"logit_normal"}},
-      {{"objective.diagonal"}, "objective.kind", &TrainConfig::objective, {"lsd", "psd", "mean_flow"}},
+      {{"objective.diagonal"}, "objective.kind", &TrainConfig::objective, {"lmd", "emd", "lsd", "psd", "mean_flow"}},
       {{"objective.strip"}, "objective.kind", &TrainConfig::objective, {"fmm", "pfmm"}},
       {{"objective.jumps"}, "objective.kind", &TrainConfig::objective, {"pfmm"}},
       {{"objective.split"}, "objective.kind", &TrainConfig::objective, {"psd"}},

@@ -66,7 +66,7 @@ class Naive {
     const ModelOptions options = model_of(role_of(kind_));
     const NaiveMap live(options, w), still(options, w0);
     double sum = 0;
-    const bool splits = kind_ == lsd || kind_ == psd || kind_ == mean_flow;
+    const bool splits = kind_ == lmd || kind_ == emd || kind_ == lsd || kind_ == psd || kind_ == mean_flow;
     for (std::size_t part = 0; part < objective_.part_count(); ++part) {
       const Objective::Times times = objective_.times(part);
       for (std::size_t i = 0; i < times.t.size(); ++i) {
@@ -116,7 +116,10 @@ class Naive {
   }
 
   double diagonal(const NaiveMap& live, const NaiveMap& still, Index row, double t) const {
-    const double e = squares(minus(live.velocity(t, t, place(row, t)), rate(row)));
+    const bool taught = kind_ == lmd || kind_ == emd;
+    const Point target =
+        taught ? NaiveMap(teacher_->model, teacher_weights_).velocity(t, t, place(row, t)) : rate(row);
+    const double e = squares(minus(live.velocity(t, t, place(row, t)), target));
     if (kind_ != mean_flow) return e;
     return weigh(e, squares(minus(still.velocity(t, t, place(row, t)), rate(row))));
   }
