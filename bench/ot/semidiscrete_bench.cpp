@@ -2,6 +2,10 @@
 #include <benchmark/benchmark.h>
 #include <cblas.h>
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/semidiscrete.h"
@@ -55,20 +59,68 @@ BENCHMARK(recombined_scores)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
-// To a chi-square of 0.05. Arguments: atoms, dimensions.
-void fit(benchmark::State& state) {
-  const Matrix<float> y = normal_cloud(state.range(0), state.range(1), 5);
-  ot::SemidiscreteResult result;
-  double seconds = 0;
-  for (auto _ : state) {
-    result = ot::semidiscrete(y.view());
-    seconds += result.seconds;
-  }
-  state.counters["fit_seconds"] = seconds / static_cast<double>(state.iterations());
-  state.counters["chi2_upper"] = result.marginal.upper;
-  state.counters["noise/atom"] = result.samples_per_atom;
+// Atoms, and their weights where these are not equal.
+struct Cloud {
+  Matrix<float> y;
+  std::vector<double> b = {};
+};
+
+Cloud normal(Index n, Index d, std::uint64_t seed) { return {normal_cloud(n, d, seed)}; }
+
+Cloud clusters(Index n, Index d, std::uint64_t seed) {
+  Cloud c{normal_cloud(n, d, seed)};
+  const Matrix<float> centres = normal_cloud(32, d, seed + 1);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) c.y(i, k) = centres(i % 32, k) + 0.3f * c.y(i, k);
+  return c;
 }
-BENCHMARK(fit)->Args({10000, 64})->Args({2000, 784})->Unit(benchmark::kMillisecond)->Iterations(3)->UseRealTime();
+
+Cloud steep(Index n, Index d, std::uint64_t seed) {  // deviations 1, 1/2, 1/3, ...
+  Cloud c{normal_cloud(n, d, seed)};
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) c.y(i, k) /= static_cast<float>(k + 1);
+  return c;
+}
+
+Cloud duplicates(Index n, Index d, std::uint64_t seed) {  // the latter half are copies of 100 atoms
+  Cloud c{normal_cloud(n, d, seed)};
+  for (Index i = n / 2; i < n; ++i) std::copy_n(c.y.view().row(i % 100), d, c.y.view().row(i));
+  return c;
+}
+
+Cloud decades(Index n, Index d, std::uint64_t seed) {  // weights over three of them
+  Cloud c{normal_cloud(n, d, seed)};
+  for (Index j = 0; j < n; ++j) c.b.push_back(std::pow(10.0, 3.0 * static_cast<double>(j) / static_cast<double>(n)));
+  return c;
+}
+
+// To a chi-square of 0.05 with the defaults, three clouds each. Arguments: atoms, dimensions.
+void fit(benchmark::State& state, Cloud (*make)(Index, Index, std::uint64_t)) {
+  double fit_seconds = 0, check_seconds = 0, chi2 = 0, samples = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    const Cloud c = make(state.range(0), state.range(1), 10 * ++seed);
+    state.ResumeTiming();
+    const ot::SemidiscreteResult result = ot::semidiscrete(c.y.view(), c.b);
+    fit_seconds += result.seconds, check_seconds += result.check_seconds;
+    chi2 = std::max(chi2, result.marginal.upper), samples = std::max(samples, result.samples_per_atom);
+  }
+  state.counters["fit_seconds"] = fit_seconds / static_cast<double>(state.iterations());
+  state.counters["check_seconds"] = check_seconds / static_cast<double>(state.iterations());
+  state.counters["most_chi2_upper"] = chi2;
+  state.counters["most_noise/atom"] = samples;
+}
+#define MONGE_FIT(cloud, n, d) \
+  BENCHMARK_CAPTURE(fit, cloud, cloud)->Args({n, d})->Unit(benchmark::kMillisecond)->Iterations(3)->UseRealTime()
+MONGE_FIT(normal, 10000, 64);
+MONGE_FIT(normal, 2000, 784);
+MONGE_FIT(normal, 4096, 8);
+MONGE_FIT(clusters, 4096, 128);
+MONGE_FIT(steep, 8192, 768);
+MONGE_FIT(duplicates, 4096, 64);
+MONGE_FIT(decades, 4096, 64);
+MONGE_FIT(decades, 4096, 8);
 
 }  // namespace
 

@@ -117,8 +117,7 @@ class Naive {
 
   double diagonal(const NaiveMap& live, const NaiveMap& still, Index row, double t) const {
     const bool taught = kind_ == lmd || kind_ == emd;
-    const Point target =
-        taught ? NaiveMap(teacher_->model, teacher_weights_).velocity(t, t, place(row, t)) : rate(row);
+    const Point target = taught ? NaiveMap(teacher_->model, teacher_weights_).velocity(t, t, place(row, t)) : rate(row);
     const double e = squares(minus(live.velocity(t, t, place(row, t)), target));
     if (kind_ != mean_flow) return e;
     return weigh(e, squares(minus(still.velocity(t, t, place(row, t)), rate(row))));
