@@ -33,6 +33,7 @@ class ListSearch {
     for (const double epsilon : options_.epsilons) {
       release_beyond(epsilon);
       bid(epsilon);
+      move_regions(epsilon);
     }
     if (!options_.epsilons.empty()) release_beyond(0);
     bid(0);
@@ -137,6 +138,19 @@ class ListSearch {
       }
       if (lowers) v_[j] = lowered;
       assign(i, *best.pair);
+    }
+  }
+
+  // Rows that bids leave over would have long paths: prices of whole regions have to move. Coarser bids move them, and
+  // finer ones put right what these do.
+  void move_regions(double epsilon) {
+    constexpr int most_coarser = 5;
+    double coarse = epsilon;
+    for (int k = 0; k < most_coarser && assigned_ < n_; ++k) bid(coarse *= 4);
+    while (coarse > epsilon && !monitor_.stop(assigned_)) {
+      coarse /= 4;
+      release_beyond(coarse);
+      bid(coarse);
     }
   }
 

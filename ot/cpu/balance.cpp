@@ -213,7 +213,7 @@ class Block {
   void run(Index first, const Rows& rows, double* mass) {
     for (Index i = 0; i < rows.f.size; i += scores_.rows()) {
       const Index count = std::min(scores_.rows(), rows.f.size - i);
-      products_.make(first + i, scores_.view().rows_from(0, count));
+      products_.make(first + i, 0, scores_.view().rows_from(0, count));
       if (!s_.u.empty()) kept_.u = {s_.u.data + first + i, count, {}};
       panel_.run(0, rows.from(i, count), mass);
     }

@@ -13,15 +13,16 @@ RowProducts<T>::RowProducts(const Scores<T>& s, const Digits& made, Index most_r
 }
 
 template <class T>
-void RowProducts<T>::make(Index first, MatrixView<T> out, bool past_caches) {
+void RowProducts<T>::make(Index first, Index first_col, MatrixView<T> out, bool past_caches) {
   const MatrixView<const T> x = s_.x.rows_from(first, out.rows);
   if constexpr (std::is_same_v<T, float>) {
     if (columns_.rows() > 0) {
       rows_.read(x, 0);
-      return digit_products(s_.scale, rows_, 0, out.rows, columns_, 0, out.cols, out.data, out.stride, past_caches);
+      return digit_products(s_.scale, rows_, 0, out.rows, columns_, first_col, out.cols, out.data, out.stride,
+                            past_caches);
     }
   }
-  gemm(s_.scale, x, s_.y, out.data, out.stride);
+  gemm(s_.scale, x, s_.y.rows_from(first_col, out.cols), out.data, out.stride);
 }
 
 template class RowProducts<float>;

@@ -11,8 +11,9 @@ class RowProducts {
   // Borrows both. made: column_digits(s).
   RowProducts(const Scores<T>& s, const Digits& made, Index most_rows);
 
-  // out_ij = scale <x_i, y_j> of the rows from `first`, at most most_rows. past_caches: see digit_products.
-  void make(Index first, MatrixView<T> out, bool past_caches = false);
+  // out_ij = scale <x_i, y_j> of the rows from `first`, at most most_rows, and the columns from `first_col`.
+  // past_caches: see digit_products.
+  void make(Index first, Index first_col, MatrixView<T> out, bool past_caches = false);
 
  private:
   const Scores<T>& s_;

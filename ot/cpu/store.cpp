@@ -15,14 +15,22 @@ template <class T>
 void store_product(const Scores<T>& s, MatrixView<T> out, const Context& context) {
   const Digits made = column_digits(s, context);
   const bool digits = made.rows() > 0 || digits_of(s.y_ready);
-  const Index height = digits ? tile_rows : std::clamp<Index>(s.rows() / 16, 64, 1024);
+  // BLAS reads all columns anew for each block of rows; where these are few, columns are shared out, too.
+  constexpr Index wanted = 16, least_width = 4096;
+  const Index height = digits ? tile_rows : std::clamp<Index>(s.rows() / wanted, 256, 1024);
+  const Index blocks = (s.rows() + height - 1) / height;
+  const Index shares = std::clamp<Index>(wanted / blocks, 1, std::max<Index>(1, s.cols() / least_width));
+  const Index width = round_up((s.cols() + shares - 1) / shares, tile_cols);
   const int threads = threads_worth(context.threads, s.rows() * s.cols());
   std::vector<RowProducts<T>> products;
   for (int t = 0; t < threads; ++t) products.emplace_back(s, made, std::min(height, s.rows()));
-  parallel_for(threads, (s.rows() + height - 1) / height, [&](Index block, int worker) {
+  parallel_for(threads, blocks * shares, [&](Index part, int worker) {
     if (context.stop) context.stop->look();
-    const Index first = block * height, count = std::min(height, s.rows() - first);
-    products[static_cast<std::size_t>(worker)].make(first, out.rows_from(first, count), true);
+    const Index first = part / shares * height, count = std::min(height, s.rows() - first);
+    const Index first_col = part % shares * width, cols = std::min(width, s.cols() - first_col);
+    if (cols <= 0) return;
+    const MatrixView<T> to(out.row(first) + first_col, count, cols, out.stride);
+    products[static_cast<std::size_t>(worker)].make(first, first_col, to, true);
   });
 }
 
