@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "monge/apps/common/distinct_files.h"
@@ -79,39 +80,37 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
               std::isinf(p.tau) ? "" : ", the price of the masses included");
 }
 
-// A source of points, and what potentials call it; N(0, I) where no file is named.
+// A source of points; N(0, I) where no file is named.
 struct Source {
   data::Dataset dataset;
-  ot::SourceLaw law = {};
-  std::string name = apps::standard_normal;
+  apps::FitSource from;
 
-  Source(const Arguments& a, const data::Dataset& atoms) {
+  Source(Arguments& a, const data::Dataset& atoms) {
     if (a.source.empty()) return;
     dataset = data::load_dataset(a.source);
     require(dataset.dims() == atoms.dims(), a.source, ": points of ", dataset.dims(), " dimensions, those of ", a.data,
             " have ", atoms.dims());
+    require(!a.labels || dataset.train.labelled(), a.source, ": has no /labels");
     if (a.fit.epsilon == 0 && a.refit.empty()) apps::warn_of_few_points("ot_fit", a.source, dataset, atoms);
-    law = ot::source_of_points(dataset.train.x.view());
-    name = apps::points_law(dataset.digest);
+    from = apps::fit_source(dataset, a.fit);
   }
   Source(const Source&) = delete;  // the law borrows the points
   Source& operator=(const Source&) = delete;
 };
 
-// From the old potentials, whose atoms are found among the new ones by their coordinates.
-ot::SemidiscreteResult refit(Arguments& a, const data::Dataset& dataset, const Source& source) {
-  const data::PotentialsFile old = data::load_potentials(a.refit);
+// From old potentials, whose atoms are found among the new ones by their coordinates.
+ot::SemidiscreteResult refit(const Arguments& a, const data::Dataset& dataset, const data::PotentialsFile& old,
+                             const Source& source) {
   const data::Dataset old_data = data::load_dataset(a.refit_data);
   require(old.dataset_digest == old_data.digest, a.refit, ": these potentials belong to other data (digest ",
           old.dataset_digest, ") than ", a.refit_data, " (", old_data.digest, ")");
-  require(old.source_law == source.name, a.refit, ": fitted for the source law '", old.source_law, "', not '",
-          source.name, "'");
+  require(old.source_law == source.from.name, a.refit, ": fitted for the source law '", old.source_law, "', not '",
+          source.from.name, "'");
   require(old_data.dims() == dataset.dims(), a.data, ": points of ", dataset.dims(), " dimensions, those of ",
           a.refit_data, " have ", old_data.dims());
-  a.labels = !old.noise_labels.empty();
-  use_labels(a, dataset);
   return apps::refit_with_progress(dataset.train.x.view(), apps::to_potentials(old),
-                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit, source.law);
+                                   ot::origin_of(dataset.train.x.view(), old_data.train.x.view()), a.fit,
+                                   source.from.law);
 }
 
 void fit(Arguments& a) {
@@ -122,12 +121,18 @@ void fit(Arguments& a) {
   if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
   const data::Dataset dataset = data::load_dataset(a.data);
+  std::optional<data::PotentialsFile> old;
+  if (!a.refit.empty()) {
+    old = data::load_potentials(a.refit);
+    a.labels = !old->noise_labels.empty();
+    a.fit.label_penalty = old->label_penalty;
+  }
   use_labels(a, dataset);
   const Source source(a, dataset);
-  const ot::SemidiscreteResult result = a.refit.empty()
-                                            ? apps::fit_with_progress(dataset.train.x.view(), a.fit, {}, source.law)
-                                            : refit(a, dataset, source);
-  const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.name);
+  const ot::SemidiscreteResult result =
+      old ? refit(a, dataset, *old, source)
+          : apps::fit_with_progress(dataset.train.x.view(), a.fit, {}, source.from.law);
+  const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.from.name);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
   if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(file, result)));
@@ -152,6 +157,7 @@ int main(int argc, char** argv) {
       "  ot_fit fashion.h5 --out potentials.h5 --pca 64 --json -\n"
       "  ot_fit fashion.h5 --out potentials.h5 --labels\n"
       "  ot_fit 8gaussians.h5 --source wide-moons.h5 --out potentials.h5\n"
+      "  ot_fit day.h5 --source night.h5 --labels --out potentials.h5\n"
       "  ot_fit more.h5 --out more_potentials.h5 --refit potentials.h5 --refit-data fashion.h5\n\n"
       "Ctrl-C saves the potentials reached so far (status stopped_by_caller) and exits 130.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
@@ -160,9 +166,8 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("FILE.h5");
   app.add_option("--out", a.out, "Where to write the potentials (HDF5)")->required()->type_name("FILE.h5");
-  auto* source =
-      app.add_option("--source", a.source, "Data file whose training points are the source; not given: N(0, I)")
-          ->type_name("FILE.h5");
+  app.add_option("--source", a.source, "Data file whose training points are the source; not given: N(0, I)")
+      ->type_name("FILE.h5");
   app.add_option("--pca", a.fit.pca, "Fit in the space of K principal directions; 0 = all dimensions")
       ->type_name("K")
       ->check(apps::at_least<Index>(0))
@@ -175,8 +180,9 @@ int main(int argc, char** argv) {
       ->type_name("C")
       ->check(CLI::IsMember({"negative_dot", "squared_euclidean"}))
       ->capture_default_str();
-  auto* labels = app.add_flag("--labels", a.labels, "Class-conditional: noise has a label, too, as often as the data's")
-                     ->excludes(source);
+  auto* labels = app.add_flag("--labels", a.labels,
+                              "Class-conditional: noise has a label, too, as often as the data's; points of a --source "
+                              "their own");
   app.add_option("--label-penalty", a.fit.label_penalty,
                  "Cost of unequal labels, units of the cost; not given: they never meet")
       ->type_name("P")

@@ -35,7 +35,7 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   const ot::Problem<T> problem = input.problem();
   const apps::Choice choice = apps::choose_solver(input, r, budget.left());
   apps::check_options_of(choice.solver, r);
-  if (!apps::is_exact(choice.solver)) apps::require_no_forbidden_pairs(input, r);
+  if (!apps::is_exact(choice.solver) && choice.solver != "semidiscrete") apps::require_no_forbidden_pairs(input, r);
   apps::check_output_memory(input, r, choice.solver, budget);
   apps::check_interrupt();
   const Solution solution = run_solver(choice.solver, input, r, budget);
@@ -87,7 +87,7 @@ void add_problem(CLI::App& app, Request& r) {
   app.add_option("--x-labels", r.x_labels, "Whole numbers, one per row of X")->type_name("FILE");
   app.add_option("--y-labels", r.y_labels, "The same for Y")->type_name("FILE");
   app.add_option("--label-penalty", r.label_penalty,
-                 "Added to the cost of pairs whose labels differ; inf forbids them (exact)")
+                 "Added to the cost of pairs whose labels differ; inf forbids them (exact, semidiscrete)")
       ->type_name("P")
       ->check(apps::at_least_or_infinite(0));
 }
@@ -154,7 +154,9 @@ void add_outputs(CLI::App& app, Request& r) {
       ->type_name("FILE");
   app.add_option("--map", r.map, "Write where each x goes, n x d: the mean of its partners; .npy or .h5")
       ->type_name("FILE");
-  app.add_option("--pairs", r.pairs, "Write each x with its partner, for sdfm_train (coupling.kind = pairs)")
+  app.add_option("--pairs", r.pairs,
+                 "Write each x with its partner, for sdfm_train (coupling.kind = pairs), and with its\nlabel: "
+                 "of --x-labels, else of the data file that it is from")
       ->type_name("FILE.h5");
   app.add_option("--potentials", r.potentials, "Write the dual potentials, f then g, n + m doubles")
       ->type_name("FILE.npy");
@@ -171,7 +173,8 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  ot_solve x.npy y.npy                                      cost, W2 and certificate\n"
       "  ot_solve x.csv y.csv --plan plan.npy --map moved.npy      and who goes where\n"
-      "  ot_solve source.h5:/x data.h5:/x --solver exact --pairs pairs.h5   pairs to train on, of two data sets\n"
+      "  ot_solve source.h5:/x data.h5:/x --solver exact --pairs pairs.h5   pairs to train on, of two data sets;\n"
+      "    --x-labels source.h5:/labels --y-labels data.h5:/labels --label-penalty inf   and within classes\n"
       "  ot_solve data.h5:/x data.h5:/y --epsilon 0.005 --relative --json -\n"
       "  ot_solve --cost C.npy --a a.npy --b b.npy                 any costs, any weights\n"
       "  ot_solve x.npy y.npy --tau-a 1 --tau-b 1                  unbalanced\n"

@@ -111,6 +111,7 @@ void write_dataset(const Arguments& a, const apps::TrainedModel& trained, Matrix
   dataset.image = trained.image;
   dataset.source = "samples of " + a.checkpoint;
   if (!a.pairs.empty()) {
+    pairs.labels = dataset.train.labels;  // x0 is of the class that it goes to
     pairs.dataset_digest = data::content_digest(dataset);
     pairs.atoms.resize(static_cast<std::size_t>(count));
     std::iota(pairs.atoms.begin(), pairs.atoms.end(), 0);

@@ -166,6 +166,17 @@ std::vector<std::int32_t> read_labels(const std::string& where, double max_bytes
   return {numbers.begin(), numbers.end()};
 }
 
+std::string labels_beside(const std::string& where) {
+  const std::size_t colon = hdf5_colon(where);
+  if (colon == where.npos) return "";
+  std::string name = where.substr(colon + 1);
+  name.erase(0, name.find_first_not_of('/'));
+  if (name != "x" && name != "test/x") return "";
+  name.replace(name.size() - 1, 1, "labels");
+  const std::string file = where.substr(0, colon);
+  return Hdf5Reader(caller, file).has(name) ? concat(file, ":/", name) : "";
+}
+
 template Matrix<float> read_cloud(const std::string&, double);
 template Matrix<double> read_cloud(const std::string&, double);
 

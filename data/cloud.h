@@ -29,4 +29,8 @@ std::vector<double> read_weights(const std::string& where, double max_bytes);
 // before, so each counts 8 bytes. Others are refused, with their place (from 0).
 std::vector<std::int32_t> read_labels(const std::string& where, double max_bytes);
 
+// Where a data file keeps the labels of its points `where`: FILE.h5:/labels of FILE.h5:/x, FILE.h5:/test/labels of
+// FILE.h5:/test/x. Empty for other arrays and where there are none. Errors: as read_cloud.
+std::string labels_beside(const std::string& where);
+
 }  // namespace monge::data

@@ -30,6 +30,7 @@ Pairs load_pairs(const std::filesystem::path& path, const ReadLimits& limits) {
   pairs.atoms = file.read_vector<std::int32_t>("atoms", pairs.size());
   if (const Index bad = first_negative(pairs.atoms); bad >= 0)
     file.fail("atoms", concat("element ", bad, " is ", pairs.atoms[static_cast<std::size_t>(bad)]));
+  if (file.has("labels")) pairs.labels = file.read_vector<std::int32_t>("labels", pairs.size());
   pairs.dataset_digest = file.attribute<std::string>("", "dataset_digest");
   pairs.source_law = file.attribute_or<std::string>("", "source_law", "");
   return pairs;
@@ -39,6 +40,8 @@ void save_pairs(const Pairs& pairs, const std::filesystem::path& path) {
   require(!pairs.x0.view().empty(), "save_pairs: there are none: ", pairs.x0.rows(), " x ", pairs.x0.cols());
   require(static_cast<Index>(pairs.atoms.size()) == pairs.size(), "save_pairs: ", pairs.atoms.size(), " atoms for ",
           pairs.size(), " source points");
+  require(pairs.labels.empty() || static_cast<Index>(pairs.labels.size()) == pairs.size(),
+          "save_pairs: ", pairs.labels.size(), " labels for ", pairs.size(), " source points");
   const Index bad = first_negative(pairs.atoms);
   require(bad < 0, "save_pairs: element ", bad, " of atoms is negative");
   require_finite(pairs.x0.view(), "save_pairs: x0");
@@ -49,6 +52,7 @@ void save_pairs(const Pairs& pairs, const std::filesystem::path& path) {
   if (!pairs.source_law.empty()) file.attribute("", "source_law", pairs.source_law);
   file.array("x0", {pairs.size(), pairs.x0.cols()}, pairs.x0.data());
   file.array("atoms", {pairs.size()}, pairs.atoms.data());
+  if (!pairs.labels.empty()) file.array("labels", {pairs.size()}, pairs.labels.data());
   file.commit();
 }
 

@@ -211,6 +211,7 @@ Synthetic synthetic(std::string_view name, const SyntheticOptions& options) {
   made.data.source = concat(kind.about.name, ", seed ", options.seed);
   if (options.noise >= 0) made.data.source += concat(", noise ", options.noise);
   made.data.digest = made.pairs.dataset_digest = content_digest(made.data);
+  if (made.pairs.size() > 0) made.pairs.labels = made.data.train.labels;
   const auto [least, greatest] =
       std::minmax_element(made.data.train.x.data(), made.data.train.x.data() + options.points * options.dimensions);
   made.data.low = *least;

@@ -31,16 +31,30 @@ class PairsCoupling final : public Coupling {
   Shuffle order_;
 };
 
+void check_labels(VectorView<const std::int32_t> atoms, Index atom_count, VectorView<const std::int32_t> labels,
+                  VectorView<const std::int32_t> atom_labels) {
+  require(labels.empty() == atom_labels.empty(), "pairs_coupling: labels of ",
+          labels.empty() ? "the atoms, but not of x0" : "x0, but not of the atoms");
+  if (labels.empty()) return;
+  require(labels.size == atoms.size, "pairs_coupling: ", labels.size, " labels for ", atoms.size, " source points");
+  require(atom_labels.size == atom_count, "pairs_coupling: ", atom_labels.size, " labels for ", atom_count, " atoms");
+  for (Index k = 0; k < atoms.size; ++k)
+    require(labels[k] == atom_labels[atoms[k]], "pairs_coupling: pair ", k, " goes from label ", labels[k], " to atom ",
+            atoms[k], " of label ", atom_labels[atoms[k]]);
+}
+
 }  // namespace
 
 std::unique_ptr<Coupling> pairs_coupling(MatrixView<const float> x0, VectorView<const std::int32_t> atoms,
-                                         Index atom_count, std::uint64_t seed) {
+                                         Index atom_count, std::uint64_t seed, VectorView<const std::int32_t> labels,
+                                         VectorView<const std::int32_t> atom_labels) {
   require(!x0.empty(), "pairs_coupling: there are no pairs: x0 is ", x0.rows, " x ", x0.cols);
   require(atoms.size == x0.rows, "pairs_coupling: ", atoms.size, " atoms for ", x0.rows, " source points");
   require_finite(x0, "pairs_coupling: x0");
   for (Index k = 0; k < atoms.size; ++k)
     require(atoms[k] >= 0 && atoms[k] < atom_count, "pairs_coupling: pair ", k, " has atom ", atoms[k], " of ",
             atom_count);
+  check_labels(atoms, atom_count, labels, atom_labels);
   return std::make_unique<PairsCoupling>(x0, atoms, seed);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "monge/flow/source_points.h"
@@ -22,6 +23,14 @@ void check_batch(MatrixView<const float> x0, VectorView<const std::int32_t> atom
   require(x0.rows == atoms.size, "semidiscrete_coupling: ", x0.rows, " rows of noise but room for ", atoms.size,
           " atoms");
   require(x0.cols == dimensions, "semidiscrete_coupling: noise of ", x0.cols, " dimensions, atoms of ", dimensions);
+}
+
+void check_labels(const char* who, VectorView<const std::int32_t> of_points, const std::vector<ot::LabelShare>& noise) {
+  require(noise.empty() || !of_points.empty(), who, ": the potentials have labels, the source points have none");
+  const std::set<std::int32_t> known(of_points.begin(), of_points.end());
+  for (const ot::LabelShare& share : noise)
+    require(known.count(share.label) > 0, who, ": no source point has the label ", share.label,
+            ", which noise of the potentials has");
 }
 
 class RecombinedCoupling final : public Coupling {
@@ -111,20 +120,22 @@ class DrawnCoupling final : public Coupling {
         matcher_(ot::pass_matcher(y, potentials, options.context)),
         context_(options.context),
         rng_{options.seed, 0} {
-    if (options.source.points.data) source_ = ot::source_of_points(options.source.points);
+    const auto& [points, labels] = options.source;
+    if (points.data) source_ = is_labelled() ? ot::source_of_points(points, labels, {}) : ot::source_of_points(points);
   }
 
   void draw(std::uint64_t step, MatrixView<float> x0, VectorView<std::int32_t> atoms) override {
     check_batch(x0, atoms, dimensions_);
     const std::uint64_t first = step * static_cast<std::uint64_t>(x0.rows);
-    ot::draw(source_, rng_.substream(0), first, x0, context_);
-    const ot::LabelLaw& law = matcher_->noise_labels();
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(law.empty() ? 0 : x0.rows));
-    if (!law.empty()) law.draw(rng_.substream(3), first, labels);
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(is_labelled() ? x0.rows : 0));
+    if (is_labelled()) matcher_->noise_labels().draw(rng_.substream(3), first, labels);
+    ot::draw(source_, rng_.substream(0), first, labels, x0, context_);
     matcher_->match(x0, labels, rng_.substream(2), first, atoms);
   }
 
  private:
+  bool is_labelled() const { return !matcher_->noise_labels().empty(); }
+
   Index dimensions_;
   std::unique_ptr<ot::Matcher> matcher_;
   ot::SourceLaw source_;
@@ -139,8 +150,8 @@ std::unique_ptr<Coupling> semidiscrete_coupling(MatrixView<const float> y, const
   constexpr const char* who = "semidiscrete_coupling";
   require(options.groups > 0 && options.rounds >= 0, who, ": groups and rounds must be positive");
   const bool points = options.source.points.data != nullptr;
-  check_pairing(who, y.rows, y.cols, {.points = options.source.points}, {});
-  require(!points || potentials.noise_labels.empty(), who, ": noise has labels, a source of points takes none");
+  check_pairing(who, y.rows, y.cols, options.source, {});
+  if (points) check_labels(who, options.source.labels, potentials.noise_labels);
   if (points) require_finite(options.source.points, concat(who, ": source.points").c_str());
   if (points || potentials.epsilon > 0) return std::make_unique<DrawnCoupling>(y, potentials, options);
   return std::make_unique<RecombinedCoupling>(ot::FittedAtoms(who, y, potentials, options.context), options);

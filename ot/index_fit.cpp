@@ -80,7 +80,7 @@ double mean_gap(const detail::SemidualProblem& problem, const std::vector<double
 SemidiscreteResult fit_to_index(MatrixView<const float> y, const SemidiscretePotentials& potentials,
                                 const FaissOptions& index, const SemidiscreteOptions& given, const SourceLaw& source) {
   require(potentials.epsilon == 0, "fit_to_index: an index cannot draw atoms, epsilon is ", potentials.epsilon);
-  require(potentials.labels.empty(), "fit_to_index: an index knows no labels");
+  require(potentials.labels.empty() && !source.is_by_label(), "fit_to_index: an index knows no labels");
   require(given.tolerance > 0 && given.tolerance <= 1, "fit_to_index: tolerance is ", given.tolerance,
           ", expected (0, 1]");
   const auto start = Clock::now();

@@ -2,10 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "monge/ot/core/error.h"
 
 namespace monge::ot {
+
+std::vector<LabelShare> label_shares(VectorView<const std::int32_t> labels, VectorView<const double> weights) {
+  require(weights.empty() || weights.size == labels.size, "label_shares: ", weights.size, " weights for ", labels.size,
+          " labels");
+  std::map<std::int32_t, double> weight;
+  for (Index i = 0; i < labels.size; ++i) {
+    const double own = weights.empty() ? 1.0 : weights[i];
+    if (own > 0) weight[labels[i]] += own;
+  }
+  std::vector<LabelShare> shares;
+  for (const auto& [label, share] : weight) shares.push_back({label, share});
+  return shares;
+}
 
 LabelLaw::LabelLaw(const char* caller, std::vector<LabelShare> shares) : shares_(std::move(shares)) {
   const auto by_label = [](const LabelShare& p, const LabelShare& q) { return p.label < q.label; };

@@ -13,7 +13,11 @@ struct LabelShare {
   double share = 0;  // any positive scale
 };
 
-// The law of the label that comes with each noise vector and is independent of it.
+// How often each label comes, by ascending label: the sum of its weights (as many as labels; empty = 1 each). Labels of
+// no weight are left out.
+std::vector<LabelShare> label_shares(VectorView<const std::int32_t> labels, VectorView<const double> weights = {});
+
+// The law of the label that comes with each noise vector, drawn before it.
 class LabelLaw {
  public:
   LabelLaw() = default;  // no labels

@@ -89,9 +89,9 @@ void on_fresh_noise(const LabelLaw& law, Index dimensions, Index samples, std::u
   std::vector<std::int32_t> labels;
   for (Index first = 0; first < samples; first += chunk) {
     const MatrixView<float> rows = x.view().rows_from(0, std::min(chunk, samples - first));
-    draw(source, Rng{seed}.substream(6), static_cast<std::uint64_t>(first), rows, context);
     labels.resize(static_cast<std::size_t>(law.empty() ? 0 : rows.rows));
     if (!law.empty()) law.draw(Rng{seed}.substream(8), static_cast<std::uint64_t>(first), labels);
+    draw(source, Rng{seed}.substream(6), static_cast<std::uint64_t>(first), labels, rows, context);
     visit(MatrixView<const float>(rows), VectorView<const std::int32_t>(labels), static_cast<std::uint64_t>(first));
   }
 }

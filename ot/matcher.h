@@ -39,7 +39,7 @@ std::unique_ptr<Matcher> faiss_matcher(MatrixView<const float> y, const Semidisc
                                        const FaissOptions& options = {}, const Context& context = {});
 
 // Share of fresh noise rows, with labels as the matcher's law has them, for which `approximate` returns what `exact`
-// does.
+// does. Here and below a source may be a law by label where the matcher has labels.
 double recall(const Matcher& approximate, const Matcher& exact, Index dimensions, Index samples, std::uint64_t seed,
               const SourceLaw& source = {}, const Context& context = {});
 

@@ -14,7 +14,7 @@
 namespace monge::ot {
 namespace {
 
-void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
+void check_options(MatrixView<const float> y, const SemidiscreteOptions& o, const SourceLaw& source) {
   require(o.cost == Cost::negative_dot || o.cost == Cost::squared_euclidean, "semidiscrete: cost is ",
           to_string(o.cost), ", should be negative_dot or squared_euclidean");
   require(std::isfinite(o.epsilon) && o.epsilon >= 0, "semidiscrete: epsilon is ", o.epsilon, ", expected 0 or more");
@@ -29,6 +29,8 @@ void check_options(MatrixView<const float> y, const SemidiscreteOptions& o) {
   require(!o.labels.empty() || o.noise_labels.empty(), "semidiscrete: noise_labels without labels of the atoms");
   require(o.labels.empty() || o.labels.size == y.rows, "semidiscrete: ", o.labels.size, " labels for ", y.rows,
           " atoms");
+  require(!source.is_by_label() || !o.labels.empty(),
+          "semidiscrete: a source law by label, but no labels of the atoms");
   require(y.device.type == DeviceType::cpu, "semidiscrete: y is of cuda:", y.device.index,
           ", expected the CPU's memory");
   backend_for(o.context.device);  // refuses what is not there
@@ -39,15 +41,16 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); }
 
 // Scores are floats, and the fit squares them: beyond this nothing would be left of them.
-void require_moderate(const AtomSet& atoms, const SourceLaw& source, const Context& context) {
+void require_moderate(const detail::SemidualProblem& problem, const Context& context) {
   constexpr double least = 1e-15, most = 1e13;
   constexpr Index some = 64;
-  if (!source) return;
-  Matrix<float> x(some, atoms.dimensions());
-  draw(source, Rng{}.substream(11), 0, x.view(), context);
+  if (!problem.source) return;
+  const Index d = problem.atoms.dimensions();
+  const Rng rng = Rng{}.substream(11);
+  Matrix<float> x(some, d);
+  draw(problem.source, rng, 0, problem.draw_labels(detail::label_stream(rng), 0, some), x.view(), context);
   double size = 0;
-  for (Index i = 0; i < some; ++i)
-    size = std::max(size, std::sqrt(dot(x.view().row(i), x.view().row(i), atoms.dimensions())));
+  for (Index i = 0; i < some; ++i) size = std::max(size, std::sqrt(dot(x.view().row(i), x.view().row(i), d)));
   require(size <= most && (size == 0 || size >= least), "semidiscrete: points of the source are of size ", size,
           ", beyond what floats can score; scale them and the atoms to between ", least, " and ", most);
 }
@@ -109,9 +112,10 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
                              options.label_penalty > 0 ? options.labels : VectorView<const std::int32_t>());
   atoms.keep_ready(options.context);
-  require_moderate(atoms, detail::projected_source(source, potentials.pca), options.context);
+  const SourceLaw law = detail::source_for(source, options, b);
   const detail::SemidualProblem problem =
-      detail::make_semidual(atoms, options, detail::projected_source(source, potentials.pca));
+      detail::make_semidual(atoms, options, detail::projected_source(law, potentials.pca));
+  require_moderate(problem, options.context);
 
   // The fit is over when fresh noise says so, unless the caller wants too little of that for it to say much.
   detail::check_rows(atoms.size(), options);
@@ -177,7 +181,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
 
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b,
                                 const SemidiscreteOptions& options, const SourceLaw& source) {
-  check_options(y, options);
+  check_options(y, options, source);
   SemidiscreteResult result;
   with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source, nullptr); });
   return result;
@@ -199,7 +203,7 @@ SemidiscreteResult refit(MatrixView<const float> y, const SemidiscretePotentials
   options.pca = 0;
   options.label_penalty = before.label_penalty;
   options.tau = before.tau;
-  check_options(y, options);
+  check_options(y, options, source);
   const Before known{before, origin};
   SemidiscreteResult result;
   with_team(resolve_threads(options.context.threads), [&] { result = solve(y, b, options, source, &known); });

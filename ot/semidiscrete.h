@@ -19,8 +19,9 @@ namespace monge::ot {
 // whose epsilon -> 0 limit is f(x) = min_j c(x, y_j) - g_j, is ascended by stochastic steps. With the potentials g a
 // fresh x is matched to an atom by one inner-product search (epsilon = 0) or one categorical draw (epsilon > 0).
 //
-// With labels, noise is a pair (x, z) and c_j(x, z) = c(x, y_j) + label_penalty where z is not the label of y_j. With a
-// finite tau, <b, g> is tau sum_j b_j (1 - exp(-g_j / tau)): masses may stray from b at the price of tau KL(m | b).
+// With labels, noise is a pair (x, z), independent of each other or x of a law for each z (see SourceLaw), and c_j(x,
+// z) = c(x, y_j) + label_penalty where z is not the label of y_j. With a finite tau, <b, g> is tau sum_j b_j (1 -
+// exp(-g_j / tau)): masses may stray from b at the price of tau KL(m | b).
 
 struct SemidiscreteStep {
   double samples_per_atom = 0;  // noise vectors evaluated so far, per atom
@@ -42,7 +43,7 @@ struct SemidiscreteOptions {
   Index pca = 0;             // fit in the space of so many principal directions; 0 = all dimensions
   double check_samples = 0;  // fresh noise vectors of the final check, 1024 at least and at most 1e12; 0 = enough for
                              // +-12% of the tolerance, and again if the fit has to go on
-  // Class-conditional couplings: noise has a label, too, independent of x, and unequal labels cost more.
+  // Class-conditional couplings: noise has a label, too, and unequal labels cost more.
   VectorView<const std::int32_t> labels = {};                      // N, of the atoms; empty = none
   double label_penalty = std::numeric_limits<double>::infinity();  // units of the cost; +infinity: never unequal
   std::vector<LabelShare> noise_labels = {};                       // their law; empty = as the atoms' weights
@@ -95,7 +96,8 @@ struct SemidiscreteResult {
 };
 
 // y: N x d atoms. b: N weights (any positive scale; empty = uniform). source: law of x (empty = standard normal in d
-// dimensions). Errors: see make_atoms; epsilon or tolerance out of range; a source that gives NaN.
+// dimensions), or for each label of the noise. Errors: see make_atoms; epsilon or tolerance out of range; a source that
+// gives NaN, or is by label where atoms have none.
 // Noise labels that no atom has, or that have another share than its atoms, are infeasible where unequal labels are
 // forbidden and masses may not stray.
 SemidiscreteResult semidiscrete(MatrixView<const float> y, VectorView<const double> b = {},

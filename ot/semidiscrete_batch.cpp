@@ -137,7 +137,9 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   std::size_t links = 1 << 16;
   for (; groups > 0; groups -= std::min(groups, slab_groups)) {
     Matrix<float> x(std::min(groups, slab_groups) * group_rows, problem.atoms.dimensions(), context.device);
-    draw(problem.source, noise, next_row, x.view(), context);
+    const std::vector<std::int32_t> row_labels =
+        problem.draw_labels(labels, next_row * static_cast<std::uint64_t>(sets), x.rows() * sets);
+    draw(problem.source, noise, next_row, row_labels, x.view(), context);
     Recombination r{.x = x.view(),
                     .y = problem.atoms.y.view(),
                     .v = v,
@@ -146,9 +148,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
                     .signs = signs,
                     .first_group = next_row / group_rows,
                     .window = static_cast<float>(plan.window)};
-    std::vector<std::int32_t> row_labels(static_cast<std::size_t>(problem.is_labelled() ? r.rows() : 0));
     if (problem.is_labelled()) {
-      problem.labels.draw(labels, next_row * static_cast<std::uint64_t>(sets), row_labels);
       r.row_labels = row_labels;
       r.col_labels = atom_labels;
       r.label_penalty = static_cast<float>(problem.label_penalty);
@@ -199,10 +199,9 @@ BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& 
   Buffer<float> f(chunk, context.device);
   std::vector<double> mass(target.size());
   GroupMass masses;
-  std::vector<std::int32_t> row_labels(static_cast<std::size_t>(problem.is_labelled() ? chunk : 0));
   for (Index c = 0; c < chunks; ++c) {
-    draw(problem.source, noise, next_row, x.view(), context);
-    if (problem.is_labelled()) problem.labels.draw(labels, next_row, row_labels);
+    const std::vector<std::int32_t> row_labels = problem.draw_labels(labels, next_row, chunk);
+    draw(problem.source, noise, next_row, row_labels, x.view(), context);
     next_row += static_cast<std::uint64_t>(chunk);
     const Scores<float> s = scores_of(problem, x.view(), row_labels, v);
     passes.softmin(s, static_cast<float>(plan.epsilon), f.view(), context);

@@ -172,8 +172,10 @@ class Checker {
     // constant in expectation for the standard normal is not left to chance.
     std::vector<double> offset(static_cast<std::size_t>(rows),
                                squared_ && !problem_.source ? 0.5 * static_cast<double>(d) : 0.0);
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(problem_.is_labelled() ? rows : 0));
-    if (problem_.is_labelled()) problem_.labels.draw(labels_, static_cast<std::uint64_t>(first), labels);
+    const std::vector<std::int32_t> labels = problem_.draw_labels(labels_, static_cast<std::uint64_t>(first), rows);
+    const auto labels_from = [&](Index k, Index count) {
+      return VectorView<const std::int32_t>{labels.data() + k, labels.empty() ? 0 : count, {}};
+    };
     std::vector<double> x_sum(static_cast<std::size_t>(d), 0.0);
     // A device scores noise of its own, of the same bits; what costs are made of in double is the CPU's.
     const bool away = context_.device.type != DeviceType::cpu;
@@ -182,13 +184,13 @@ class Checker {
       const Index count = std::min(chunk, rows - k);
       const MatrixView<float> xs = x.view().rows_from(0, count);
       const MatrixView<float> scored = away ? there.view().rows_from(0, count) : xs;
-      draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), xs, context_);
-      if (away) draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), scored, context_);
+      const VectorView<const std::int32_t> of_rows = labels_from(k, count);
+      draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), of_rows, xs, context_);
+      if (away) draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), of_rows, scored, context_);
       for (Index i = 0; i < count; ++i) {
         lengths_.add(std::sqrt(dot(xs.row(i), xs.row(i), d)));
         for (Index c = 0; c < d; ++c) x_sum[static_cast<std::size_t>(c)] += static_cast<double>(xs(i, c));
       }
-      const VectorView<const std::int32_t> of_rows{labels.data() + k, problem_.is_labelled() ? count : 0, {}};
       match(first + k, xs, scored, of_rows, ranked.scores.view().rows_from(k, count),
             ranked.columns.view().rows_from(k, count), offset.data() + k);
     }
@@ -204,7 +206,8 @@ class Checker {
     const Rest rest(*this, capacity, level);
     for (Index k = 0; k < rows; k += chunk) {
       const Index count = std::min(chunk, rows - k);
-      draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), x.view().rows_from(0, count), context_);
+      draw(problem_.source, noise_, static_cast<std::uint64_t>(first + k), labels_from(k, count),
+           x.view().rows_from(0, count), context_);
       for_blocks(count, d, [&](Index, Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
           const auto row = static_cast<std::size_t>(k + i);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
@@ -37,6 +39,16 @@ std::vector<std::vector<std::size_t>> competitors(const SemidualProblem& problem
     if (place >= 0) parts[static_cast<std::size_t>(place)].push_back(j);
   }
   return parts;
+}
+
+// Noise that one of these parts competes for: where the source is by label and labels keep apart, of its own label.
+Matrix<float> noise_of(const SemidualProblem& problem, std::size_t part, std::size_t parts, Index rows, const Rng& rng,
+                       const Context& context) {
+  std::vector<std::int32_t> labels = problem.draw_labels(label_stream(rng), 0, rows);
+  if (parts > 1) labels.assign(labels.size(), problem.labels.shares()[part].label);
+  Matrix<float> x(rows, problem.atoms.dimensions());
+  draw(problem.source, rng, 0, labels, x.view(), context);
+  return x;
 }
 
 // The optimal plan from N(0, 1) to N(0, w) at temperature epsilon has covariance c = w a and correlation rho, rho^2 =
@@ -108,33 +120,66 @@ void freeze(const SemidualProblem& problem, const std::vector<std::size_t>& memb
   }
 }
 
-}  // namespace
-
-ScoreScale score_scale(const SemidualProblem& problem, const Rng& rng, const Context& context) {
-  const AtomSet& atoms = problem.atoms;
-  const Index n = atoms.size(), d = atoms.dimensions();
-  ScoreScale scale{std::vector<double>(static_cast<std::size_t>(n), 0.0),
-                   std::vector<double>(static_cast<std::size_t>(n))};
+// Of the scores of some atoms under noise x, or N(0, I) where there is none. Their spread is about `centre`, an atom
+// that all of them share.
+void measure_scores(const AtomSet& atoms, const std::vector<std::size_t>& members, const std::vector<double>& centre,
+                    const Matrix<float>& x, ScoreScale& scale, const Context& context) {
+  const Index n = static_cast<Index>(members.size()), d = atoms.dimensions();
+  const bool given = x.rows() > 0;
   Moments moments;
-  if (problem.source) {
-    Matrix<float> x(4096, d);
-    draw(problem.source, rng, 0, x.view(), context);
-    moments = cloud_moments(x.view(), {}, {.threads = context.threads});  // little work: not to be stopped
-  }
+  if (given) moments = cloud_moments(x.view(), {}, {.threads = context.threads});  // little work: not to be stopped
   const std::vector<float> covariance(moments.covariance.begin(), moments.covariance.end());
   constexpr Index block = 256;
   parallel_for(context.threads, (n + block - 1) / block, [&](Index k, int) {
     const Index first = k * block, count = std::min(block, n - first);
-    const MatrixView<const float> y = atoms.y.view().rows_from(first, count);
-    Matrix<float> spread(count, d);  // y, or times the covariance
-    if (problem.source) cpu::gemm(1.0f, y, {covariance.data(), d, d}, spread.data(), d);
+    Matrix<float> y(count, d), spread(count, d);  // about the centre; times the covariance
     for (Index i = 0; i < count; ++i) {
-      const auto j = static_cast<std::size_t>(first + i);
-      if (problem.source) scale.mean[j] = dot(y.row(i), moments.mean.data(), d);
-      const double variance = dot(y.row(i), problem.source ? spread.view().row(i) : y.row(i), d);
+      const float* row = atoms.y.view().row(static_cast<Index>(members[static_cast<std::size_t>(first + i)]));
+      for (Index c = 0; c < d; ++c)
+        y(i, c) = static_cast<float>(static_cast<double>(row[c]) - centre[static_cast<std::size_t>(c)]);
+    }
+    if (given) cpu::gemm(1.0f, std::as_const(y).view(), {covariance.data(), d, d}, spread.data(), d);
+    for (Index i = 0; i < count; ++i) {
+      const std::size_t j = members[static_cast<std::size_t>(first + i)];
+      if (given) scale.mean[j] = dot(atoms.y.view().row(static_cast<Index>(j)), moments.mean.data(), d);
+      const double variance = dot(y.view().row(i), (given ? spread : y).view().row(i), d);
       scale.deviation[j] = std::sqrt(std::max(0.0, variance));
     }
   });
+}
+
+std::vector<double> mean_of(const AtomSet& atoms, const std::vector<std::size_t>& members) {
+  std::vector<double> mean(static_cast<std::size_t>(atoms.dimensions()), 0.0);
+  double total = 0;
+  for (const std::size_t j : members) {
+    const float* row = atoms.y.view().row(static_cast<Index>(j));
+    for (std::size_t c = 0; c < mean.size(); ++c) mean[c] += atoms.b[j] * static_cast<double>(row[c]);
+    total += atoms.b[j];
+  }
+  for (double& value : mean) value /= total;
+  return mean;
+}
+
+}  // namespace
+
+ScoreScale score_scale(const SemidualProblem& problem, const Rng& rng, const Context& context) {
+  constexpr std::size_t looks = 4096, least_looks = 256;
+  const AtomSet& atoms = problem.atoms;
+  const std::size_t n = atoms.b.size();
+  ScoreScale scale{std::vector<double>(n, 0.0), std::vector<double>(n)};
+  std::vector<std::size_t> all(n);
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const auto noise = [&](std::size_t part, std::size_t parts) {
+    const auto rows = static_cast<Index>(std::max(least_looks, looks / parts));
+    return problem.source ? noise_of(problem, part, parts, rows, rng, context) : Matrix<float>();
+  };
+  measure_scores(atoms, all, std::vector<double>(static_cast<std::size_t>(atoms.dimensions()), 0.0), noise(0, 1), scale,
+                 context);
+  if (!problem.source.is_by_label()) return scale;
+  const std::vector<std::vector<std::size_t>> parts = competitors(problem, scale);
+  for (std::size_t k = 0; k < parts.size() && parts.size() > 1; ++k)
+    if (!parts[k].empty())
+      measure_scores(atoms, parts[k], mean_of(atoms, parts[k]), noise(k, parts.size()), scale, context);
   return scale;
 }
 
@@ -183,10 +228,14 @@ std::vector<double> extreme_start(const SemidualProblem& problem, const ScoreSca
 }
 
 std::vector<double> quadratic_start(const SemidualProblem& problem, const ScoreScale& scale) {
-  const double spread = root_mean_square(scale.deviation) / std::sqrt(static_cast<double>(problem.atoms.dimensions()));
-  std::vector<double> v(scale.mean.size());
-  for (std::size_t j = 0; j < v.size(); ++j)
-    v[j] = -0.5 * scale.deviation[j] * scale.deviation[j] / std::max(spread, 1e-300) - scale.mean[j];
+  std::vector<double> v(scale.mean.size(), 0.0);
+  for (const std::vector<std::size_t>& members : competitors(problem, scale)) {
+    std::vector<double> deviation;
+    for (const std::size_t j : members) deviation.push_back(scale.deviation[j]);
+    const double spread = root_mean_square(deviation) / std::sqrt(static_cast<double>(problem.atoms.dimensions()));
+    for (const std::size_t j : members)
+      v[j] = -0.5 * scale.deviation[j] * scale.deviation[j] / std::max(spread, 1e-300) - scale.mean[j];
+  }
   pull(problem, natural_steps(problem, scale), v);
   return v;
 }
@@ -207,17 +256,21 @@ std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreSc
                                    const Context& context) {
   if (problem.atoms.dimensions() != 1) return {};
   constexpr Index looks = 64, most = 1 << 22;
-  Matrix<float> x(problem.source ? std::min(most, looks * problem.atoms.size()) : 0, 1);
-  draw(problem.source, rng, 0, x.view(), context);
-  std::sort(x.data(), x.data() + x.rows());
-  // The quantile that leaves this share of the noise above it.
-  const auto quantile = [&](double share) {
-    if (!problem.source) return upper_quantile(std::clamp(share, 1e-300, 1 - 1e-16));
-    const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.rows()));
-    return static_cast<double>(x(std::clamp<Index>(place, 0, x.rows() - 1), 0));
-  };
   std::vector<double> v(problem.atoms.b.size(), 0.0);
-  for (std::vector<std::size_t> members : competitors(problem, scale)) {
+  std::vector<std::vector<std::size_t>> parts = competitors(problem, scale);
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    std::vector<std::size_t>& members = parts[part];
+    Matrix<float> x;
+    if (problem.source)
+      x = noise_of(problem, part, parts.size(), std::min(most, looks * static_cast<Index>(members.size())), rng,
+                   context);
+    std::sort(x.data(), x.data() + x.rows());
+    // The quantile that leaves this share of the noise above it.
+    const auto quantile = [&](double share) {
+      if (!problem.source) return upper_quantile(std::clamp(share, 1e-300, 1 - 1e-16));
+      const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.rows()));
+      return static_cast<double>(x(std::clamp<Index>(place, 0, x.rows() - 1), 0));
+    };
     const auto y = [&](std::size_t j) { return static_cast<double>(problem.atoms.y(static_cast<Index>(j), 0)); };
     std::sort(members.begin(), members.end(), [&](std::size_t i, std::size_t j) { return y(i) < y(j); });
     double total = 0, below = 0;

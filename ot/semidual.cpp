@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "monge/ot/blocks.h"
@@ -13,12 +12,9 @@
 namespace monge::ot::detail {
 namespace {
 
-std::vector<LabelShare> shares_of(const AtomSet& atoms) {
-  std::map<std::int32_t, double> weight;
-  for (std::size_t j = 0; j < atoms.labels.size(); ++j) weight[atoms.labels[j]] += atoms.b[j];
-  std::vector<LabelShare> shares;
-  for (const auto& [label, share] : weight) shares.push_back({label, share});
-  return shares;
+// Of the noise's label.
+LabelLaw noise_law(const SemidiscreteOptions& o, const std::vector<LabelShare>& of_atoms) {
+  return {"semidiscrete: noise_labels", o.noise_labels.empty() ? of_atoms : o.noise_labels};
 }
 
 // Where unequal labels are forbidden, noise of each label must find atoms, and room on them if masses may not stray.
@@ -50,18 +46,38 @@ SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& o
     problem.level.push_back(0.5 * atoms.squared_norm(j));
   problem.tree = tree_where_it_pays(atoms, problem.epsilon, problem.label_penalty, o.context);
   if (atoms.labels.empty() || o.label_penalty == 0) return problem;
-  const LabelLaw of_atoms("semidiscrete", shares_of(atoms));
-  problem.labels = o.noise_labels.empty() ? of_atoms : LabelLaw("semidiscrete: noise_labels", o.noise_labels);
-  if (std::isinf(o.label_penalty)) require_feasible(problem.labels, of_atoms, problem.is_unbalanced());
+  const std::vector<LabelShare> of_atoms = label_shares(atoms.labels, atoms.b);
+  problem.labels = noise_law(o, of_atoms);
+  if (std::isinf(o.label_penalty))
+    require_feasible(problem.labels, LabelLaw("semidiscrete", of_atoms), problem.is_unbalanced());
   return problem;
+}
+
+std::vector<std::int32_t> SemidualProblem::draw_labels(const Rng& rng, std::uint64_t first, Index rows) const {
+  std::vector<std::int32_t> drawn(static_cast<std::size_t>(is_labelled() ? rows : 0));
+  if (is_labelled()) labels.draw(rng, first, drawn);
+  return drawn;
 }
 
 SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca) {
   if (!source || !pca) return source;
-  return [&source, &pca](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+  const auto by_label = [&source, &pca](const Rng& rng, std::uint64_t first, VectorView<const std::int32_t> labels,
+                                        MatrixView<float> out) {
     Matrix<float> x(out.rows, pca->basis.cols());
-    source(rng, first, x.view());
+    source.fill(rng, first, labels, x.view());
     project(*pca, x.view(), out, {.threads = 1});
+  };
+  if (source.is_by_label()) return by_label;
+  return [by_label](const Rng& rng, std::uint64_t first, MatrixView<float> out) { by_label(rng, first, {}, out); };
+}
+
+SourceLaw source_for(const SourceLaw& source, const SemidiscreteOptions& options, VectorView<const double> b) {
+  if (!source.is_by_label() || options.label_penalty > 0) return source;
+  const LabelLaw law = noise_law(options, label_shares(options.labels, b));
+  return [&source, law](const Rng& rng, std::uint64_t first, MatrixView<float> out) {
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(out.rows));
+    law.draw(label_stream(rng), first, labels);
+    source.fill(rng, first, labels, out);
   };
 }
 

@@ -27,6 +27,8 @@ struct SemidualProblem {
   std::shared_ptr<ScoreTree> tree = {};  // of the atoms, where it finds best scores faster than passes over all
 
   bool is_labelled() const { return !labels.empty(); }
+  // Of noise vectors first, first + 1, ..., with which a source by label is drawn; none where labels play no part.
+  std::vector<std::int32_t> draw_labels(const Rng& rng, std::uint64_t first, Index rows) const;
   bool is_unbalanced() const { return tau < std::numeric_limits<double>::infinity(); }
 };
 
@@ -35,6 +37,13 @@ SemidualProblem make_semidual(const AtomSet& atoms, const SemidiscreteOptions& o
 
 // A source in d dimensions as the projected problem sees it. The standard normal stays itself. Borrows both.
 SourceLaw projected_source(const SourceLaw& source, const std::optional<Pca>& pca);
+
+// For the labels of noise that is drawn from a stream without another for them.
+inline Rng label_stream(const Rng& rng) { return rng.substream(0x6C6162656C); }  // "label"
+
+// The source as labels leave it: where they cost nothing, a law by label gives way to the mixture of its parts, which
+// borrows it. b: of the atoms as given.
+SourceLaw source_for(const SourceLaw& source, const SemidiscreteOptions& options, VectorView<const double> b);
 
 // What atoms are to get under v, of sum one; and the constant to be added to v + level: <b, v + level> balances it to
 // mean zero, or a free one solves sum_j b_j exp(-(v_j + level_j + constant) / tau) = 1.

@@ -1,6 +1,7 @@
 #include "monge/apps/common/fitted.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/progress.h"
 #include "monge/apps/common/shell.h"
+#include "monge/data/digest.h"
 #include "monge/ot/core/error.h"
 
 namespace monge::apps {
@@ -56,7 +58,20 @@ ot::SemidiscreteResult with_progress(ot::SemidiscreteOptions options, const Fit&
 
 }  // namespace
 
-std::string points_law(const std::string& dataset_digest) { return concat("points ", dataset_digest); }
+std::string points_law(const data::Dataset& source, bool by_label) {
+  const std::string points = concat("points ", source.digest);
+  const std::vector<std::int32_t>& labels = source.train.labels;
+  if (!by_label) return points;
+  return concat(points, " labels ", data::digest(labels.data(), labels.size() * sizeof labels[0]));
+}
+
+FitSource fit_source(const data::Dataset& source, ot::SemidiscreteOptions& options) {
+  const MatrixView<const float> x = source.train.x.view();
+  const bool by_label = !options.labels.empty() && options.label_penalty > 0;
+  if (!by_label) return {ot::source_of_points(x), points_law(source, false)};
+  if (std::isfinite(options.label_penalty)) options.noise_labels = ot::label_shares(source.train.labels);
+  return {ot::source_of_points(x, source.train.labels, {}), points_law(source, true)};
+}
 
 void warn_of_few_points(const char* program, const std::string& source_file, const data::Dataset& source,
                         const data::Dataset& dataset) {

@@ -8,9 +8,20 @@
 
 namespace monge::apps {
 
-// Names of source laws, as potentials keep them: of N(0, I), or of the training points of a data file.
+// Names of source laws, as potentials keep them: of N(0, I), or of the training points of a data file, of each label
+// where it is by label.
 inline constexpr const char* standard_normal = "standard_normal";
-std::string points_law(const std::string& dataset_digest);
+std::string points_law(const data::Dataset& source, bool by_label);
+
+// A law that potentials are fitted for.
+struct FitSource {
+  ot::SourceLaw law = {};
+  std::string name = standard_normal;
+};
+
+// The training points of `source`, which is borrowed, equally likely; by label where the options have labels that cost
+// anything, of which noise then has the points' shares unless unequal labels never meet.
+FitSource fit_source(const data::Dataset& source, ot::SemidiscreteOptions& options);
 
 // Says so on stderr where the points of a source are too few for atoms to be hit alike at epsilon = 0.
 void warn_of_few_points(const char* program, const std::string& source_file, const data::Dataset& source,

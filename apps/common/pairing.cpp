@@ -10,7 +10,6 @@
 #include "monge/flow/semidiscrete_coupling.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/random.h"
-#include "monge/ot/source.h"
 
 namespace monge::apps {
 namespace {
@@ -49,7 +48,9 @@ data::PotentialsFile load(const fs::path& path, const TrainConfig& config, const
   require(potentials.dataset_digest == dataset.digest, path.string(),
           ": these potentials belong to other data (digest ", potentials.dataset_digest, ") than ", config.data_file,
           " (", dataset.digest, ")");
-  const std::string law = source ? points_law(source->digest) : standard_normal;
+  const flow::CouplingLabels labels = pairing_labels(config.pairing, dataset);
+  const bool by_label = !labels.atoms.empty() && labels.penalty > 0;
+  const std::string law = source ? points_law(*source, by_label) : standard_normal;
   require(potentials.source_law == law, path.string(), ": fitted for the source law '", potentials.source_law,
           "', training draws from '", law, "'");
   return potentials;
@@ -100,12 +101,10 @@ data::PotentialsFile fit_potentials(TrainConfig& config, const data::Dataset& da
   options.labels = labels.atoms;
   options.label_penalty = labels.penalty;
   const auto source = load_source(config.pairing, dataset);
-  require(!source || labels.atoms.empty(), "coupling.source is given and coupling.labels is ", config.pairing.labels,
-          ", but a semidiscrete coupling from points takes no labels");
   if (source && options.epsilon == 0) warn_of_few_points("sdfm_train", config.pairing.source_file, *source, dataset);
-  const ot::SourceLaw law = source ? ot::source_of_points(source->train.x.view()) : ot::SourceLaw();
-  return to_file(fit_with_progress(dataset.train.x.view(), options, {}, law), dataset.digest, dataset.dims(),
-                 options.seed, source ? points_law(source->digest) : standard_normal);
+  const FitSource from = source ? fit_source(*source, options) : FitSource{};
+  return to_file(fit_with_progress(dataset.train.x.view(), options, {}, from.law), dataset.digest, dataset.dims(),
+                 options.seed, from.name);
 }
 
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset, const fs::path& fitted,
@@ -124,7 +123,7 @@ std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::D
   flow::SemidiscreteCouplingOptions options;
   options.seed = seed;
   options.context = context;
-  if (source) options.source.points = source->train.x.view();
+  if (source) options.source = {source->train.x.view(), source->train.labels};
   auto coupling = flow::semidiscrete_coupling(dataset.train.x.view(), to_potentials(file), options);
   return source ? with_files(source, std::move(coupling)) : std::move(coupling);
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "monge/apps/common/fitted.h"
 #include "monge/data/digest.h"
 #include "monge/data/pairs.h"
 #include "monge/flow/minibatch_coupling.h"
@@ -38,13 +39,17 @@ std::string digest(const data::Pairs& pairs) {
   const auto bytes_of = [](const auto* values, Index count) {
     return std::string(reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof *values);
   };
-  const std::string bytes =
-      bytes_of(pairs.x0.data(), pairs.x0.rows() * pairs.x0.cols()) + bytes_of(pairs.atoms.data(), pairs.size());
+  const std::string bytes = bytes_of(pairs.x0.data(), pairs.x0.rows() * pairs.x0.cols()) +
+                            bytes_of(pairs.atoms.data(), pairs.size()) +
+                            bytes_of(pairs.labels.data(), static_cast<Index>(pairs.labels.size()));
   return data::digest(bytes.data(), bytes.size());
 }
 
 std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t seed, const data::Dataset& dataset) {
   require(!config.pairs_file.empty(), "coupling.kind is pairs, but coupling.pairs names no file");
+  require(config.labels != "penalty",
+          "coupling.labels is penalty, but coupling.kind is pairs: a penalty belongs in making them (ot_solve "
+          "--label-penalty)");
   const auto pairs = std::make_shared<data::Pairs>(data::load_pairs(config.pairs_file));
   require(pairs->dataset_digest == dataset.digest, config.pairs_file, ": these pairs belong to other data (digest ",
           pairs->dataset_digest, ") than those of the run (", dataset.digest, ")");
@@ -53,8 +58,15 @@ std::unique_ptr<flow::Coupling> make_pairs(PairingConfig& config, std::uint64_t 
   if (config.pairs_digest.empty()) config.pairs_digest = digest(*pairs);
   check_pairs_digest(config, *pairs);
   config.pairs_law = pairs->source_law.empty() ? "unknown" : pairs->source_law;
-  return with_files(pairs,
-                    flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(), seed));
+  VectorView<const std::int32_t> labels, of_atoms = pairing_labels(config, dataset).atoms;
+  if (!of_atoms.empty()) {
+    labels = pairs->labels;
+    if (labels.empty()) of_atoms = {};  // noise has the label of the atom that it goes with
+    require(!labels.empty() || pairs->source_law == standard_normal, config.pairs_file,
+            ": coupling.labels is within, but these pairs have no labels");
+  }
+  return with_files(pairs, flow::pairs_coupling(std::as_const(pairs->x0).view(), pairs->atoms, dataset.train.rows(),
+                                                seed, labels, of_atoms));
 }
 
 }  // namespace
@@ -64,6 +76,8 @@ std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const da
   auto source = std::make_shared<data::Dataset>(data::load_dataset(config.source_file));
   require(source->dims() == dataset.dims(), config.source_file, ": points of ", source->dims(),
           " dimensions, the data have ", dataset.dims());
+  require(config.labels == "none" || source->train.labelled(), config.source_file, ": coupling.labels is ",
+          config.labels, ", but these points have no labels");
   if (config.source_digest.empty()) config.source_digest = source->digest;
   require(config.source_digest == source->digest, config.source_file,
           ": this is not the source of the run: its digest is ", source->digest, ", not ", config.source_digest);
@@ -96,7 +110,7 @@ void add_pairing_keys(Config& keys, PairingConfig& c) {
   keys.add("coupling.draw", c.draw, "minibatch_entropic: rows, distinct or barycentric",
            {"rows", "distinct", "barycentric"});
   keys.add("coupling.labels", c.labels,
-           "classes: none = ignored, within = matched on their own, penalty = dearer apart",
+           "classes: none = ignored, within = matched on their own (pairs: refused otherwise), penalty = dearer apart",
            {"none", "within", "penalty"});
   keys.add("coupling.label_penalty", c.label_penalty, "labels = penalty: what unequal labels cost, units of the cost",
            {.low = 0});

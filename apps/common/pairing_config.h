@@ -15,7 +15,7 @@ struct PairingConfig {
   double plan_epsilon = 0.05;           // minibatch_entropic: in units of
   std::string plan_unit = "mean_cost";  // the mean cost of the batch, or cost: of |x0 - x1|^2
   std::string draw = "rows";            // minibatch_entropic: rows, distinct or barycentric
-  std::string labels = "none";          // none, within or penalty
+  std::string labels = "none";          // none, within or penalty (not of pairs)
   double label_penalty = 0;             // units of |x0 - x1|^2
 
   std::string source_file = "";    // HDF5, as ot_data makes it, whose training points x0 is drawn from; empty: N(0, I)
@@ -25,8 +25,9 @@ struct PairingConfig {
   std::string pairs_law = "";      // of its x0: standard_normal, or unknown; filled in when the run starts
 };
 
-// The data file that the config names as source, checked against `dataset` and its digest, which is filled in where the
-// config names none; nothing if it names no file. Throws Error: invalid_argument, bad_file, io.
+// The data file that the config names as source, checked against `dataset`, its digest, which is filled in where the
+// config names none, and the labels asked for; nothing if it names no file. Throws Error: invalid_argument, bad_file,
+// io.
 std::shared_ptr<const data::Dataset> load_source(PairingConfig& config, const data::Dataset& dataset);
 
 // Throws Error(invalid_argument) if these are not the pairs that the config names the digest of.

@@ -30,7 +30,7 @@ Points load_points(const TrainConfig& config, const std::string& given) {
   if (given.empty() && starts_from_pairs(config)) {
     data::Pairs pairs = data::load_pairs(file);
     check_pairs_digest(config.pairing, pairs);
-    return {std::move(pairs.x0), {}};
+    return {std::move(pairs.x0), std::move(pairs.labels)};
   }
   data::Dataset source = data::load_dataset(file);
   const std::string& digest = config.pairing.source_digest;

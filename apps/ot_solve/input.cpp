@@ -158,7 +158,8 @@ void check_balanced(const Input<T>& input, const char* advice) {
 
 template <class T>
 void require_no_forbidden_pairs(const Input<T>& input, const Request& r) {
-  require(std::isfinite(input.label_penalty), "--label-penalty inf: only --solver exact and network_simplex take it");
+  require(std::isfinite(input.label_penalty),
+          "--label-penalty inf: only --solver exact, network_simplex and semidiscrete take it");
   if (input.cost_matrix.rows() == 0) return;
   require_finite<T>(
       input.cost_matrix.view(),

@@ -33,7 +33,7 @@ Input<float> read_float_input(const Request& request, const MemoryBudget& budget
 template <class T>
 void check_balanced(const Input<T>& input, const char* advice = "");
 
-// Throws Error if costs or the label penalty are infinite: exact solvers alone know pairs that are forbidden.
+// Throws Error if costs or the label penalty are infinite, which not every solver knows.
 template <class T>
 void require_no_forbidden_pairs(const Input<T>& input, const Request& request);
 

@@ -7,6 +7,7 @@
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/data/cloud.h"
 #include "monge/data/dataset.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
@@ -180,9 +181,21 @@ Matrix<float> to_float(const Matrix<T>& points) {
   return out;
 }
 
+// Labels of X: those given, else those that a data file keeps beside its points.
+template <class T>
+std::vector<std::int32_t> labels_of_x(const Input<T>& input, const Request& r, const MemoryBudget& budget) {
+  if (!input.x_labels.empty()) return input.x_labels;
+  const std::string where = data::labels_beside(r.x);
+  if (where.empty()) return {};
+  std::vector<std::int32_t> labels = data::read_labels(where, budget.left());
+  require(static_cast<Index>(labels.size()) == input.x.rows(), where, ": has ", labels.size(), " labels for ",
+          input.x.rows(), " points");
+  return labels;
+}
+
 // Pairs count alike when they are trained on, so each x must have one partner and the weight of the others.
 template <class T>
-void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& plan) {
+void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& plan, const MemoryBudget& budget) {
   data::Pairs made;
   double weight = 0;
   for_entries(plan, [&](Index i, Index j, double mass) {
@@ -195,6 +208,7 @@ void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& 
   });
   require(static_cast<Index>(made.atoms.size()) == plan.rows, "--pairs: x ", made.atoms.size(), " has no partner");
   made.x0 = to_float(input.x);
+  made.labels = labels_of_x(input, r, budget);
   data::Dataset dataset;
   dataset.train.x = to_float(input.y);
   made.dataset_digest = data::content_digest(dataset);
@@ -237,7 +251,7 @@ std::vector<std::string> write_outputs(const Input<T>& input, const Request& r, 
     lines.push_back(r.map + " (where each x goes)");
   }
   if (!r.pairs.empty()) {
-    write_pairs(input, r, s.plan);
+    write_pairs(input, r, s.plan, budget);
     lines.push_back(r.pairs + " (each x with its partner)");
   }
   if (!r.plan.empty()) {

@@ -33,6 +33,7 @@ double check_samples(double atoms, double chi2) {
 ot::SourceLaw source_law(const Input<float>& input, const Request& r) {
   if (r.x == "normal") return {};
   if (r.x == "uniform") return draw_uniform;
+  if (!input.x_labels.empty()) return ot::source_of_points(input.x.view(), input.x_labels, input.a);
   return ot::source_of_points(input.x.view(), input.a);
 }
 
@@ -52,6 +53,11 @@ Solution solve_semidiscrete(const Input<float>& input, const Request& r, const M
   options.max_seconds = r.max_seconds;
   options.seed = r.seed;
   options.context.threads = r.threads;
+  if (!input.y_labels.empty()) {
+    options.labels = input.y_labels;
+    options.label_penalty = input.label_penalty;
+    options.noise_labels = ot::label_shares(input.x_labels, input.a);
+  }
   const double atoms = static_cast<double>(input.y.rows()), d = static_cast<double>(input.y.cols());
   budget.require(check_samples(atoms, options.tolerance) * 400 + atoms * (4 * d + 200) + 5e7,
                  concat("semidiscrete to a tolerance of ", l1));

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "monge/apps/common/fitted.h"
 #include "monge/apps/common/pairing.h"
 #include "monge/apps/common/train_config.h"
 #include "monge/apps/common/trained_model.h"
@@ -114,6 +116,7 @@ TEST_F(Couplings, GoOnToTheSameBits) {
   expect_resumes({"coupling.kind=pairs", pairs});
   expect_resumes({"coupling.kind=semidiscrete", "coupling.labels=within", "model.classes=2"});
   expect_resumes({"coupling.kind=semidiscrete", "coupling.epsilon=0.5", source});
+  expect_resumes({"coupling.kind=semidiscrete", "coupling.epsilon=0.5", "coupling.labels=within", source});
 }
 
 // Settings beside the kinds that have a use for them; all others are refused, by key and kind, before data are read.
@@ -124,7 +127,7 @@ TEST_F(Couplings, SettingsThatAKindHasNoUseForAreRefused) {
       {"ot_batch=32", "minibatch minibatch_entropic"},
       {"plan_epsilon=0.1", "minibatch_entropic"},
       {"draw=distinct", "minibatch_entropic"},
-      {"labels=within", "independent minibatch minibatch_entropic online semidiscrete"},
+      {"labels=within", "independent minibatch minibatch_entropic online pairs semidiscrete"},
       {"source=source.h5", "independent minibatch minibatch_entropic semidiscrete"},
       {"pairs=pairs.h5", "pairs"},
       {"pairs_digest=xxh64:0", "pairs"},
@@ -211,12 +214,98 @@ TEST_F(Couplings, SemidiscretePairsKnowOfClasses) {
 
   // From points: their potentials are of no use for others.
   const std::string from = "--set coupling.source=source.h5 ";
-  expect_refusal(semidiscrete + from + "--set coupling.labels=within", "from points takes no labels");
   ASSERT_EQ(run(folder, "ot_fit", "data.h5 --source source.h5 --epsilon 0.5 --out moved.h5").status, 0);
   expect_runs("sdfm_train", "config.toml --out from " + from + given + "moved.h5");
   expect_refusal(from + given + "plain.h5", "fitted for the source law 'standard_normal'");
   expect_refusal(given + "moved.h5", "training draws from 'standard_normal'");
   expect_refusal("--set coupling.source=data.h5 " + given + "moved.h5", "training draws from 'points ");
+}
+
+// Classes of points to classes of points: who is asked for starts from points of his own.
+TEST_F(Couplings, SemidiscretePairsOfPointsKnowOfClasses) {
+  const data::Dataset source = data::load_dataset(folder / "source.h5");
+  const std::string from =
+                        "--set coupling.kind=semidiscrete --set coupling.epsilon=0.5 --set model.classes=2 "
+                        "--set coupling.source=source.h5 ",
+                    within = from + "--set coupling.labels=within ",
+                    penalty = from + "--set coupling.labels=penalty --set coupling.label_penalty=2 ";
+  expect_runs("sdfm_train", "config.toml --out within " + within);
+  const data::PotentialsFile fitted = data::load_potentials(folder / "within/potentials.h5");
+  EXPECT_EQ(fitted.source_law, points_law(source, true));
+  ASSERT_EQ(fitted.noise_labels.size(), 2u);
+  expect_runs("sdfm_sample", "within/checkpoint.h5 --out x.h5 --pairs p.h5 --count 25 --class 1");
+  const data::Pairs started = data::load_pairs(folder / "p.h5");
+  EXPECT_EQ(started.labels, std::vector<std::int32_t>(25, 1));
+  std::set<Index> rows;  // of the test points
+  for (Index i = 0; i < 25; ++i)
+    for (Index k = 0; k < source.test.rows(); ++k)
+      if (std::equal(started.x0.view().row(i), started.x0.view().row(i) + 16, source.test.x.view().row(k)))
+        rows.insert(k);
+  EXPECT_EQ(rows.size(), 25u);
+  for (const Index k : rows) EXPECT_EQ(source.test.labels[static_cast<std::size_t>(k)], 1) << k;
+
+  // Potentials of points by label are for these alone.
+  ASSERT_EQ(run(folder, "ot_fit", "data.h5 --source source.h5 --epsilon 0.5 --labels --out labelled.h5").status, 0);
+  ASSERT_EQ(run(folder, "ot_fit", "data.h5 --source source.h5 --epsilon 0.5 --out plain.h5").status, 0);
+  expect_runs("sdfm_train", "config.toml --out given " + within + "--set coupling.potentials=labelled.h5");
+  expect_refusal(from + "--set coupling.potentials=labelled.h5", "fitted for the source law 'points ");
+  expect_refusal(within + "--set coupling.potentials=plain.h5", "training draws from '" + points_law(source, true));
+  expect_refusal(penalty + "--set coupling.potentials=labelled.h5", "that of the config 2");
+  data::Dataset other = data::load_dataset(folder / "source.h5");
+  std::swap(other.train.labels[0], other.train.labels[1]);
+  data::save_dataset(other, folder / "other.h5");
+  expect_refusal(within + "--set coupling.potentials=labelled.h5 --set coupling.source=other.h5",
+                 "fitted for the source law 'points ");
+  other.train.labels.clear(), other.test.labels.clear();
+  data::save_dataset(other, folder / "unlabelled.h5");
+  expect_refusal(within + "--set coupling.source=unlabelled.h5", "unlabelled.h5: coupling.labels is within, but");
+
+  // With a finite penalty labels come as often as points have them.
+  expect_runs("sdfm_train", "config.toml --out dearer " + penalty);
+  EXPECT_EQ(data::load_potentials(folder / "dearer/potentials.h5").label_penalty, 2);
+}
+
+// Assigned within classes, trained on, and sampled for a class.
+TEST_F(Couplings, GivenPairsKnowOfClasses) {
+  const std::vector<std::int32_t> labels = data::load_dataset(folder / "source.h5").train.labels;
+  data::Dataset to = data::load_dataset(folder / "source.h5");
+  for (Index k = 0; k < to.train.rows() * 16; ++k) to.train.x.data()[k] += 3;
+  data::save_dataset(to, folder / "to.h5");
+  const std::string assign = "source.h5:/x to.h5:/x --solver exact --pairs ";
+  ASSERT_EQ(run(folder, "ot_solve",
+                assign + "within.h5 --x-labels source.h5:/labels --y-labels to.h5:/labels --label-penalty inf")
+                .status,
+            0);
+  const std::string on = "--set coupling.kind=pairs --set data.file=to.h5 --set model.classes=2 ",
+                    within = on + "--set coupling.labels=within ";
+  expect_runs("sdfm_train", "config.toml --out a " + within + "--set coupling.pairs=within.h5");
+  expect_runs("sdfm_sample", "a/checkpoint.h5 --out x.h5 --pairs p.h5 --count 25 --class 1");
+  const data::Pairs pairs = data::load_pairs(folder / "within.h5"), started = data::load_pairs(folder / "p.h5");
+  ASSERT_EQ(pairs.labels, labels);
+  std::set<Index> rows;
+  for (Index i = 0; i < 25; ++i)
+    for (Index k = 0; k < pairs.size(); ++k)
+      if (std::equal(started.x0.view().row(i), started.x0.view().row(i) + 16, pairs.x0.view().row(k))) rows.insert(k);
+  EXPECT_EQ(rows.size(), 25u);  // all there are
+  for (const Index k : rows) EXPECT_EQ(pairs.labels[static_cast<std::size_t>(k)], 1) << k;
+
+  data::Pairs wrong;
+  wrong.x0 = Matrix<float>(pairs.size(), 16);
+  std::copy_n(pairs.x0.data(), pairs.size() * 16, wrong.x0.data());
+  wrong.atoms = pairs.atoms, wrong.labels = pairs.labels, wrong.dataset_digest = pairs.dataset_digest;
+  std::swap(wrong.atoms[0], wrong.atoms[1]);
+  data::save_pairs(wrong, folder / "wrong.h5");
+  expect_refusal(within + "--set coupling.pairs=wrong.h5", "pair 0 goes from label 0 to atom ");
+  expect_runs("sdfm_train", "config.toml --out b " + on + "--set coupling.pairs=wrong.h5");
+  wrong.labels.clear();
+  data::save_pairs(wrong, folder / "wrong.h5");
+  expect_refusal(within + "--set coupling.pairs=wrong.h5", "but these pairs have no labels");
+  expect_refusal(on + "--set coupling.labels=penalty --set coupling.label_penalty=2 --set coupling.pairs=within.h5",
+                 "a penalty belongs in making them");
+  // Noise is of the class that it goes to, whoever says so.
+  wrong.source_law = standard_normal;
+  data::save_pairs(wrong, folder / "noise.h5");
+  expect_runs("sdfm_train", "config.toml --out c " + within + "--set coupling.pairs=noise.h5");
 }
 
 }  // namespace

@@ -29,6 +29,8 @@ TEST(OtData, Generates) {
   const Outcome convex = run(folder, "ot_data", "generate convex --dims 5 --points 40 --out c.h5 --pairs p.h5");
   ASSERT_EQ(convex.status, 0) << convex.err;
   EXPECT_EQ(data::load_pairs(folder / "p.h5").dataset_digest, data::load_dataset(folder / "c.h5").digest);
+  ASSERT_EQ(run(folder, "ot_data", "generate gaussian-mixture --points 40 --out mix.h5 --pairs mp.h5").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "mp.h5").labels, data::load_dataset(folder / "mix.h5").train.labels);
   const Outcome known = run(folder, "ot_data", "generate gaussian --points 40 --noise 0 --out g.h5");
   EXPECT_NE(known.out.find("W2 from N(0, I): "), std::string::npos) << known.out << known.err;
 
@@ -143,6 +145,7 @@ TEST_F(PairingKinds, AllAreMade) {
   refused("pairs", "belong to other data");
   refused("online", "coupling.pairs is given");
   dataset = data::synthetic("convex", {.points = 60, .test_points = 0}).data;
+  keys.set("coupling.labels=none");
   draw(*make("pairs"));
 }
 

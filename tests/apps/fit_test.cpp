@@ -103,8 +103,39 @@ TEST_F(Fit, FromPointsOfAnotherFile) {
   expect_refusal("new.h5 --refit p.h5 --refit-data plain.h5", "fitted for the source law 'points", 1);
 }
 
+// By label: moving the points of each label by a constant of its own adds the squares' mean to the cost.
+TEST_F(Fit, FromPointsWithLabels) {
+  const std::string options = " --cost squared_euclidean --epsilon 0.5 --labels --out p.h5";
+  const double before = fit("data.h5 --source data.h5" + options).at("plan_cost");
+  data::Dataset moved = data::load_dataset(folder / "data.h5");
+  for (Index i = 0; i < moved.train.rows(); ++i)
+    for (Index k = 0; k < 16; ++k) moved.train.x(i, k) += i % 3 == 0 ? 3.0f : -1.0f;
+  data::save_dataset(moved, folder / "moved.h5");
+  const auto json = fit("data.h5 --source moved.h5" + options);
+  EXPECT_EQ(json.at("status"), "converged");
+  EXPECT_NEAR(json.at("plan_cost").get<double>(), before + 16 * (9.0 / 3 + 2.0 / 3), 2);
+  data::PotentialsFile p = data::load_potentials(folder / "p.h5");
+  const std::string law = "points " + data::load_dataset(folder / "moved.h5").digest;
+  EXPECT_EQ(p.source_law.find(law + " labels xxh64:"), 0u) << p.source_law;
+  EXPECT_NEAR(p.noise_labels[0].share, 2.0 / 3, 1e-12);  // as the atoms have them
+  fit("new.h5 --source moved.h5 --refit p.h5 --refit-data data.h5 --out again.h5");
+  EXPECT_EQ(data::load_potentials(folder / "again.h5").source_law, p.source_law);
+
+  // A finite penalty: as often as the points have them; of none labels play no part.
+  moved.train.labels.assign(300, 8);
+  moved.train.labels[0] = -1;
+  data::save_dataset(moved, folder / "moved.h5");
+  fit("data.h5 --source moved.h5 --label-penalty 2" + options);
+  p = data::load_potentials(folder / "p.h5");
+  ASSERT_EQ(p.noise_labels.size(), 2u);
+  EXPECT_NEAR(p.noise_labels[0].share, 1.0 / 300, 1e-12);
+  fit("new.h5 --source moved.h5 --refit p.h5 --refit-data data.h5 --out again.h5");
+  EXPECT_NEAR(data::load_potentials(folder / "again.h5").noise_labels[0].share, 1.0 / 300, 1e-12);
+  EXPECT_EQ(fit("data.h5 --source moved.h5 --label-penalty 0" + options).at("source_law"), law);
+  expect_refusal("data.h5 --source plain.h5 --labels", "plain.h5: has no /labels", 1);
+}
+
 TEST_F(Fit, RefusesWhatDoesNotFit) {
-  expect_refusal("data.h5 --labels --source plain.h5", "--source", 2);
   expect_refusal("plain.h5 --labels", "plain.h5: has no /labels", 1);
   expect_refusal("data.h5 --label-penalty 2", "--labels", 2);
   expect_refusal("data.h5 --labels --label-penalty -1", "must be a number of at least 0", 2);

@@ -177,6 +177,32 @@ TEST_F(SolveExact, PairsAreThoseOfTheAssignment) {
   for (const char* name : {"split.h5", "other.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name));
 }
 
+// Between data files with labels: pairs know of them, and stay within classes where those are forbidden to mix.
+TEST_F(SolveExact, PairsHaveTheLabelsOfX) {
+  const auto save_classes = [&](const char* name, const std::vector<float>& x,
+                                const std::vector<std::int32_t>& labels) {
+    data::Dataset dataset;
+    dataset.train.x = Matrix<float>(4, 1);
+    std::copy(x.begin(), x.end(), dataset.train.x.data());
+    dataset.train.labels = labels;
+    data::save_dataset(dataset, folder / name);
+  };
+  save_classes("x.h5", {1, 2, 3, 4}, {0, 1, 0, 1});
+  save_classes("y.h5", {1, 2, 3, 4}, {1, 1, 0, 0});
+  const std::string files = "x.h5:/x y.h5:/x --pairs pairs.h5 --x-labels x.h5:/labels --y-labels y.h5:/labels ";
+  ASSERT_EQ(solve(files + "--label-penalty inf").status, 0);
+  data::Pairs pairs = data::load_pairs(folder / "pairs.h5");
+  EXPECT_EQ(pairs.atoms, (std::vector<std::int32_t>{2, 0, 3, 1}));  // in order within each class
+  EXPECT_EQ(pairs.labels, (std::vector<std::int32_t>{0, 1, 0, 1}));
+  ASSERT_EQ(solve("x.h5:/x y.h5:/x --pairs pairs.h5").status, 0);
+  pairs = data::load_pairs(folder / "pairs.h5");
+  EXPECT_EQ(pairs.atoms, (std::vector<std::int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(pairs.labels, (std::vector<std::int32_t>{0, 1, 0, 1}));  // the file's own
+  save("x.npy", 4, std::vector<float>{1, 2, 3, 4});
+  ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5").status, 0);
+  EXPECT_TRUE(data::load_pairs(folder / "pairs.h5").labels.empty());
+}
+
 TEST_F(SolveExact, ForbiddenPairs) {
   constexpr double never = HUGE_VAL;
   save("C.npy", 2, std::vector<double>{never, 2, 5, 1});

@@ -113,7 +113,8 @@ TEST_F(SolveRefusals, LabelsThatForbid) {
   std::ofstream(folder / "ones.csv") << "1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n";
   const std::string labelled = "x.npy x.npy --x-labels ones.csv --y-labels other.csv --label-penalty ";
   expect_refusal(labelled + "inf", "exact: infeasible: every plan");
-  expect_refusal(labelled + "inf --solver sinkhorn", "--label-penalty inf: only --solver exact and network_simplex");
+  expect_refusal(labelled + "inf --solver sinkhorn",
+                 "--label-penalty inf: only --solver exact, network_simplex and semidiscrete take");
   expect_refusal(labelled + "-inf", "must be a finite number of at least 0, not -inf", 2);
 }
 
@@ -131,6 +132,7 @@ TEST_F(SolveRefusals, OptionsThatMeanNothing) {
   expect_refusal("x.npy y.npy --mass 0.5 --tau-a 1", "--mass excludes", 2);
   expect_refusal("x.npy y.npy --mass 1.5", "mass 1.5 is more than");
   expect_refusal("x.npy y.npy --x-labels x.npy", "go together", 2);
+  expect_refusal("normal y.npy --x-labels x.npy --y-labels y.npy --label-penalty 1", "--x-labels are of points", 2);
   expect_refusal("x.npy y.npy --epsilon 0", "epsilon is 0");
   expect_refusal("x.npy y.npy --epsilon -1", "--epsilon", 2);
   expect_refusal("x.npy y.npy --dtype half", "half not in", 2);

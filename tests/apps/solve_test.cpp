@@ -166,6 +166,22 @@ TEST_F(Solve, ACloudAsALaw) {
   EXPECT_EQ(data::read_npy<double>(folder / "g.npy", 1e6).rows(), 2);
 }
 
+// The same by label: the point at 9 belongs to the atom at -10, 18 to go instead of 1; or pays 100 for the other one.
+TEST_F(Solve, ACloudWithLabelsAsALaw) {
+  save("x.npy", 3, std::vector<double>{-9, 9, 11});
+  save("a.npy", 3, std::vector<double>{0.25, 0.25, 0.5});
+  save("y.npy", 2, std::vector<double>{-10, 10});
+  save("zx.npy", 3, std::vector<double>{4, 4, 5});
+  save("zy.npy", 2, std::vector<double>{4, 5});
+  const std::string labelled = "x.npy y.npy --a a.npy --x-labels zx.npy --y-labels zy.npy --solver semidiscrete ";
+  const double apart = 0.25 * 1 + 0.25 * 361 + 0.5 * 1;
+  auto r = result(labelled + "--label-penalty inf");
+  EXPECT_NEAR(r.at("cost"), apart, 2);  // 95% of some 10,000 draws
+  expect_brackets(r, apart);
+  r = result(labelled + "--label-penalty 3");
+  expect_brackets(r, apart);  // masses leave no choice
+}
+
 TEST_F(Solve, PlanMapAndPotentialsBelongTogether) {
   constexpr Index n = 37, m = 53, d = 3;
   const auto x = save_cloud("x.npy", n, d, 1), y = save_cloud("y.npy", m, d, 2, 0.5);

@@ -161,6 +161,20 @@ TEST_F(Cloud, HoldsFloatsByItsType) {
   expect_error(Errc::bad_file, {"/y", "missing"}, [&] { holds_floats(file("a.h5:/y")); });
 }
 
+TEST_F(Cloud, LabelsBesideThePointsOfADataFile) {
+  const std::vector<float> x = {1, 2};
+  const std::vector<std::int32_t> labels = {7, -1};
+  Hdf5Writer writer("test", folder_ / "b.h5");
+  writer.array("x", {2}, x.data());
+  writer.array("labels", {2}, labels.data());
+  writer.array("test/x", {2}, x.data());
+  writer.commit();
+  EXPECT_EQ(labels_beside(file("b.h5:/x")), file("b.h5:/labels"));
+  EXPECT_EQ(read_labels(labels_beside(file("b.h5:x")), plenty), labels);
+  for (const std::string where : {"b.h5:/test/x", "b.h5:/labels", "b.h5:/", "x.npy", "x.csv"})
+    EXPECT_EQ(labels_beside(file(where)), "") << where;
+}
+
 TEST_F(Cloud, Hdf5Refusals) {
   const auto refused = [&](Errc code, std::vector<std::string> words, const std::string& where,
                            double max_bytes = 1e9) {

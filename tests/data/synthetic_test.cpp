@@ -203,6 +203,14 @@ TEST(Pairs, RoundTripAndRefusals) {
   EXPECT_EQ(back.atoms, s.pairs.atoms);
   EXPECT_EQ(back.dataset_digest, s.data.digest);
   EXPECT_TRUE(std::equal(back.x0.data(), back.x0.data() + 150, s.pairs.x0.data()));
+  EXPECT_TRUE(back.labels.empty());
+  s.pairs.labels.assign(50, 3);
+  s.pairs.labels[49] = -8;
+  save_pairs(s.pairs, path);
+  EXPECT_EQ(load_pairs(path).labels, s.pairs.labels);
+  s.pairs.labels.pop_back();
+  expect_error(Errc::invalid_argument, {"49 labels for 50"}, [&] { save_pairs(s.pairs, path); });
+  s.pairs.labels.clear();
   s.pairs.atoms[7] = -1;
   expect_error(Errc::invalid_argument, {"save_pairs", "element 7"}, [&] { save_pairs(s.pairs, path); });
   s.pairs.atoms.pop_back();

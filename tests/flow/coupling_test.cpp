@@ -409,6 +409,28 @@ TEST_F(Couplings, PairsComeAsTheyAre) {
   EXPECT_EQ(std::set(seen.begin(), seen.end()).size(), static_cast<std::size_t>(2 * n));  // each once
 }
 
+TEST_F(Couplings, PairsAreHeldToBeWithinClasses) {
+  Labels of_x0;
+  for (const std::int32_t atom : pair_atoms) of_x0.push_back(labels[static_cast<std::size_t>(atom)]);
+  const auto with = pairs_coupling(source.view(), pair_atoms, n, 1, of_x0, labels),
+             without = pairs_coupling(source.view(), pair_atoms, n, 1);
+  EXPECT_TRUE(draw(*with, 3, 20, d) == draw(*without, 3, 20, d));
+  const auto refused = [&](const std::string& words, const Labels& x0_labels, const Labels& atom_labels) {
+    try {
+      pairs_coupling(source.view(), pair_atoms, n, 1, x0_labels, atom_labels);
+      ADD_FAILURE() << "no error: " << words;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+    }
+  };
+  refused("labels of x0, but not of the atoms", of_x0, {});
+  refused("labels of the atoms, but not of x0", {}, labels);
+  refused("3 labels for 240 source points", Labels(3), labels);
+  refused("3 labels for 120 atoms", of_x0, Labels(3));
+  of_x0[70] = of_x0[17] = 8;
+  refused("pair 17 goes from label 8 to atom " + std::to_string(pair_atoms[17]) + " of label ", of_x0, labels);
+}
+
 TEST_F(Couplings, Refusals) {
   const auto refused = [&](const std::string& words, const std::function<void()>& work) {
     try {

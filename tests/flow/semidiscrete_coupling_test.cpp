@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -239,6 +241,66 @@ TEST(SemidiscreteCoupling, DrawsFromPoints) {
 
   EXPECT_THROW(semidiscrete_coupling(y.view(), fitted.potentials, {.source = {.points = {source.data(), points, 1}}}),
                Error);
+}
+
+// From points with labels, classes apart: every pair is of one class, whose points all come alike.
+TEST(SemidiscreteCoupling, DrawsFromPointsOfTheAtomsClass) {
+  constexpr Index points = 3000, atoms = 60, d = 2, batch = 400, steps = 100;
+  Matrix<float> source(points, d), y(atoms, d);
+  fill_normal(Rng{4}, 0, {source.data(), points * d});
+  fill_normal(Rng{5}, 0, {y.data(), atoms * d});
+  std::vector<std::int32_t> source_labels, labels;
+  for (Index i = 0; i < points; ++i) source_labels.push_back(i % 5 == 0 ? 3 : i % 5 == 1 ? 9 : -1);  // 1 : 1 : 3
+  for (Index j = 0; j < atoms; ++j) labels.push_back(j % 2 == 0 ? 3 : -1);                           // 1 : 1
+  for (Index i = 0; i < points; ++i) source(i, 0) += static_cast<float>(source_labels[static_cast<std::size_t>(i)]);
+  const auto fitted = ot::semidiscrete(y.view(), {}, {.labels = labels, .seed = 2},
+                                       ot::source_of_points(std::as_const(source).view(), source_labels, {}));
+  ASSERT_EQ(fitted.status, ot::Status::converged);
+  const CouplingSource from{.points = std::as_const(source).view(), .labels = source_labels};
+  const auto one = semidiscrete_coupling(y.view(), fitted.potentials,
+                                         {.seed = 3, .source = from, .context = {.threads = 1}}),
+             three = semidiscrete_coupling(y.view(), fitted.potentials,
+                                           {.seed = 3, .source = from, .context = {.threads = 3}});
+  std::map<std::pair<float, float>, std::size_t> row_of;
+  for (Index i = 0; i < points; ++i) row_of[{source(i, 0), source(i, 1)}] = static_cast<std::size_t>(i);
+  Matrix<float> x0(batch, d), again(batch, d);
+  std::vector<std::int32_t> partners(batch), others(batch);
+  std::vector<double> count(points, 0.0), hits(atoms, 0.0);
+  for (std::uint64_t step = 0; step < steps; ++step) {
+    one->draw(step, x0.view(), partners);
+    three->draw(step, again.view(), others);
+    ASSERT_TRUE(std::equal(x0.data(), x0.data() + batch * d, again.data()) && partners == others);
+    for (Index i = 0; i < batch; ++i) {
+      const std::size_t row = row_of.at({x0(i, 0), x0(i, 1)}),
+                        atom = static_cast<std::size_t>(partners[static_cast<std::size_t>(i)]);
+      ASSERT_EQ(source_labels[row], labels[atom]);
+      count[row] += 1, hits[atom] += 1;
+    }
+  }
+  // Half of all draws are of 600 points, half of 1800: chi-squares of n cells have mean n and variance 2 n.
+  for (const auto& [label, cells] : {std::pair{3, 600.0}, {-1, 1800.0}}) {
+    const double expected = 0.5 * batch * steps / cells;
+    double chi2 = 0;
+    for (std::size_t i = 0; i < points; ++i)
+      if (source_labels[i] == label) chi2 += std::pow(count[i] - expected, 2) / expected;
+    EXPECT_NEAR(chi2, cells, 4.5 * std::sqrt(2 * cells) + 0.5 * cells / (batch * steps)) << label;
+  }
+  double chi2 = 0;
+  for (const double h : hits) chi2 += std::pow(h * atoms / (batch * steps) - 1, 2) / atoms;
+  EXPECT_LT(chi2, 0.05 + 3.0 * atoms / (batch * steps));  // the fit's tolerance and the scatter of 667 hits
+
+  const auto refused = [&](const CouplingSource& wrong, const char* words) {
+    try {
+      semidiscrete_coupling(y.view(), fitted.potentials, {.source = wrong});
+      ADD_FAILURE() << "no error: " << words;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+    }
+  };
+  const std::vector<std::int32_t> few(3), nines(points, 9);
+  refused({.points = from.points}, "the source points have none");
+  refused({.points = from.points, .labels = few}, "3 source labels for 3000 points");
+  refused({.points = from.points, .labels = nines}, "no source point has the label -1");
 }
 
 }  // namespace

@@ -15,36 +15,6 @@ using namespace truth;
 
 constexpr double never = std::numeric_limits<double>::infinity();
 
-// Atoms of two labels on the line, each in order; within a label the weights sum to its share.
-struct TwoLines {
-  std::vector<float> y = {-1.5f, -2.0f, 0.2f, -0.5f, 1.0f, 1.5f, 3.0f};
-  std::vector<double> b = {0.1, 0.1, 0.2, 0.3, 0.1, 0.15, 0.05};
-  std::vector<std::int32_t> labels = {7, -4, 7, -4, 7, -4, -4};  // shares 0.4 and 0.6
-
-  MatrixView<const float> view() const { return {y.data(), static_cast<Index>(y.size()), 1}; }
-  std::vector<std::size_t> members(std::int32_t label) const {
-    std::vector<std::size_t> out;
-    for (std::size_t j = 0; j < y.size(); ++j)
-      if (labels[j] == label) out.push_back(j);
-    return out;
-  }
-  // The problem of one label alone.
-  Line line(std::int32_t label) const {
-    std::vector<float> points;
-    std::vector<double> weights;
-    double total = 0;
-    for (const std::size_t j : members(label)) points.push_back(y[j]), weights.push_back(b[j]), total += b[j];
-    for (double& w : weights) w /= total;
-    return {points, weights};
-  }
-  double cost() const { return 0.4 * line(7).cost + 0.6 * line(-4).cost; }
-  NaiveSemidual naive(double share_of_7, double penalty) const {
-    NaiveSemidual problem{.y = y, .b = b, .labels = {}, .noise = {1 - share_of_7, share_of_7}, .penalty = penalty};
-    for (const std::int32_t label : labels) problem.labels.push_back(label == 7);
-    return problem;
-  }
-};
-
 TEST(SemidiscreteLabels, ForbiddenPairsMakeAProblemOfEachLabel) {
   const TwoLines p;
   const SemidiscreteResult r = semidiscrete(p.view(), p.b, {.tolerance = 1e-3, .labels = p.labels, .seed = 3});
