@@ -27,7 +27,7 @@ enum class ObjectiveKind : std::uint8_t {
   // times.
   fmm,  // |d_t X_{s,t}(X_{t,s}(I_t)) - I_t'|^2 + |X_{s,t}(X_{t,s}(I_t)) - I_t|^2, any s, t with |t - s| <= strip
   // Of these two a share `diagonal` of the rows has s = t, where both are |v_{t,t}(I_t) - b_t(I_t)|^2.
-  lmd,          // |d_t X_{s,t}(I_s) - b_t(X_{s,t}(I_s))|^2
+  lmd,          // |d_t X_{s,t}(I_s) - sg b_t(X_{s,t}(I_s))|^2
   emd,          // |d_s X_{s,t}(I_s) + grad X_{s,t}(I_s) b_s(I_s)|^2
   consistency,  // emd with t = 1
   pfmm,         // |X_{s,t}(I_s) - (as many jumps of the teacher, a flow map, from s to t)|^2

@@ -86,7 +86,7 @@ Tensor Objective::Recorder::fmm(Part& p) {
 Tensor Objective::Recorder::lmd(Part& p) {
   const TimeColumns s = clock(p, 0), t = clock(p, 1);
   const Tensor x = map(p, s, t.t, place(p, s)).x;
-  return sum_squares(g.subtract(along_end(x, t.t), teacher_velocity(p, 1, x)));
+  return sum_squares(g.subtract(along_end(x, t.t), g.stop(teacher_velocity(p, 1, x))));
 }
 
 Tensor Objective::Recorder::emd(Part& p) {

@@ -135,8 +135,8 @@ class Naive {
         return squares(minus(derivative(again), slope)) + squares(minus(again, there));
       }
       case lmd: {
-        const Point moved = live.map(s, {t, 1}, x);
-        return squares(minus(derivative(moved), NaiveMap(teacher_->model, teacher_weights_).velocity(t, t, moved)));
+        const Point target = NaiveMap(teacher_->model, teacher_weights_).velocity(t, t, still.map(s, t, x));
+        return squares(minus(derivative(live.map(s, {t, 1}, x)), target));
       }
       case emd:
       case consistency: {
