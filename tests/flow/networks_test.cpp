@@ -40,7 +40,7 @@ std::vector<Case> cases() {
   using enum nn::Function;
   std::vector<Case> all = {
       {"dit", model_of(Network::dit, Role::velocity, gelu), velocity},
-      {"dit_map_lagrangian", model_of(Network::dit, Role::flow_map, silu), lmd},
+      {"dit_map_direct", model_of(Network::dit, Role::flow_map, silu), fmm},
       {"dit_map_eulerian", model_of(Network::dit, Role::flow_map, gelu), emd},
       {"residual_mlp_map_eulerian", model_of(Network::residual_mlp, Role::flow_map, gelu), emd},
       {"residual_mlp_selu", model_of(Network::residual_mlp, Role::velocity, selu), velocity},
