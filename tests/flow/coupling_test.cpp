@@ -50,6 +50,15 @@ Batch draw(Coupling& coupling, std::uint64_t step, Index rows, Index d) {
   return b;
 }
 
+void expect_refused(const std::string& words, const std::function<void()>& work) {
+  try {
+    work();
+    ADD_FAILURE() << "no error: " << words;
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+  }
+}
+
 double squared(const float* a, const float* b, Index d) {
   double sum = 0;
   for (Index k = 0; k < d; ++k) sum += (static_cast<double>(a[k]) - b[k]) * (static_cast<double>(a[k]) - b[k]);
@@ -416,12 +425,7 @@ TEST_F(Couplings, PairsAreHeldToBeWithinClasses) {
              without = pairs_coupling(source.view(), pair_atoms, n, 1);
   EXPECT_TRUE(draw(*with, 3, 20, d) == draw(*without, 3, 20, d));
   const auto refused = [&](const std::string& words, const Labels& x0_labels, const Labels& atom_labels) {
-    try {
-      pairs_coupling(source.view(), pair_atoms, n, 1, x0_labels, atom_labels);
-      ADD_FAILURE() << "no error: " << words;
-    } catch (const Error& e) {
-      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
-    }
+    expect_refused(words, [&] { pairs_coupling(source.view(), pair_atoms, n, 1, x0_labels, atom_labels); });
   };
   refused("labels of x0, but not of the atoms", of_x0, {});
   refused("labels of the atoms, but not of x0", {}, labels);
@@ -432,27 +436,19 @@ TEST_F(Couplings, PairsAreHeldToBeWithinClasses) {
 }
 
 TEST_F(Couplings, Refusals) {
-  const auto refused = [&](const std::string& words, const std::function<void()>& work) {
-    try {
-      work();
-      ADD_FAILURE() << "no error: " << words;
-    } catch (const Error& e) {
-      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
-    }
-  };
   const Labels few(3), unknown(static_cast<std::size_t>(n), 9);
   const Matrix<float> flat = normal(10, 2, 1);
-  refused("3 labels for 120 atoms", [&] { minibatch_coupling(y.view(), {.labels = {few}}); });
-  refused("source points of 2 dimensions, atoms of 3",
-          [&] { minibatch_coupling(y.view(), {.source = {flat.view()}}); });
-  refused("the source points have none",
-          [&] { minibatch_coupling(y.view(), {.source = {source.view()}, .labels = within}); });
-  refused("no source point has the label 9 of atom 0",
-          [&] { minibatch_coupling(y.view(), {.source = points, .labels = {unknown}}); });
-  refused("must not be negative", [&] { minibatch_coupling(y.view(), {.ot_batch = -1}); });
-  refused("epsilon must be positive", [&] { entropic_minibatch_coupling(y.view(), {.epsilon = 0}); });
-  refused("pair 7 has atom 7 of 7", [&] { pairs_coupling(source.view(), pair_atoms, 7, 1); });
-  refused("must be in [1, 2^31)", [&] { independent_coupling(0, 1); });
+  expect_refused("3 labels for 120 atoms", [&] { minibatch_coupling(y.view(), {.labels = {few}}); });
+  expect_refused("source points of 2 dimensions, atoms of 3",
+                 [&] { minibatch_coupling(y.view(), {.source = {flat.view()}}); });
+  expect_refused("the source points have none",
+                 [&] { minibatch_coupling(y.view(), {.source = {source.view()}, .labels = within}); });
+  expect_refused("no source point has the label 9 of atom 0",
+                 [&] { minibatch_coupling(y.view(), {.source = points, .labels = {unknown}}); });
+  expect_refused("must not be negative", [&] { minibatch_coupling(y.view(), {.ot_batch = -1}); });
+  expect_refused("epsilon must be positive", [&] { entropic_minibatch_coupling(y.view(), {.epsilon = 0}); });
+  expect_refused("pair 7 has atom 7 of 7", [&] { pairs_coupling(source.view(), pair_atoms, 7, 1); });
+  expect_refused("must be in [1, 2^31)", [&] { independent_coupling(0, 1); });
 }
 
 }  // namespace

@@ -6,14 +6,14 @@
 #include <cmath>
 #include <numeric>
 
+#include "coverage.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot {
 namespace {
 
-// Of 2.5% of `trials`, with four standard errors of room.
-double most_misses(int trials) { return 0.025 * trials + 4 * std::sqrt(0.025 * 0.975 * trials); }
+using truth::most_misses;
 
 double density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * M_PI); }
 double distribution(double x) { return 0.5 * std::erfc(-x * M_SQRT1_2); }
@@ -133,23 +133,8 @@ LineProblem level_problem(int n) {
   return p;
 }
 
-void expect_coverage(const LineProblem& p, const std::vector<double>& v, double tightness) {
-  const detail::SemidualProblem problem{p.atoms, 0, p.source};
-  constexpr int trials = 400;
-  int above = 0, below = 0;
-  double width = 0;
-  for (int t = 0; t < trials; ++t) {
-    SemidiscreteOptions options;
-    options.seed = static_cast<std::uint64_t>(t);
-    options.check_samples = 1500;
-    const detail::Check check = detail::check_semidual(problem, v, options, 0);
-    above += check.lower > p.optimum;
-    below += check.upper < p.optimum;
-    width += (check.upper - check.lower) / trials;
-  }
-  EXPECT_LE(above, most_misses(trials));
-  EXPECT_LE(below, most_misses(trials));
-  EXPECT_LE(width, tightness);
+void expect_coverage(const LineProblem& p, const std::vector<double>& v, double width) {
+  truth::expect_coverage({p.atoms, 0, p.source}, v, p.optimum, width);
 }
 
 TEST(ConfidenceCertificate, HoldsOfANormalSource) {

@@ -107,6 +107,27 @@ TYPED_TEST(PassesBalanceTest, StoreMatchesTheReferenceAndIsWhatOtherPassesSee) {
   }
 }
 
+// Products alone, which are made in blocks and shares of many columns.
+TYPED_TEST(PassesBalanceTest, StoredProductsMatchTheReference) {
+  using T = TypeParam;
+  for (const Case& c : {Case{300, 9001, 12}, Case{1, 8200, 33}}) {
+    SCOPED_TRACE(describe(c));
+    PassProblem<T> p(c, normal<T>(46));
+    Scores<T> scores = p.scores();
+    scores.u = {}, scores.v = {};
+    const auto s = reference::dense(scores);
+    Matrix<T> one(c.n, c.m), three(c.n, c.m);
+    this->passes.store(scores, one.view(), {.threads = 1});
+    this->passes.store(scores, three.view(), {.threads = 3});
+    for (Index i = 0; i < c.n; ++i) {
+      for (Index j = 0; j < c.m; ++j) {
+        ASSERT_NEAR(one(i, j), s(i, j), rounding<T>(s, c.d)) << i << " " << j;
+        ASSERT_EQ(one(i, j), three(i, j)) << i << " " << j;
+      }
+    }
+  }
+}
+
 // The same rows on their own, and the same columns, show the same bits wherever the room says that they do.
 TYPED_TEST(PassesBalanceTest, RepeatedScoresHaveTheSameBits) {
   using T = TypeParam;

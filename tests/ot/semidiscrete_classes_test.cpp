@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "coverage.h"
 #include "monge/ot/exact.h"
 #include "monge/ot/index_fit.h"
 #include "monge/ot/matcher.h"
@@ -69,22 +70,7 @@ TEST(SemidiscreteClasses, CertificatesMissAsSeldomAsTheySay) {
     const std::vector<double> g = p.line(label).potentials(points);
     for (std::size_t k = 0; k < g.size(); ++k) v[j[k]] = scale_of(label) * g[k] - shift_of(label) * points[k];
   }
-  constexpr int trials = 400;
-  int above = 0, below = 0;
-  double width = 0;
-  for (int t = 0; t < trials; ++t) {
-    SemidiscreteOptions options;
-    options.seed = static_cast<std::uint64_t>(t);
-    options.check_samples = 1500;
-    const detail::Check check = detail::check_semidual(problem, v, options, 0);
-    above += check.lower > cost_of_lines(p);
-    below += check.upper < cost_of_lines(p);
-    width += (check.upper - check.lower) / trials;
-  }
-  const double most = 0.025 * trials + 4 * std::sqrt(0.025 * 0.975 * trials);  // four standard errors of room
-  EXPECT_LE(above, most);
-  EXPECT_LE(below, most);
-  EXPECT_LE(width, 0.6);  // of a cost near three, in which the labels' means are far apart
+  expect_coverage(problem, v, cost_of_lines(p), 0.6);  // of a cost near three, in which the labels' means are far apart
 }
 
 // Points and atoms in the plane, in three classes of other places, shapes and sizes.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "coverage.h"
 #include "monge/ot/matcher.h"
 #include "monge/ot/semidiscrete_fit.h"
 #include "semidiscrete_truth.h"
@@ -178,22 +179,8 @@ TEST(SemidiscreteLabels, CertificatesMissAsSeldomAsTheySay) {
   for (const double off : {0.0, 0.1}) {
     std::vector<double> potentials(v);
     for (std::size_t j = 0; j < v.size(); ++j) potentials[j] += j % 2 ? off : -off;
-    constexpr int trials = 400;
-    int above = 0, below = 0;
-    double width = 0;
-    for (int t = 0; t < trials; ++t) {
-      SemidiscreteOptions options;
-      options.seed = static_cast<std::uint64_t>(t);
-      options.check_samples = 1500;
-      const detail::Check check = detail::check_semidual(problem, potentials, options, 0);
-      above += check.lower > p.cost();
-      below += check.upper < p.cost();
-      width += (check.upper - check.lower) / trials;
-    }
-    const double most = 0.025 * trials + 4 * std::sqrt(0.025 * 0.975 * trials);  // four standard errors of room
-    EXPECT_LE(above, most) << off;
-    EXPECT_LE(below, most) << off;
-    EXPECT_LE(width, 0.4) << off;  // of a cost near one
+    SCOPED_TRACE(off);
+    expect_coverage(problem, potentials, p.cost(), 0.4);  // of a cost near one
   }
 }
 
