@@ -39,6 +39,9 @@ class Multigrid {
   // To this share of b, in the norm that the preconditioner makes, or as far as `most` iterations go.
   std::vector<double> solve(const std::vector<double>& b, double tolerance, int most = 200) const;
 
+  // One cycle: nearly A^-1 b, and as symmetric.
+  void precondition(const std::vector<double>& b, std::vector<double>& x) const { cycle(0, b, x); }
+
  private:
   void cycle(std::size_t level, const std::vector<double>& b, std::vector<double>& x) const;
 

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "monge/ot/clipped_mean.h"
 #include "monge/ot/core/parallel.h"
-#include "monge/ot/core/stop.h"
+#include "monge/ot/listed_dual.h"
 #include "monge/ot/tree_pairs.h"
 
 namespace monge::ot::detail {
@@ -15,9 +16,24 @@ namespace {
 
 constexpr Index kCoarsest = 64;  // groups of the first level
 constexpr Index kFiner = 4;      // groups of the next for each
-constexpr Index kListed = 16;    // pairs of a row's list
-constexpr double kOmega = 1.7;   // over-relaxation
-constexpr int kPasses = 8;       // at one epsilon
+constexpr Index kListed = ListedDual::most_listed;
+constexpr double kOmega = 1.7;                    // over-relaxation
+constexpr int kPasses = 8, kPassesWithSteps = 3;  // of Sinkhorn's, alone; before and after a step of Newton's
+constexpr double kRounds[] = {2.5, 1};            // temperatures, in units of the spacing
+
+// Steps of Newton's between lists, and how far these can be relied upon: sixteen pairs are more of what lies near in
+// two dimensions than in three.
+struct Reach {
+  int steps;
+  double farthest;          // a step, in temperatures
+  double coldest, warmest;  // temperatures of rows, in usual ones
+};
+Reach reach_of(MatrixView<const double> x) {
+  // What passes leave undone makes for long paths, which cost many points more than steps do.
+  const bool flat = x.cols <= 2;
+  if (x.rows < (flat ? 8000 : 20000)) return {0, 0, 1, 1};
+  return flat ? Reach{2, 32, .25, std::numeric_limits<double>::infinity()} : Reach{1, 8, .25, 16};
+}
 
 // Groups of `size` neighbours.
 struct Groups {
@@ -40,14 +56,26 @@ Groups groups(MatrixView<const double> points, Index size) {
   return g;
 }
 
+double least_reduced(const Shortlist& list, const std::vector<double>& v) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Pair& pair : list) least = std::min(least, pair.cost - v[pair.column]);
+  return least;
+}
+
+// What the reduced costs of a row's best pairs differ by, from one to the next.
+double spacing(const Shortlist& list, const std::vector<double>& v) {
+  return (list.rest - std::min(list.rest, least_reduced(list, v))) / static_cast<double>(list.count);
+}
+
 // f_i = softmin_j c_ij - v_j over the lists.
-std::vector<double> softmin(const Shortlists& lists, double epsilon, const std::vector<double>& v, Index rows) {
-  std::vector<double> f(rows);
-  for (Index i = 0; i < rows; ++i) {
-    double least = std::numeric_limits<double>::infinity(), sum = 0;
-    for (const Pair& pair : lists[i]) least = std::min(least, pair.cost - v[pair.column]);
-    for (const Pair& pair : lists[i]) sum += std::exp((least - (pair.cost - v[pair.column])) / epsilon);
-    f[i] = epsilon > 0 ? least - epsilon * std::log(sum) : least;
+std::vector<double> softmin(const Shortlists& lists, const std::vector<double>& epsilon, const std::vector<double>& v) {
+  std::vector<double> f(epsilon.size());
+  for (std::size_t i = 0; i < f.size(); ++i) {
+    const Shortlist& list = lists[static_cast<Index>(i)];
+    const double least = least_reduced(list, v);
+    double sum = 0;
+    for (const Pair& pair : list) sum += std::exp((least - (pair.cost - v[pair.column])) / epsilon[i]);
+    f[i] = epsilon[i] > 0 ? least - epsilon[i] * std::log(sum) : least;
   }
   return f;
 }
@@ -78,51 +106,74 @@ std::vector<double> coarsest(const Groups& x, const Groups& y, const Context& co
   return v;
 }
 
+// `times` each row's own spacing.
+std::vector<double> temperatures(const Shortlists& lists, const std::vector<double>& v, double times,
+                                 const Reach& reach, Index rows) {
+  const double usual = usual_spacing(lists, v, rows);
+  std::vector<double> epsilon(rows);
+  for (Index i = 0; i < rows; ++i) {
+    const double own = spacing(lists[i], v);
+    epsilon[i] = times * (std::isfinite(own) ? std::clamp(own, reach.coldest * usual, reach.warmest * usual) : usual);
+  }
+  return epsilon;
+}
+
+// Potentials of one level, from those of the level before. Returns the lists and temperatures they were found with.
+struct Balanced {
+  Shortlists lists;
+  std::vector<double> epsilon;  // all zero if all points are the same
+};
+Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach& reach, double& farthest,
+                 std::vector<double>& v, const Context& context) {
+  const Index n = pairs.rows(), listed = std::min(kListed, n);
+  Balanced b{pairs.shortlists(listed, v), std::vector<double>(n, 0.0)};
+  for (const double times : kRounds) {
+    if (!(usual_spacing(b.lists, v, n) > 0)) break;
+    b.epsilon = temperatures(b.lists, v, times, reach, n);
+    auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
+    dual->sinkhorn(reach.steps > 0 ? kPassesWithSteps : kPasses, kOmega, v);
+    const double before = dual->imbalance(v);
+    if (reach.steps == 0) {
+      b.lists = pairs.shortlists(listed, v);
+      continue;
+    }
+    std::vector<double> moved(v);
+    for (int k = 0; k < reach.steps; ++k) dual->newton(kPassesWithSteps, kOmega, farthest, moved);
+    dual.reset();
+    // Where regions have moved too far, new lists say so, when passes have put right what lies close together.
+    Shortlists fresh = pairs.shortlists(listed, moved);
+    dual = std::make_unique<ListedDual>(fresh, x.masses, y.masses, b.epsilon, context);
+    dual->sinkhorn(kPassesWithSteps, kOmega, moved);
+    const double after = dual->imbalance(moved);
+    farthest = after < before ? std::min(2 * farthest, reach.farthest) : std::max(farthest / 4, 0.5);
+    if (after > 1.5 * before) continue;
+    v.swap(moved);
+    b.lists = std::move(fresh);
+  }
+  return b;
+}
+
+// Columns only fall from here on. One that is too low has all others fall until it is wanted, one that is too high
+// falls alone: each rises until some row wants it, and then by a dozen spacings, as far as it may be off.
+void lift(TreePairs& across, const std::vector<double>& f, std::vector<double>& v) {
+  constexpr double most = 12;
+  const Shortlists nearest = across.shortlists(std::min<Index>(kListed, across.cols()), f);
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    const Shortlist& list = nearest[static_cast<Index>(j)];
+    const double own = spacing(list, f);
+    v[j] = std::max(v[j], least_reduced(list, f)) + (std::isfinite(own) ? most * own : 0.0);
+  }
+}
+
 }  // namespace
 
 double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Index rows) {
   std::vector<double> all;
   for (Index i = 0; i < rows; ++i) {
-    double first = lists[i].rest;
-    for (const Pair& pair : lists[i]) first = std::min(first, pair.cost - v[pair.column]);
-    const double between = (lists[i].rest - first) / static_cast<double>(lists[i].count);
-    if (between > 0 && std::isfinite(between)) all.push_back(between);
+    const double own = spacing(lists[i], v);
+    if (own > 0 && std::isfinite(own)) all.push_back(own);
   }
   return clipped_mean(std::move(all));
-}
-
-void list_passes(const Shortlists& lists, const std::vector<double>& a, const std::vector<double>& b, double epsilon,
-                 int passes, double omega, std::vector<double>& v, const Context& context) {
-  constexpr Index tile = 1024;
-  const Index n = static_cast<Index>(a.size()), width = kListed;
-  std::vector<float> sent(static_cast<std::size_t>(n * width));
-  std::vector<double> mass(b.size());
-  const double rate = 1 / epsilon;
-  for (int pass = 0; pass < passes; ++pass) {
-    parallel_for(threads_worth(context.threads, 8 * n * width), (n + tile - 1) / tile, [&](Index t, int) {
-      if (context.stop) context.stop->look();
-      for (Index i = t * tile; i < std::min(n, (t + 1) * tile); ++i) {
-        float reduced[kListed];
-        double least = std::numeric_limits<double>::infinity();
-        const Shortlist& list = lists[i];
-        for (const Pair& pair : list) least = std::min(least, pair.cost - v[pair.column]);
-        float sum = 0;
-        for (Index p = 0; p < list.count; ++p) {
-          const Pair& pair = list.pairs[p];
-          sum += reduced[p] = std::exp(static_cast<float>((least - (pair.cost - v[pair.column])) * rate));
-        }
-        const float share = static_cast<float>(a[i]) / sum;
-        for (Index p = 0; p < list.count; ++p) sent[i * width + p] = share * reduced[p];
-      }
-    });
-    std::fill(mass.begin(), mass.end(), 0.0);
-    for (Index i = 0; i < n; ++i)
-      for (Index p = 0; p < lists[i].count; ++p)
-        mass[lists[i].pairs[p].column] += static_cast<double>(sent[i * width + p]);
-    // Lists know little of a column that is in few of them: one step never goes far.
-    for (std::size_t j = 0; j < v.size(); ++j)
-      v[j] -= omega * epsilon * std::clamp(std::log(std::max(mass[j], 1e-30) / b[j]), -3.0, 3.0);
-  }
 }
 
 std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<const double> y, const Context& context) {
@@ -130,30 +181,25 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
   while (x.rows / size > 4 * kCoarsest) size *= kFiner;
   Groups xs = groups(x, size), ys = groups(y, size);
   std::vector<double> v = coarsest(xs, ys, context);
-  // Epsilons of a level, in units of its spacing. What a coarse level leaves undone makes for long paths, which cost
-  // many points more than another round.
-  constexpr Index many = 20000;
-  const std::vector<double> rounds = x.rows < many ? std::vector<double>{3, 1} : std::vector<double>{6, 2.5, 1};
-  double epsilon = 0;
+  const Reach reach = reach_of(x);
+  double farthest = reach.farthest;
   for (;; size /= kFiner) {
-    const Index n = xs.centroids.rows();
     TreePairs pairs(std::as_const(xs.centroids).view(), std::as_const(ys.centroids).view(), context);
-    Shortlists lists = pairs.shortlists(std::min<Index>(kListed, n), v);
-    double spacing = usual_spacing(lists, v, n);
-    for (const double times : rounds) {
-      epsilon = times * spacing;
-      if (!(epsilon > 0)) break;
-      list_passes(lists, xs.masses, ys.masses, epsilon, kPasses, kOmega, v, context);
-      lists = pairs.shortlists(std::min<Index>(kListed, n), v);
-      spacing = usual_spacing(lists, v, n);
+    Balanced level = balance(pairs, xs, ys, reach, farthest, v, context);
+    if (size == 1) {
+      if (reach.steps == 0) return v;
+      level.epsilon.assign(level.epsilon.size(), 0.0);
+      TreePairs across(std::as_const(ys.centroids).view(), std::as_const(xs.centroids).view(), context);
+      lift(across, softmin(level.lists, level.epsilon, v), v);
+      return v;
     }
-    if (size == 1) return v;
     // The potentials of this level's rows price the next one's columns.
-    const std::vector<double> f = softmin(lists, epsilon, v, n);
+    const std::vector<double> f = softmin(level.lists, level.epsilon, v);
     Groups finer = groups(y, size / kFiner);
     TreePairs across(std::as_const(finer.centroids).view(), std::as_const(xs.centroids).view(), context);
-    const Shortlists priced = across.shortlists(std::min<Index>(kListed, n), f);
-    v = softmin(priced, epsilon, f, finer.centroids.rows());
+    const Shortlists priced = across.shortlists(std::min(kListed, across.cols()), f);
+    const Index m = across.rows();
+    v = softmin(priced, std::vector<double>(m, usual_spacing(priced, f, m)), f);
     ys = std::move(finer);
     xs = groups(x, size / kFiner);
   }

@@ -75,6 +75,39 @@ TEST(Assignment, SortedOnALine) {
   EXPECT_NEAR(r.cost, static_cast<double>(sum / n), 1e-12 * r.cost);
 }
 
+// As many points as start from steps of Newton's: on a line against sorting, clusters by the certificate alone.
+TEST(Assignment, ManyPointsOnALine) {
+  const Index n = 8500;
+  auto x = gaussian<double>(n, 1, 1), y = gaussian<double>(n, 1, 2, 3, 1);
+  const AssignmentResult r = assign(x.view(), y.view());
+  expect_sound(r, x.view(), y.view());
+  std::sort(x.values.begin(), x.values.end());
+  std::sort(y.values.begin(), y.values.end());
+  long double sum = 0;
+  for (Index i = 0; i < n; ++i) sum += naive_distance(x.view(), i, y.view(), i);
+  EXPECT_NEAR(r.cost, static_cast<double>(sum / n), 1e-12 * r.cost);
+}
+
+TEST(Assignment, ManyClusteredPoints) {
+  for (const auto& [n, d] : {std::pair<Index, Index>{8500, 2}, {20001, 3}}) {
+    const auto x = gaussian<float>(n, d, 3), centres = gaussian<float>(16, d, 4, 3);
+    auto y = gaussian<float>(n, d, 5, 0.3);
+    for (Index i = 0; i < n * d; ++i) y.values[i] += centres.values[(i / d % 16) * d + i % d];
+    AssignmentOptions one, two;
+    one.context.threads = 1;
+    two.context.threads = 2;
+    const AssignmentResult r = assign(x.view(), y.view(), two);
+    std::vector<bool> taken(n, false);
+    for (const Index j : r.columns) EXPECT_FALSE(taken[j]), taken[j] = true;
+    EXPECT_EQ(r.status, Status::converged);
+    EXPECT_GE(r.cost, r.certificate.lower);
+    EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-9 * r.cost);
+    if (d == 2) {
+      EXPECT_EQ(assign(x.view(), y.view(), one).columns, r.columns);
+    }
+  }
+}
+
 // A shifted, shuffled copy goes back to where it came from, also when the shift dwarfs the cloud.
 TEST(Assignment, TranslatedCopy) {
   const Index n = 300, d = 5;
