@@ -148,8 +148,7 @@ Multigrid ListedDual::between_groups() const {
       const double rate = 1 / (a_[i] * epsilon_[i]);
       for (int p = 0; p < count; ++p)
         for (int q = p + 1; q < count; ++q)
-          links.push_back(
-              {std::min(group[p], group[q]), std::max(group[p], group[q]), share[p] * share[q] * rate});
+          links.push_back({std::min(group[p], group[q]), std::max(group[p], group[q]), share[p] * share[q] * rate});
     }
     const auto before = [](const Link& x, const Link& y) { return x.j < y.j || (x.j == y.j && x.k < y.k); };
     std::stable_sort(links.begin(), links.end(), before);

@@ -25,8 +25,8 @@ class ListedDual {
 
   // Passes of Sinkhorn's for the columns, steps `omega` times as long: they put right what lies close together.
   void sinkhorn(int passes, double omega, std::vector<double>& v);
-  // A step of Newton's, which moves the mass of whole regions, and passes after it, if D has risen then; else a fraction
-  // of it, or none. farthest: at most so many temperatures, as lists are good for v nearby.
+  // A step of Newton's, which moves the mass of whole regions, and passes after it, if D has risen then; else a
+  // fraction of it, or none. farthest: at most so many temperatures, as lists are good for v nearby.
   void newton(int passes, double omega, double farthest, std::vector<double>& v);
   // How much mass groups of neighbouring columns have too much or lack, as a share of all.
   double imbalance(const std::vector<double>& v);

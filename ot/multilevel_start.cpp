@@ -19,11 +19,11 @@ constexpr Index kFiner = 4;      // groups of the next for each
 constexpr Index kListed = ListedDual::most_listed;
 constexpr double kOmega = 1.7;                    // over-relaxation
 constexpr int kPasses = 8, kPassesWithSteps = 3;  // of Sinkhorn's, alone; before and after a step of Newton's
-constexpr double kRounds[] = {2.5, 1};            // temperatures, in units of the spacing
 
 // Steps of Newton's between lists, and how far these can be relied upon: sixteen pairs are more of what lies near in
 // two dimensions than in three.
 struct Reach {
+  double rounds[2];  // temperatures one after the other, in units of the spacing
   int steps;
   double farthest;          // a step, in temperatures
   double coldest, warmest;  // temperatures of rows, in usual ones
@@ -31,8 +31,8 @@ struct Reach {
 Reach reach_of(MatrixView<const double> x) {
   // What passes leave undone makes for long paths, which cost many points more than steps do.
   const bool flat = x.cols <= 2;
-  if (x.rows < (flat ? 8000 : 20000)) return {0, 0, 1, 1};
-  return flat ? Reach{2, 32, .25, std::numeric_limits<double>::infinity()} : Reach{1, 8, .25, 16};
+  if (x.rows < (flat ? 8000 : 20000)) return {{2.5, 1}, 0, 0, 1, 1};
+  return flat ? Reach{{2.5, 1}, 2, 32, .25, std::numeric_limits<double>::infinity()} : Reach{{2.5, 1.5}, 1, 8, .25, 16};
 }
 
 // Groups of `size` neighbours.
@@ -127,7 +127,7 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
                  std::vector<double>& v, const Context& context) {
   const Index n = pairs.rows(), listed = std::min(kListed, n);
   Balanced b{pairs.shortlists(listed, v), std::vector<double>(n, 0.0)};
-  for (const double times : kRounds) {
+  for (const double times : reach.rounds) {
     if (!(usual_spacing(b.lists, v, n) > 0)) break;
     b.epsilon = temperatures(b.lists, v, times, reach, n);
     auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
