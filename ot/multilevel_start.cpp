@@ -126,9 +126,10 @@ struct Balanced {
 Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach& reach, double& farthest,
                  std::vector<double>& v, const Context& context) {
   const Index n = pairs.rows(), listed = std::min(kListed, n);
+  constexpr double nothing = 1e-290;  // whose inverse may overflow
   Balanced b{pairs.shortlists(listed, v), std::vector<double>(n, 0.0)};
   for (const double times : reach.rounds) {
-    if (!(usual_spacing(b.lists, v, n) > 0)) break;
+    if (!(usual_spacing(b.lists, v, n) > nothing)) break;
     b.epsilon = temperatures(b.lists, v, times, reach, n);
     auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
     dual->sinkhorn(reach.steps > 0 ? kPassesWithSteps : kPasses, kOmega, v);
@@ -146,9 +147,9 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
     dual->sinkhorn(kPassesWithSteps, kOmega, moved);
     const double after = dual->imbalance(moved);
     farthest = after < before ? std::min(2 * farthest, reach.farthest) : std::max(farthest / 4, 0.5);
-    if (after > 1.5 * before) continue;
-    v.swap(moved);
-    b.lists = std::move(fresh);
+    const bool good = after <= 1.5 * before;
+    if (good) v.swap(moved);
+    b.lists = good ? std::move(fresh) : pairs.shortlists(listed, v);
   }
   return b;
 }
