@@ -132,12 +132,13 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
     if (!(usual_spacing(b.lists, v, n) > nothing)) break;
     b.epsilon = temperatures(b.lists, v, times, reach, n);
     auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
-    dual->sinkhorn(reach.steps > 0 ? kPassesWithSteps : kPasses, kOmega, v);
-    const double before = dual->imbalance(v);
     if (reach.steps == 0) {
+      dual->sinkhorn(kPasses, kOmega, v);
       b.lists = pairs.shortlists(listed, v);
       continue;
     }
+    dual->sinkhorn(kPassesWithSteps, kOmega, v);
+    const double before = dual->imbalance(v);
     std::vector<double> moved(v);
     for (int k = 0; k < reach.steps; ++k) dual->newton(kPassesWithSteps, kOmega, farthest, moved);
     dual.reset();
