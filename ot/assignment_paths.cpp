@@ -11,6 +11,9 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr Index kRegion = 256;  // columns closed by a search that looks beyond them
+constexpr Index kAsked = 64;    // rows that do so at a time
+constexpr Index kOpen = 4;      // pairs of each
 
 class ListSearch {
  public:
@@ -33,15 +36,11 @@ class ListSearch {
     for (const double epsilon : options_.epsilons) {
       release_beyond(epsilon);
       bid(epsilon);
-      move_regions(epsilon);
+      costs_.can_close() ? augment_all() : move_regions(epsilon);
     }
     if (!options_.epsilons.empty()) release_beyond(0);
     bid(0);
-    for (Index i = 0; i < n_; ++i) {
-      if (column_of_[i] >= 0) continue;
-      if (monitor_.stop(assigned_)) break;
-      augment(i);
-    }
+    augment_all();
     return {std::move(column_of_), std::move(row_of_), std::move(v_)};
   }
 
@@ -154,9 +153,35 @@ class ListSearch {
     }
   }
 
+  void augment_all() {
+    looked_beyond_ = false;
+    for (Index i = 0; i < n_; ++i) {
+      if (column_of_[i] >= 0) continue;
+      if (monitor_.stop(assigned_)) break;
+      augment(i);
+    }
+    if (looked_beyond_) renew_lists();
+  }
+
+  // Where regions have fallen, what rows have may be no better than the bounds on what they do not list.
+  void renew_lists() {
+    constexpr Index few = 16;  // of so many rows one at most: then these alone
+    std::vector<Index> weak;
+    for (Index i = 0; i < n_; ++i)
+      if (column_of_[i] >= 0 && lists_[i].rest < cost_of_[i] - v_[column_of_[i]]) weak.push_back(i);
+    if (few * static_cast<Index>(weak.size()) <= n_) {
+      for (const Index i : weak) look_again(i, -kInfinity);
+      return;
+    }
+    const Index listed = lists_[weak.front()].count;
+    lists_ = Shortlists();
+    lists_ = costs_.shortlists(listed, v_);
+  }
+
   // Dijkstra's over reduced costs from a row to the nearest free column, and the swap along the path there. A list is
   // left once its pairs can no longer be the nearest: then the row is looked at again.
   void augment(Index source) {
+    source_ = source;
     touched_.clear();
     closed_.clear();
     heap_.clear();
@@ -166,19 +191,21 @@ class ListSearch {
       look_again(source, -kInfinity);
       best = best_of(source);
     }
-    const double start = std::min(best.first, lists_[source].rest);
+    start_ = std::min(best.first, lists_[source].rest);
     level_ = 0;
-    scan(source, -start);
+    scan(source, -start_);
     Index sink = -1;
     while (sink < 0) {
       if (heap_.empty()) infeasible(source);
-      const Node node = heap_.front();
-      std::pop_heap(heap_.begin(), heap_.end(), later);
-      heap_.pop_back();
+      const Node node = pop();
       if (node.column < 0) {
         const Index i = -1 - node.column;
         level_ = std::max(level_, node.key);
-        const double shift = shift_of(i, source, start);
+        if (costs_.can_close() && static_cast<Index>(closed_.size()) > kRegion) {
+          look_beyond(i);
+          continue;
+        }
+        const double shift = shift_of(i);
         look_again(i, lists_[i].rest);
         scan(i, shift);
         continue;
@@ -191,8 +218,9 @@ class ListSearch {
         break;
       }
       closed_.push_back(j);
-      scan(row_of_[j], shift_of(row_of_[j], source, start));
+      scan(row_of_[j], shift_of(row_of_[j]));
     }
+    for (; told_ > 0; --told_) costs_.open(closed_[told_ - 1]);
     for (const Index j : closed_) v_[j] += std::min(0.0, key_[j] - level_);
     for (const Index j : touched_) key_[j] = kInfinity;
     for (Index j = sink, i = -1; i != source;) {
@@ -206,30 +234,57 @@ class ListSearch {
   }
 
   // What turns c_ij - v_j into the distance of column j by way of row i.
-  double shift_of(Index i, Index source, double start) const {
-    if (i == source) return -start;
+  double shift_of(Index i) const {
+    if (i == source_) return -start_;
     const Index own = column_of_[i];
     return key_[own] - (cost_of_[i] - v_[own]);
   }
 
   void scan(Index i, double shift) {
-    const Shortlist& list = lists_[i];
-    for (const Pair& pair : list) {
-      const Index j = pair.column;
-      const double key = std::max(level_, shift + (pair.cost - v_[j]));  // rounding must not reopen what is closed
-      if (key >= key_[j] || key >= nearest_free_) continue;
-      if (key_[j] == kInfinity) touched_.push_back(j);
-      key_[j] = key;
-      from_[j] = {pair, i};
-      if (row_of_[j] < 0) nearest_free_ = key;
-      push({key, pair.column});
-    }
-    const double outside = shift + list.rest;
-    if (outside < nearest_free_) push({outside, static_cast<std::int32_t>(-1 - i)});
+    for (const Pair& pair : lists_[i]) reach(i, pair, shift);
+    leave(i, shift + lists_[i].rest);
   }
+  void reach(Index i, const Pair& pair, double shift) {
+    const Index j = pair.column;
+    const double key = std::max(level_, shift + (pair.cost - v_[j]));  // rounding must not reopen what is closed
+    if (key >= key_[j] || key >= nearest_free_) return;
+    if (key_[j] == kInfinity) touched_.push_back(j);
+    key_[j] = key;
+    from_[j] = {pair, i};
+    if (row_of_[j] < 0) nearest_free_ = key;
+    push({key, pair.column});
+  }
+  void leave(Index i, double key) {
+    if (key < nearest_free_) push({std::max(level_, key), static_cast<std::int32_t>(-1 - i)});
+  }
+
+  // The nearest columns of a row that has closed a whole region around it are few of many: only open ones are asked
+  // for, together with those of the rows that come next.
+  void look_beyond(Index i) {
+    looked_beyond_ = true;
+    for (; told_ < closed_.size(); ++told_) costs_.close(closed_[told_]);
+    asked_.assign(1, {i, nearest_free_ - shift_of(i)});
+    while (static_cast<Index>(asked_.size()) < kAsked && !heap_.empty() && heap_.front().column < 0) {
+      const Index next = -1 - pop().column;
+      asked_.push_back({next, nearest_free_ - shift_of(next)});
+    }
+    costs_.find_open(kOpen, v_, asked_);
+    for (const OpenList& list : asked_) {
+      const double shift = shift_of(list.row);
+      for (const Pair& pair : list.pairs) reach(list.row, pair, shift);
+      leave(list.row, shift + list.rest);
+    }
+  }
+
   void push(Node node) {
     heap_.push_back(node);
     std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+  Node pop() {
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    const Node node = heap_.back();
+    heap_.pop_back();
+    return node;
   }
 
   [[noreturn]] void infeasible(Index i) const {
@@ -256,7 +311,11 @@ class ListSearch {
   std::vector<Index> touched_, closed_;
   std::vector<Node> heap_;
   std::vector<Pair> fresh_;
-  double level_ = 0, nearest_free_ = kInfinity;
+  std::vector<OpenList> asked_;
+  Index source_ = 0;
+  std::size_t told_ = 0;  // closed columns that costs_ knows of
+  bool looked_beyond_ = false;
+  double start_ = 0, level_ = 0, nearest_free_ = kInfinity;
 };
 
 }  // namespace

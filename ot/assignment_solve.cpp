@@ -105,13 +105,6 @@ Assignment first_columns(Index n, Index m) {
   return a;
 }
 
-// Phases for potentials that are nearly right.
-std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index n) {
-  const double spacing = usual_spacing(lists, v, n);
-  if (!(spacing > 0)) return {};
-  return {0.5 * spacing, 0.05 * spacing};
-}
-
 Matrix<double> reordered(const Matrix<double>& x, const std::vector<std::int32_t>& order) {
   Matrix<double> out(x.rows(), x.cols());
   for (Index i = 0; i < x.rows(); ++i) std::copy_n(x.view().row(order[i]), x.cols(), out.view().row(i));

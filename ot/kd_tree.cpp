@@ -80,6 +80,18 @@ KdTree::KdTree(MatrixView<const double> points, Index leaf) : points_(points) {
   }
 }
 
+void KdTree::set_closed(Index j, bool closed) {
+  closed_in_.resize(nodes_.size(), 0);
+  is_closed_.resize(static_cast<std::size_t>(points_.rows), 0);
+  is_closed_[j] = closed;
+  for (Index node = 0;;) {
+    closed_in_[node] += closed ? 1 : -1;
+    const Index right = nodes_[node].right;
+    if (right == 0) return;
+    node = j < nodes_[right].first ? node + 1 : right;
+  }
+}
+
 Index KdTree::build(Index first, Index count, Index leaf, bool in_twig) {
   const Index self = static_cast<Index>(nodes_.size()), d = points_.cols;
   nodes_.push_back({first, count, 0});
@@ -223,7 +235,7 @@ void KdTree::raise(const std::vector<double>& v) {
 }
 
 // One search: candidates pile up, and the k best of the pile are kept when it is full.
-template <int d>
+template <int d, bool open_only>
 class KdTree::Search {
  public:
   Search(const KdTree& tree, const double* x, Index k, const double* v, std::uint64_t seed, double most, Finder& finder)
@@ -241,14 +253,17 @@ class KdTree::Search {
   }
 
   double run() {
-    tree_.walk<d>(twice_, seed_, *this);
+    tree_.template walk<d>(twice_, seed_, *this);
     if (pile_.size() >= k_) keep_best();
     return worst_;
   }
 
+  bool skips(Index node) const requires open_only { return tree_.closed_in_[node] == tree_.nodes_[node].count; }
+
   void look_at(Index first, Index count) {
     const double* y = tree_.points_.row(first);
     for (Index j = first; j < first + count; ++j, y += d) {
+      if (open_only && tree_.is_closed_[j]) continue;
       double cost = 0;
       for (int c = 0; c < d; ++c) cost += (x_[c] - y[c]) * (x_[c] - y[c]);
       const double reduced = cost - v_[j];
@@ -279,15 +294,28 @@ class KdTree::Search {
   Index& looked_at_;
 };
 
-double KdTree::nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
-                       Finder& finder, std::vector<Pair>& pairs) const {
-  const auto search = [&]<int d>() { return Search<d>(*this, x, k, v.data(), seed, most, finder).run(); };
-  const double worst = points_.cols == 1   ? search.template operator()<1>()
-                       : points_.cols == 2 ? search.template operator()<2>()
-                                           : search.template operator()<3>();
+template <bool open_only>
+double KdTree::search(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
+                      Finder& finder, std::vector<Pair>& pairs) const {
+  const auto run = [&]<int d>() { return Search<d, open_only>(*this, x, k, v.data(), seed, most, finder).run(); };
+  const double worst = points_.cols == 1   ? run.template operator()<1>()
+                       : points_.cols == 2 ? run.template operator()<2>()
+                                           : run.template operator()<3>();
   pairs.clear();
   for (const Candidate& candidate : finder.pile) pairs.push_back(candidate.pair);
+  return worst;
+}
+
+double KdTree::nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
+                       Finder& finder, std::vector<Pair>& pairs) const {
+  const double worst = search<false>(x, k, v, seed, most, finder, pairs);
   return static_cast<Index>(pairs.size()) == points_.rows ? kInfinity : worst;
+}
+
+double KdTree::nearest_open(const double* x, Index k, const std::vector<double>& v, double most, Finder& finder,
+                            std::vector<Pair>& pairs) const {
+  const double worst = search<true>(x, k, v, 0, most, finder, pairs);
+  return static_cast<Index>(pairs.size()) < k ? kInfinity : worst;
 }
 
 }  // namespace monge::ot::detail

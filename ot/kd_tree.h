@@ -41,6 +41,10 @@ class KdTree {
   template <int d, class Visitor>
   [[gnu::always_inline]] void walk(const double* x, std::uint64_t seed, Visitor& visitor) const;
 
+  // Takes a point out of what nearest_open() finds, and puts it back.
+  void close(Index j) { set_closed(j, true); }
+  void open(Index j) { set_closed(j, false); }
+
   // How far bounds may be off by rounding, where x is zero.
   double slack() const { return slack_; }
 
@@ -49,15 +53,22 @@ class KdTree {
   // dimensions.
   double nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
                  Finder& finder, std::vector<Pair>& pairs) const;
+  // The same among open points; returns +infinity if there are fewer than k of them up to `most`.
+  double nearest_open(const double* x, Index k, const std::vector<double>& v, double most, Finder& finder,
+                      std::vector<Pair>& pairs) const;
 
  private:
   struct Node {
     Index first, count;
     Index right;  // 0: a leaf; the left child is the next node
   };
-  template <int d>
+  template <int d, bool open_only>
   class Search;
+  template <bool open_only>
+  double search(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most, Finder& finder,
+                std::vector<Pair>& pairs) const;
 
+  void set_closed(Index j, bool closed);
   Index build(Index first, Index count, Index leaf, bool in_twig);
   double* numbers(Index node) { return numbers_.data() + node * (4 * points_.cols + 3); }
   double lay_over_points(Index node, VectorView<const double> w);
@@ -68,7 +79,9 @@ class KdTree {
 
   MatrixView<const double> points_;
   std::vector<Node> nodes_;
-  std::vector<Index> twigs_;     // roots of the parts whose nodes are fitted one by one
+  std::vector<Index> closed_in_;         // points of each node; empty before the first one is closed
+  std::vector<std::uint8_t> is_closed_;  // of points
+  std::vector<Index> twigs_;             // roots of the parts whose nodes are fitted one by one
   std::vector<double> numbers_;  // of each node: mean, slope, low - mean, high - mean, top, bend and its inverse, with
                                  // s = y_j - mean: w_j <= top + <slope, s> - bend |s|^2 / 2
   double slack_ = 0;
@@ -100,6 +113,8 @@ inline void KdTree::walk(const double* x, std::uint64_t seed, Visitor& visitor) 
   while (depth > 0) {
     const Visit visit = stack[--depth];
     if (visit.bound < visitor.least) continue;
+    if constexpr (requires { visitor.skips(visit.node); })
+      if (visitor.skips(visit.node)) continue;
     const Node& node = nodes_[visit.node];
     if (node.right == 0) {
       visitor.look_at(node.first, node.count);

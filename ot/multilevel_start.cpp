@@ -1,3 +1,4 @@
+#include <cstdio>
 #include "monge/ot/multilevel_start.h"
 
 #include <algorithm>
@@ -6,8 +7,10 @@
 #include <memory>
 #include <utility>
 
+#include "monge/ot/assignment_paths.h"
 #include "monge/ot/clipped_mean.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/core/stop.h"
 #include "monge/ot/listed_dual.h"
 #include "monge/ot/tree_pairs.h"
 
@@ -18,6 +21,8 @@ constexpr Index kCoarsest = 64;  // groups of the first level
 constexpr Index kFiner = 4;      // groups of the next for each
 constexpr Index kListed = ListedDual::most_listed;
 constexpr double kOmega = 1.7;                    // over-relaxation
+constexpr Index kSearched = 40;                   // pairs of a list that is searched
+constexpr double kUnbalanced = 0.005;             // what groups lack, as a share of all, that is left to a search
 constexpr int kPasses = 8, kPassesWithSteps = 3;  // of Sinkhorn's, alone; before and after a step of Newton's
 
 // Steps of Newton's between lists, and how far these can be relied upon: sixteen pairs are more of what lies near in
@@ -122,6 +127,7 @@ std::vector<double> temperatures(const Shortlists& lists, const std::vector<doub
 struct Balanced {
   Shortlists lists;
   std::vector<double> epsilon;  // all zero if all points are the same
+  double imbalance = 0;
 };
 Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach& reach, double& farthest,
                  std::vector<double>& v, const Context& context) {
@@ -134,6 +140,7 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
     auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
     if (reach.steps == 0) {
       dual->sinkhorn(kPasses, kOmega, v);
+      b.imbalance = dual->imbalance(v);
       b.lists = pairs.shortlists(listed, v);
       continue;
     }
@@ -150,9 +157,24 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
     farthest = after < before ? std::min(2 * farthest, reach.farthest) : std::max(farthest / 4, 0.5);
     const bool good = after <= 1.5 * before;
     if (good) v.swap(moved);
+    b.imbalance = good ? after : before;
     b.lists = good ? std::move(fresh) : pairs.shortlists(listed, v);
   }
   return b;
+}
+
+// Groups as points of one mass, assigned: clusters that lie far apart differ in their potentials by what the few rows
+// say which go from one to the other, and which no list knows that is not searched.
+void assign_groups(TreePairs& pairs, std::vector<double>& v, const Context& context) {
+  AssignmentOptions options;
+  options.progress = [&](const AssignmentProgress&) {
+    if (context.stop) context.stop->look();
+    return true;
+  };
+  Monitor monitor(options, pairs.rows(), "assign");
+  Shortlists lists = pairs.shortlists(std::min(kSearched, pairs.rows()), v);
+  const ListSearchOptions search_options{.epsilons = fine_epsilons(lists, v, pairs.rows())};
+  v = search(pairs, lists, std::move(v), monitor, search_options).v;
 }
 
 // Columns only fall from here on. One that is too low has all others fall until it is wanted, one that is too high
@@ -178,6 +200,12 @@ double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Inde
   return clipped_mean(std::move(all));
 }
 
+std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index rows) {
+  const double spacing = usual_spacing(lists, v, rows);
+  if (!(spacing > 0)) return {};
+  return {0.5 * spacing, 0.05 * spacing};
+}
+
 std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<const double> y, const Context& context) {
   Index size = 1;
   while (x.rows / size > 4 * kCoarsest) size *= kFiner;
@@ -194,6 +222,11 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
       TreePairs across(std::as_const(ys.centroids).view(), std::as_const(xs.centroids).view(), context);
       lift(across, softmin(level.lists, level.epsilon, v), v);
       return v;
+    }
+std::fprintf(stderr,"%ld: %.4f\n",(long)size,level.imbalance);
+    if (level.imbalance > kUnbalanced) {
+      assign_groups(pairs, v, context);
+      level.lists = pairs.shortlists(std::min(kListed, pairs.rows()), v);
     }
     // The potentials of this level's rows price the next one's columns.
     const std::vector<double> f = softmin(level.lists, level.epsilon, v);

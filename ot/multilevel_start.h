@@ -15,5 +15,7 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
 // By how much the reduced costs of a row's listed pairs differ from one to the next: the mean
 // over rows, none above sixteen medians, so that a few points far out say little.
 double usual_spacing(const Shortlists& lists, const std::vector<double>& v, Index rows);
+// Phases of auction for potentials that are nearly right.
+std::vector<double> fine_epsilons(const Shortlists& lists, const std::vector<double>& v, Index rows);
 
 }  // namespace monge::ot::detail

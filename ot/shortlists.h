@@ -51,6 +51,15 @@ class Shortlists {
   std::vector<Shortlist> lists_;
 };
 
+// The pairs of a row of least c_ij - v_j, at most `most`, among open columns; c_ij - v_j >= rest for all other such
+// pairs.
+struct OpenList {
+  Index row;
+  double most;
+  std::vector<Pair> pairs = {};
+  double rest = 0;
+};
+
 // The costs of an assignment problem, as a search on shortlists asks for them.
 class PairCosts {
  public:
@@ -62,6 +71,13 @@ class PairCosts {
   virtual Shortlists shortlists(Index k, const std::vector<double>& v) = 0;
   // The same for one row; returns the bound on the rest: +infinity if all allowed pairs are listed.
   virtual double shortlist(Index row, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) = 0;
+
+  // Where columns can be closed, k pairs at most of each list's row are found among those that are open. To begin with,
+  // all are.
+  virtual bool can_close() const { return false; }
+  virtual void close(Index) {}
+  virtual void open(Index) {}
+  virtual void find_open(Index, const std::vector<double>& /*v*/, std::vector<OpenList>&) {}
 };
 
 }  // namespace monge::ot::detail

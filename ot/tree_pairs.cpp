@@ -45,4 +45,14 @@ double TreePairs::shortlist(Index i, Index k, const std::vector<double>& v, std:
                        pairs);
 }
 
+void TreePairs::find_open(Index k, const std::vector<double>& v, std::vector<OpenList>& lists) {
+  const Index count = static_cast<Index>(lists.size());
+  const int threads = threads_worth(context_.threads, 4000 * count);
+  finders_.resize(static_cast<std::size_t>(std::max(1, threads)));
+  parallel_for(threads, count, [&](Index l, int thread) {
+    OpenList& list = lists[l];
+    list.rest = tree_.nearest_open(x_.row(list.row), k, v, list.most, finders_[thread], list.pairs);
+  });
+}
+
 }  // namespace monge::ot::detail

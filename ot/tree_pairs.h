@@ -18,12 +18,17 @@ class TreePairs final : public PairCosts {
   double cost(Index i, Index j) const override;
   Shortlists shortlists(Index k, const std::vector<double>& v) override;
   double shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) override;
+  bool can_close() const override { return true; }
+  void close(Index column) override { tree_.close(column); }
+  void open(Index column) override { tree_.open(column); }
+  void find_open(Index k, const std::vector<double>& v, std::vector<OpenList>& lists) override;
 
  private:
   MatrixView<const double> x_, y_;
   Context context_;
   KdTree tree_;
   KdTree::Finder finder_;
+  std::vector<KdTree::Finder> finders_;  // of each thread
 };
 
 }  // namespace monge::ot::detail
