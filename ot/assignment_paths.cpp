@@ -109,20 +109,23 @@ class ListSearch {
 
   // A free row takes its best column and lowers it until its second best is better by epsilon; the row put out goes
   // next. Epsilon 0 is augmenting row reduction, which leaves a taken column alone if it would not be lowered. Bids are
-  // counted, as such price wars can go on (nearly) for ever.
+  // counted, as such price wars can go on (nearly) for ever. Where a search can look beyond regions, a row too many in
+  // one is left to it once its war has had many rows look again.
   void bid(double epsilon) {
     std::vector<Index> free = free_rows();
     std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
     for (Index i = static_cast<Index>(free.size()); i-- > 1;)
       std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
     const Index most = epsilon > 0 ? options_.bids_per_row : options_.reductions_per_row;
-    for (Index left = most * n_; !free.empty() && left > 0; --left) {
+    const Index patience = costs_.can_close() && epsilon > 0 ? n_ / 64 + 100 : most * n_;
+    for (Index left = most * n_, looks = 0; !free.empty() && left > 0; --left) {
       if (left % 1024 == 0 && monitor_.stop(assigned_)) return;
       const Index i = free.back();
       free.pop_back();
       Best best = best_of(i);
       if (best.first > lists_[i].rest) {
         look_again(i, lists_[i].rest);
+        ++looks;
         best = best_of(i);
       }
       if (best.pair == nullptr || best.first > lists_[i].rest) continue;
@@ -133,7 +136,13 @@ class ListSearch {
         if (!lowers) continue;
         column_of_[owner] = -1;
         --assigned_;
-        free.push_back(owner);
+        if (looks < patience) {
+          free.push_back(owner);
+        } else {
+          looks = 0;
+        }
+      } else {
+        looks = 0;
       }
       if (lowers) v_[j] = lowered;
       assign(i, *best.pair);

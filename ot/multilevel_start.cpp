@@ -1,4 +1,3 @@
-#include <cstdio>
 #include "monge/ot/multilevel_start.h"
 
 #include <algorithm>
@@ -22,7 +21,6 @@ constexpr Index kFiner = 4;      // groups of the next for each
 constexpr Index kListed = ListedDual::most_listed;
 constexpr double kOmega = 1.7;                    // over-relaxation
 constexpr Index kSearched = 40;                   // pairs of a list that is searched
-constexpr double kUnbalanced = 0.005;             // what groups lack, as a share of all, that is left to a search
 constexpr int kPasses = 8, kPassesWithSteps = 3;  // of Sinkhorn's, alone; before and after a step of Newton's
 
 // Steps of Newton's between lists, and how far these can be relied upon: sixteen pairs are more of what lies near in
@@ -32,12 +30,14 @@ struct Reach {
   int steps;
   double farthest;          // a step, in temperatures
   double coldest, warmest;  // temperatures of rows, in usual ones
+  double unbalanced;        // groups, by what they lack as a share of all, are assigned
 };
 Reach reach_of(MatrixView<const double> x) {
   // What passes leave undone makes for long paths, which cost many points more than steps do.
   const bool flat = x.cols <= 2;
-  if (x.rows < (flat ? 8000 : 20000)) return {{2.5, 1}, 0, 0, 1, 1};
-  return flat ? Reach{{2.5, 1}, 2, 32, .25, std::numeric_limits<double>::infinity()} : Reach{{2.5, 1.5}, 1, 8, .25, 16};
+  if (x.rows < (flat ? 8000 : 20000)) return {{2.5, 1}, 0, 0, 1, 1, .02};
+  return flat ? Reach{{2.5, 1}, 2, 32, .25, std::numeric_limits<double>::infinity(), .005}
+              : Reach{{2.5, 1.5}, 1, 8, .25, 16, .005};
 }
 
 // Groups of `size` neighbours.
@@ -213,19 +213,20 @@ std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<cons
   std::vector<double> v = coarsest(xs, ys, context);
   const Reach reach = reach_of(x);
   double farthest = reach.farthest;
+  bool assigned = false;
   for (;; size /= kFiner) {
     TreePairs pairs(std::as_const(xs.centroids).view(), std::as_const(ys.centroids).view(), context);
     Balanced level = balance(pairs, xs, ys, reach, farthest, v, context);
     if (size == 1) {
-      if (reach.steps == 0) return v;
+      if (reach.steps == 0 && !assigned) return v;
       level.epsilon.assign(level.epsilon.size(), 0.0);
       TreePairs across(std::as_const(ys.centroids).view(), std::as_const(xs.centroids).view(), context);
       lift(across, softmin(level.lists, level.epsilon, v), v);
       return v;
     }
-std::fprintf(stderr,"%ld: %.4f\n",(long)size,level.imbalance);
-    if (level.imbalance > kUnbalanced) {
+    if (level.imbalance > reach.unbalanced) {
       assign_groups(pairs, v, context);
+      assigned = true;
       level.lists = pairs.shortlists(std::min(kListed, pairs.rows()), v);
     }
     // The potentials of this level's rows price the next one's columns.
