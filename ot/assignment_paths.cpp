@@ -272,16 +272,19 @@ class ListSearch {
   void look_beyond(Index i) {
     looked_beyond_ = true;
     for (; told_ < closed_.size(); ++told_) costs_.close(closed_[told_]);
-    asked_.assign(1, {i, nearest_free_ - shift_of(i)});
+    constexpr double horizon =
+        4;  // times as far as the search is; beyond it rows are asked once more, if it comes to that
+    const double farthest = level_ > 0 ? std::min(nearest_free_, horizon * level_) : nearest_free_;
+    asked_.assign(1, {i, farthest - shift_of(i)});
     while (static_cast<Index>(asked_.size()) < kAsked && !heap_.empty() && heap_.front().column < 0) {
       const Index next = -1 - pop().column;
-      asked_.push_back({next, nearest_free_ - shift_of(next)});
+      asked_.push_back({next, farthest - shift_of(next)});
     }
     costs_.find_open(kOpen, v_, asked_);
     for (const OpenList& list : asked_) {
       const double shift = shift_of(list.row);
       for (const Pair& pair : list.pairs) reach(list.row, pair, shift);
-      leave(list.row, shift + list.rest);
+      leave(list.row, std::min(farthest, shift + list.rest));
     }
   }
 
