@@ -76,12 +76,32 @@ TEST(Assignment, SortedOnALine) {
   }
 }
 
+// Clusters with a few rows more than columns, or fewer: whole ones have to move before these find each other.
+TEST(Assignment, ClustersOfUnequalNumbers) {
+  for (const auto& [n, m, d] : {std::tuple<Index, Index, Index>{1600, 1600, 1},
+                                {1600, 1600, 2},
+                                {1600, 1600, 3},
+                                {1500, 1800, 2},
+                                {8100, 8100, 2}})
+    for (const unsigned places : {7u, 8u}) {  // the same centres, and others
+      const auto x = clustered<float>(n, d, 1, 7, 0.1), y = clustered<float>(m, d, 3, places, 0.05);
+      AssignmentOptions one, two;
+      one.context.threads = 1;
+      two.context.threads = 2;
+      const AssignmentResult r = assign(x.view(), y.view(), two);
+      EXPECT_EQ(r.status, Status::converged);
+      EXPECT_GE(r.cost, r.certificate.lower);
+      EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-9 * r.cost) << n << " " << m << " " << d;
+      EXPECT_EQ(assign(x.view(), y.view(), one).columns, r.columns);
+      if (n > 4000) continue;
+      EXPECT_NEAR(hungarian(x.view(), y.view(), two).cost, r.cost, 1e-11 * r.cost) << n << " " << m << " " << d;
+    }
+}
+
 // As many points as start from steps of Newton's.
 TEST(Assignment, ManyClusteredPoints) {
   for (const auto& [n, d] : {std::pair<Index, Index>{8500, 2}, {20001, 3}}) {
-    const auto x = gaussian<float>(n, d, 3), centres = gaussian<float>(16, d, 4, 3);
-    auto y = gaussian<float>(n, d, 5, 0.3);
-    for (Index i = 0; i < n * d; ++i) y.values[i] += centres.values[(i / d % 16) * d + i % d];
+    const auto x = gaussian<float>(n, d, 3), y = clustered<float>(n, d, 5, 4, 0.3);
     AssignmentOptions one, two;
     one.context.threads = 1;
     two.context.threads = 2;

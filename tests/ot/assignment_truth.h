@@ -35,6 +35,18 @@ Cloud<T> gaussian(Index n, Index d, unsigned seed, double scale = 1, double shif
   return c;
 }
 
+// Around 16 centres, 3 apart or so, which `places` says; as many points of each as it comes.
+template <class T>
+Cloud<T> clustered(Index n, Index d, unsigned seed, unsigned places, double deviation) {
+  const auto centres = gaussian<T>(16, d, places, 3);
+  std::mt19937_64 random(seed);
+  Cloud<T> c = gaussian<T>(n, d, seed + 1, deviation);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0, own = static_cast<Index>(random() % 16); k < d; ++k)
+      c.values[i * d + k] += centres.values[own * d + k];
+  return c;
+}
+
 // long double, from the points as given.
 template <class T>
 long double naive_distance(MatrixView<const T> x, Index i, MatrixView<const T> y, Index j) {

@@ -67,6 +67,47 @@ TEST(KdTree, NearestAsFoundByLookingAtAll) {
         }
 }
 
+// Points closed here and there, and all on one side of the rest.
+TEST(KdTree, NearestAmongOpenPoints) {
+  std::mt19937_64 random(2);
+  for (const Index d : {1, 2, 3})
+    for (const Index m : {5, 1003}) {
+      const auto y = in_kd_order(gaussian<double>(m, d, 2));
+      std::vector<double> v(m);
+      for (double& e : v) e = std::uniform_real_distribution<double>(-0.1, 0.1)(random);
+      detail::KdTree tree(y.view());
+      tree.raise(v);
+      std::vector<bool> closed(m, false);
+      for (int trial = 0; trial < 40; ++trial) {
+        for (Index j = 0; j < m; ++j) {
+          const bool now = trial < 39 && (y.values[j * d] < 0 || random() % 3 == 0);  // none in the last
+          if (now != closed[j]) now ? tree.close(j) : tree.open(j);
+          closed[j] = now;
+        }
+        const auto x = gaussian<double>(1, d, 100 + trial);
+        std::vector<double> all;
+        for (Index j = 0; j < m; ++j)
+          if (!closed[j]) all.push_back(static_cast<double>(naive_distance(x.view(), 0, y.view(), j)) - v[j]);
+        std::sort(all.begin(), all.end());
+        const Index k = 1 + static_cast<Index>(random() % 8);
+        const double most = trial % 2 && !all.empty() ? all[all.size() / 2] + 1e-9 : kInfinity;
+        const auto near = static_cast<Index>(std::upper_bound(all.begin(), all.end(), most) - all.begin());
+        detail::KdTree::Finder finder;
+        std::vector<detail::Pair> pairs;
+        const double rest = tree.nearest_open(x.values.data(), k, v, most, finder, pairs);
+        ASSERT_EQ(static_cast<Index>(pairs.size()), std::min(k, near)) << d << " " << m << " " << trial;
+        std::vector<double> mine;
+        for (const detail::Pair& pair : pairs) {
+          EXPECT_FALSE(closed[pair.column]);
+          mine.push_back(pair.cost - v[pair.column]);
+        }
+        std::sort(mine.begin(), mine.end());
+        for (std::size_t p = 0; p < mine.size(); ++p) EXPECT_NEAR(mine[p], all[p], 1e-12);
+        EXPECT_EQ(rest, near < k ? kInfinity : mine.back());
+      }
+    }
+}
+
 // Neighbours in the order lie close together: groups of four of it fill small boxes.
 TEST(KdTree, OrderKeepsNeighboursTogether) {
   const Index n = 4096;
