@@ -27,8 +27,9 @@ class CellSampler {
   CellSampler(CellSampler&&) noexcept;
 
   // noise row i (n x d): a draw from the cell of atoms[i], and labels[i] its label where the potentials have labels
-  // (else none). A function of block first + i of `rng`, whatever other rows are asked for. Throws invalid_argument
-  // (shapes, atoms that there are not), infeasible (atoms of weight zero; max_moves).
+  // (else none). A function of block first + i of `rng`, whatever other rows are asked for: of the same bits at any
+  // number of threads, and but for rounding in any batch, as kernels of BLAS differ at the edges of a product. Throws
+  // invalid_argument (shapes, atoms that there are not), infeasible (atoms of weight zero; max_moves).
   void draw(VectorView<const std::int32_t> atoms, const Rng& rng, std::uint64_t first, MatrixView<float> noise,
             VectorView<std::int32_t> labels = {}) const;
 
