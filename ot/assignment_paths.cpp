@@ -14,6 +14,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kRegion = 256;  // columns closed by a search that looks beyond them
 constexpr Index kAsked = 64;    // rows that do so at a time
 constexpr Index kOpen = 4;      // pairs of each
+constexpr double kHorizon = 4;  // times as far as the search has come they look; beyond, only once it comes to that
 
 class ListSearch {
  public:
@@ -272,11 +273,10 @@ class ListSearch {
   void look_beyond(Index i) {
     looked_beyond_ = true;
     for (; told_ < closed_.size(); ++told_) costs_.close(closed_[told_]);
-    constexpr double horizon =
-        4;  // times as far as the search is; beyond it rows are asked once more, if it comes to that
-    const double farthest = level_ > 0 ? std::min(nearest_free_, horizon * level_) : nearest_free_;
+    const double farthest = level_ > 0 ? std::min(nearest_free_, kHorizon * level_) : nearest_free_;
     asked_.assign(1, {i, farthest - shift_of(i)});
-    while (static_cast<Index>(asked_.size()) < kAsked && !heap_.empty() && heap_.front().column < 0) {
+    while (static_cast<Index>(asked_.size()) < kAsked && !heap_.empty() && heap_.front().column < 0 &&
+           heap_.front().key < farthest) {
       const Index next = -1 - pop().column;
       asked_.push_back({next, farthest - shift_of(next)});
     }
