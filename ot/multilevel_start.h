@@ -9,7 +9,8 @@ namespace monge::ot::detail {
 
 // Good column potentials between as many points as points of few dimensions, both in kd_order: Sinkhorn's passes and
 // Newton's steps between the centroids of ever smaller groups, over all pairs while these are few and then over
-// shortlists. Those that may be wrong are rather too high than too low.
+// shortlists; where they leave groups out of balance, an assignment of these. Potentials that may be wrong are rather
+// too high than too low.
 std::vector<double> multilevel_start(MatrixView<const double> x, MatrixView<const double> y, const Context& context);
 
 // By how much the reduced costs of a row's listed pairs differ from one to the next: the mean
