@@ -24,6 +24,7 @@ class ListSearch {
         lists_(lists),
         n_(costs.rows()),
         m_(costs.cols()),
+        listed_(lists[0].count),
         monitor_(monitor),
         options_(options),
         v_(std::move(v)),
@@ -183,9 +184,8 @@ class ListSearch {
       for (const Index i : weak) look_again(i, -kInfinity);
       return;
     }
-    const Index listed = lists_[weak.front()].count;
     lists_ = Shortlists();
-    lists_ = costs_.shortlists(listed, v_);
+    lists_ = costs_.shortlists(listed_, v_);
   }
 
   // Dijkstra's over reduced costs from a row to the nearest free column, and the swap along the path there. A list is
@@ -312,7 +312,7 @@ class ListSearch {
 
   PairCosts& costs_;
   Shortlists& lists_;
-  Index n_, m_;
+  Index n_, m_, listed_;  // listed: pairs of a row, to begin with
   Monitor& monitor_;
   const ListSearchOptions& options_;
   Index assigned_ = 0;

@@ -140,7 +140,7 @@ Balanced balance(TreePairs& pairs, const Groups& x, const Groups& y, const Reach
     auto dual = std::make_unique<ListedDual>(b.lists, x.masses, y.masses, b.epsilon, context);
     if (reach.steps == 0) {
       dual->sinkhorn(kPasses, kOmega, v);
-      b.imbalance = dual->imbalance(v);
+      if (x.masses.front() > 1) b.imbalance = dual->imbalance(v);  // of single points nobody asks
       b.lists = pairs.shortlists(listed, v);
       continue;
     }
