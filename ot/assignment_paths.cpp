@@ -34,16 +34,16 @@ class ListSearch {
         key_(m_, kInfinity),
         from_(m_) {}
 
-  Assignment run() {
+  std::optional<Assignment> run() {
     for (const double epsilon : options_.epsilons) {
       release_beyond(epsilon);
-      bid(epsilon);
+      if (!bid(epsilon)) return std::nullopt;
       costs_.can_close() ? augment_all() : move_regions(epsilon);
     }
     if (!options_.epsilons.empty()) release_beyond(0);
     bid(0);
     augment_all();
-    return {std::move(column_of_), std::move(row_of_), std::move(v_)};
+    return Assignment{std::move(column_of_), std::move(row_of_), std::move(v_)};
   }
 
  private:
@@ -112,22 +112,25 @@ class ListSearch {
   // A free row takes its best column and lowers it until its second best is better by epsilon; the row put out goes
   // next. Epsilon 0 is augmenting row reduction, which leaves a taken column alone if it would not be lowered. Bids are
   // counted, as such price wars can go on (nearly) for ever. Where a search can look beyond regions, a row too many in
-  // one is left to it once its war has had many rows look again.
-  void bid(double epsilon) {
+  // one is left to it once its war has had many rows look again. Returns false if the search should be given up.
+  bool bid(double epsilon) {
     std::vector<Index> free = free_rows();
     std::mt19937_64 random(static_cast<std::uint64_t>(n_));  // neighbours in turn would drive each other's prices
     for (Index i = static_cast<Index>(free.size()); i-- > 1;)
       std::swap(free[i], free[random() % static_cast<std::uint64_t>(i + 1)]);
     const Index most = epsilon > 0 ? options_.bids_per_row : options_.reductions_per_row;
     const Index patience = costs_.can_close() && epsilon > 0 ? n_ / 64 + 100 : most * n_;
-    for (Index left = most * n_, looks = 0; !free.empty() && left > 0; --left) {
-      if (left % 1024 == 0 && monitor_.stop(assigned_)) return;
+    const Index most_looks =
+        epsilon > 0 && options_.looks_per_row > 0 ? options_.looks_per_row * n_ : std::numeric_limits<Index>::max();
+    for (Index left = most * n_, looks = 0, all_looks = 0; !free.empty() && left > 0; --left) {
+      if (left % 1024 == 0 && monitor_.stop(assigned_)) return true;
       const Index i = free.back();
       free.pop_back();
       Best best = best_of(i);
       if (best.first > lists_[i].rest) {
         look_again(i, lists_[i].rest);
         ++looks;
+        if (++all_looks > most_looks) return false;
         best = best_of(i);
       }
       if (best.pair == nullptr || best.first > lists_[i].rest) continue;
@@ -149,6 +152,7 @@ class ListSearch {
       if (lowers) v_[j] = lowered;
       assign(i, *best.pair);
     }
+    return true;
   }
 
   // Rows that bids leave over would have long paths: prices of whole regions have to move. Coarser bids move them, and
@@ -332,8 +336,8 @@ class ListSearch {
 
 }  // namespace
 
-Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
-                  const ListSearchOptions& options) {
+std::optional<Assignment> search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
+                                 const ListSearchOptions& options) {
   return ListSearch(costs, lists, std::move(v), monitor, options).run();
 }
 

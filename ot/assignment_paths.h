@@ -1,4 +1,5 @@
 #pragma once  // private: never installed
+#include <optional>
 #include <vector>
 
 #include "monge/ot/assignment_search.h"
@@ -12,12 +13,15 @@ struct ListSearchOptions {
   std::vector<double> epsilons = {};  // phases of auction that come first, n = m only
   Index bids_per_row = 32;            // at most, of each phase
   Index reductions_per_row = 8;       // at most, of row reduction
+  // More looks at rows again, for each row there is, than a phase of auction takes after a good start: then the search
+  // is given up. 0: never.
+  Index looks_per_row = 0;
 };
 
 // Assigns every row unless the monitor ends the run. v: a start for the column potentials, those the lists were made
-// for; n < m: zeros. Throws Error(infeasible).
-Assignment search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
-                  const ListSearchOptions& options);
+// for; n < m: zeros. nullopt if it is given up. Throws Error(infeasible).
+std::optional<Assignment> search(PairCosts& costs, Shortlists& lists, std::vector<double> v, Monitor& monitor,
+                                 const ListSearchOptions& options);
 
 // Gives rows that are left free columns of their lists; false if some row finds none.
 bool complete_listed(const Shortlists& lists, Assignment& assignment);

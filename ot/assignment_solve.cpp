@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "monge/ot/assignment_cloud.h"
@@ -29,8 +31,10 @@ using Method = AssignmentMethod;
 // Pairs of a row's first shortlist: more where looking again is dear next to a longer list.
 constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfFewDims = 32, kListedUnstored = 32,
                 kListedOfMatrices = 48, kListedOfGraphs = 1;
-constexpr Index kTreeFrom = 1500;  // rows; passes over all pairs are faster below
-constexpr double kClustered = .3;  // imbalance, in few dimensions, that passes leave too much to the search at
+// Rows from which k-d trees are faster than passes over all pairs on the CPU, by dimensions.
+constexpr Index kTreesFrom[TreePairs::most_dims + 1] = {1500, 1500, 1500, 1500, 4000, 25000, 40000, 60000, 80000};
+constexpr Index kFewDims = 3, kTreesOfClusters = 5;  // at most: clusters whose passes failed go to trees
+constexpr Index kLooksPerRow = 1;                    // in a phase of auction: good starts take a third of it at most
 constexpr Index kDenseClouds = 512, kDenseOfFewDims = 700;  // points at most whose matrix is searched before lists are
 constexpr Index kDenseBelow = 48;                           // rows of a given matrix that is searched as it is
 
@@ -70,13 +74,16 @@ bool search_matrix(MatrixView<const T> cost, std::vector<double> start, Monitor&
 }
 
 // Searches shortlists, whose pairs and bounds on all others give the c-transform. `epsilons(lists, start)` are the
-// phases of auction.
+// phases of auction; looks_per_row: see ListSearchOptions. False if rows are left without a column, or if the search
+// was given up.
 template <class Epsilons, class Complete>
 bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons,
-                  const Complete& complete, Monitor& monitor, Draft& draft) {
+                  Index looks_per_row, const Complete& complete, Monitor& monitor, Draft& draft) {
   Shortlists lists = costs.shortlists(std::min(listed, costs.cols()), start);
-  const ListSearchOptions options{.epsilons = epsilons(lists, start)};
-  Assignment assignment = search(costs, lists, std::move(start), monitor, options);
+  const ListSearchOptions options{.epsilons = epsilons(lists, start), .looks_per_row = looks_per_row};
+  std::optional<Assignment> found = search(costs, lists, std::move(start), monitor, options);
+  if (!found) return false;
+  Assignment assignment = std::move(*found);
   const bool done = complete(lists, assignment);
   std::vector<double> f(costs.rows());
   for (Index i = 0; i < costs.rows(); ++i) {
@@ -154,44 +161,47 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   context.stop = &monitor.in_passes();
   const CentredClouds clouds = centred_clouds(x, y, context);
   Draft draft;
-  const bool few_dims = d <= TreePairs::most_dims, here = context.device.type == DeviceType::cpu;
+  const bool few_dims = d <= kFewDims, here = context.device.type == DeviceType::cpu;
   const bool dense = here && n == m && n <= (few_dims ? kDenseOfFewDims : kDenseClouds);
   if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
     const Matrix<double> cost = cost_matrix(clouds, context);
     search_matrix(cost.view(), isotropic_start(clouds), monitor, context.threads, draft);
   } else {
-    const bool square = n == m, auction = call.method == Method::auction;
+    const bool square = n == m, auction = call.method == Method::auction, starts = square && !auction;
     const auto epsilons = [&](const Shortlists& lists, const std::vector<double>& v) {
       if (!square) return std::vector<double>();
       const double unit = clouds.x_size * clouds.x_size + clouds.y_size * clouds.y_size;
       return auction ? coarse_epsilons(unit, n) : fine_epsilons(lists, v, n);
     };
     const auto complete = [](const Shortlists& lists, Assignment& a) { return detail::complete(lists, a), true; };
-    const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start) {
-      search_lists(pairs, listed, std::move(start), epsilons, complete, monitor, draft);
+    const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start, Index looks_per_row = 0) {
+      return search_lists(pairs, listed, std::move(start), epsilons, looks_per_row, complete, monitor, draft);
     };
+    const std::vector<double> zeros(m, 0.0);
     const auto solve_in_trees = [&] {
       const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
       const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
       TreePairs pairs(xs.view(), ys.view(), context);
-      solve(pairs, kListedInTrees,
-            square && !auction ? multilevel_start(xs.view(), ys.view(), context) : std::vector<double>(m, 0.0));
+      solve(pairs, kListedInTrees, starts ? multilevel_start(xs.view(), ys.view(), context) : zeros);
       restore(rows, columns, draft.result);
     };
-    const auto solve_by_size = [&] {
-      if (few_dims && n >= kTreeFrom) {
-        solve_in_trees();
-      } else if (!here) {
-        RoomPairs pairs(clouds, context);
-        solve(pairs, kListedUnstored, square && !auction ? pairs.start() : std::vector<double>(m, 0.0));
-      } else {
-        CloudPairs pairs(clouds, call.options.stored_bytes, context);
-        std::vector<double> start = square && !auction ? pairs.start() : std::vector<double>(m, 0.0);
-        if (few_dims && pairs.imbalance() > kClustered) return solve_in_trees();
-        const Index listed = few_dims ? kListedOfFewDims : kListedBetweenClouds;
-        solve(pairs, pairs.is_stored() ? listed : kListedUnstored, std::move(start));
-      }
+    const auto solve_in_room = [&] {
+      RoomPairs pairs(clouds, context);
+      solve(pairs, kListedUnstored, starts ? pairs.start() : zeros);
     };
+    const auto solve_here = [&] {
+      auto pairs = std::make_unique<CloudPairs>(clouds, call.options.stored_bytes, context);
+      const Index listed = !pairs->is_stored() ? kListedUnstored : few_dims ? kListedOfFewDims : kListedBetweenClouds;
+      if (solve(*pairs, listed, starts ? pairs->start() : zeros, starts ? kLooksPerRow : 0)) return;
+      // Clusters: other starts take longer, and find how their potentials differ.
+      if (d <= kTreesOfClusters) {
+        pairs.reset();
+        return solve_in_trees();
+      }
+      solve(*pairs, listed, pairs->start_in_groups());
+    };
+    const bool in_trees = (few_dims || (here && d <= TreePairs::most_dims)) && n >= kTreesFrom[d];
+    const auto solve_by_size = [&] { in_trees ? solve_in_trees() : here ? solve_here() : solve_in_room(); };
     // Before there were any lists, all that is known is that costs are not negative.
     if (stopped(solve_by_size, monitor)) {
       draft.keep(first_columns(n, m), std::vector<double>(n, 0.0), monitor.status());
@@ -295,7 +305,7 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
     const auto solve = [&] {
       complete =
           search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
-                       epsilons, finish, monitor, draft);
+                       epsilons, 0, finish, monitor, draft);
     };
     if (stopped(solve, monitor)) complete = search_matrix(cost, {}, monitor, context.threads, draft);
   }
@@ -345,7 +355,7 @@ AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& c
   const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
   const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };
   const bool complete =
-      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, finish, monitor, draft);
+      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, 0, finish, monitor, draft);
   if (!complete) return draft.give_up(pairs.exponent(), call.who);
   for (Index i = 0; i < cost.rows; ++i) draft.primal.add(pairs.cost(i, draft.result.columns[i]));
   const double lost = pairs.exponent() == 0 ? 0.0 : static_cast<double>(cost.rows) * std::numeric_limits<double>::min();

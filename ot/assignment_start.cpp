@@ -26,23 +26,20 @@ double score_spacing(MatrixView<const float> scores, const std::vector<float>& w
   return ranges.empty() ? 0 : clipped_mean(std::move(ranges)) / static_cast<double>(best);
 }
 
-double sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {
+void sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w) {
   std::vector<double> mass(w.size());
   std::vector<float> bias(w.size());
-  double epsilon = schedule.first, imbalance = 0;
+  double epsilon = schedule.first;
   for (int count = 0; count < kMostPasses; ++count, epsilon *= schedule.fall) {
     std::copy(w.begin(), w.end(), bias.begin());
     const double between = pass(bias, static_cast<float>(epsilon), mass);
     // A column that got nothing at all is asked for more, but not for the moon.
     for (std::size_t j = 0; j < w.size(); ++j) w[j] -= schedule.omega * epsilon * std::log(std::max(mass[j], 1e-30));
-    imbalance = 0;
-    for (const double got : mass) imbalance += std::abs(got - 1) / static_cast<double>(mass.size());
     if (epsilon <= schedule.last * between) break;
   }
-  return imbalance;
 }
 
-double sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
+void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w) {
   const Index m = scores.cols();
   const std::vector<double> ones(m, 1.0);
   std::vector<double> f(m, std::numeric_limits<double>::quiet_NaN()), part(m);
@@ -58,7 +55,7 @@ double sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::v
     });
     return between;
   };
-  return sinkhorn_start(pass, schedule, w);
+  sinkhorn_start(pass, schedule, w);
 }
 
 }  // namespace monge::ot::detail

@@ -24,8 +24,8 @@ double score_spacing(MatrixView<const float> scores, const std::vector<float>& w
 using BalancePass = std::function<double(const std::vector<float>& w, float epsilon, std::vector<double>& mass)>;
 
 // Good column potentials by few one-sided Sinkhorn passes over square scores s_ij + w_j (costs are their negatives).
-// w: a start, and the result. Returns how far the last pass found the columns from balance: the mean of |mass_j - 1|.
-double sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w);
-double sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w);
+// w: a start, and the result.
+void sinkhorn_start(const BalancePass& pass, const StartSchedule& schedule, std::vector<double>& w);
+void sinkhorn_start(ScoreBlocks& scores, const StartSchedule& schedule, std::vector<double>& w);
 
 }  // namespace monge::ot::detail

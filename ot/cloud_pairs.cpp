@@ -1,9 +1,11 @@
 #include "monge/ot/cloud_pairs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "monge/ot/assignment_start.h"
 #include "monge/ot/core/stop.h"
+#include "monge/ot/grouped_start.h"
 #include "monge/ot/product_error.h"
 
 namespace monge::ot::detail {
@@ -46,8 +48,13 @@ double CloudPairs::look_again(Index i, Index k, std::vector<Pair>& pairs) {
 }
 
 std::vector<double> CloudPairs::start() {
-  return start_from(
-      [&](double first, std::vector<double>& w) { imbalance_ = sinkhorn_start(scores_, {.first = first}, w); });
+  return start_from([&](double first, std::vector<double>& w) { sinkhorn_start(scores_, {.first = first}, w); });
+}
+
+std::vector<double> CloudPairs::start_in_groups() const {
+  return start_from([&](double first, std::vector<double>& w) {
+    w = grouped_start(x_.view(), y_.view(), first, std::move(w), context_);
+  });
 }
 
 }  // namespace monge::ot::detail

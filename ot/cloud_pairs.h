@@ -14,8 +14,8 @@ class CloudPairs final : public CentredPairs {
   Shortlists shortlists(Index k, const std::vector<double>& v) override;
   // Column potentials that few Sinkhorn passes find, for as many rows as columns.
   std::vector<double> start();
-  // How far from balance they leave the columns: see sinkhorn_start. 0 before start().
-  double imbalance() const { return imbalance_; }
+  // Where clusters leave these far from balance: see grouped_start.
+  std::vector<double> start_in_groups() const;
 
  private:
   double look_again(Index i, Index k, std::vector<Pair>& pairs) override;
@@ -24,7 +24,6 @@ class CloudPairs final : public CentredPairs {
   Context context_;
   ScoreBlocks scores_;
   LargestScores<float> largest_;
-  double imbalance_ = 0;
 };
 
 }  // namespace monge::ot::detail

@@ -294,13 +294,20 @@ class KdTree::Search {
   Index& looked_at_;
 };
 
+// run<dims>()
+template <int d = 1, class Run>
+double in_dims(Index dims, const Run& run) {
+  if constexpr (d < KdTree::most_dims) {
+    if (dims > d) return in_dims<d + 1>(dims, run);
+  }
+  return run.template operator()<d>();
+}
+
 template <bool open_only>
 double KdTree::search(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
                       Finder& finder, std::vector<Pair>& pairs) const {
   const auto run = [&]<int d>() { return Search<d, open_only>(*this, x, k, v.data(), seed, most, finder).run(); };
-  const double worst = points_.cols == 1   ? run.template operator()<1>()
-                       : points_.cols == 2 ? run.template operator()<2>()
-                                           : run.template operator()<3>();
+  const double worst = in_dims(points_.cols, run);
   pairs.clear();
   for (const Candidate& candidate : finder.pile) pairs.push_back(candidate.pair);
   return worst;

@@ -49,8 +49,7 @@ class KdTree {
   double slack() const { return slack_; }
 
   // The k pairs of least |x - y_j|^2 - v_j, in no order, if `most` is no less than the last of these; returns their
-  // largest, +infinity if all points are listed. Of points that tie, `seed` has a say in which are listed. Up to three
-  // dimensions.
+  // largest, +infinity if all points are listed. Of points that tie, `seed` has a say in which are listed.
   double nearest(const double* x, Index k, const std::vector<double>& v, std::uint64_t seed, double most,
                  Finder& finder, std::vector<Pair>& pairs) const;
   // The same among open points; returns +infinity if there are fewer than k of them up to `most`.

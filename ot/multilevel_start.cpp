@@ -174,7 +174,7 @@ void assign_groups(TreePairs& pairs, std::vector<double>& v, const Context& cont
   Monitor monitor(options, pairs.rows(), "assign");
   Shortlists lists = pairs.shortlists(std::min(kSearched, pairs.rows()), v);
   const ListSearchOptions search_options{.epsilons = fine_epsilons(lists, v, pairs.rows())};
-  v = search(pairs, lists, std::move(v), monitor, search_options).v;
+  v = search(pairs, lists, std::move(v), monitor, search_options)->v;
 }
 
 // Columns only fall from here on. One that is too low has all others fall until it is wanted, one that is too high

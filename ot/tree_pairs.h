@@ -8,7 +8,7 @@ namespace monge::ot::detail {
 // Shortlists between points of few dimensions, both in kd_order: |x_i - y_j|^2 in double.
 class TreePairs final : public PairCosts {
  public:
-  static constexpr Index most_dims = 3;
+  static constexpr Index most_dims = KdTree::most_dims;
 
   TreePairs(MatrixView<const double> x, MatrixView<const double> y, const Context& context)
       : x_(x), y_(y), context_(context), tree_(y) {}

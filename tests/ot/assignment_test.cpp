@@ -82,7 +82,11 @@ TEST(Assignment, ClustersOfUnequalNumbers) {
                                 {1600, 1600, 2},
                                 {1600, 1600, 3},
                                 {1500, 1800, 2},
-                                {8100, 8100, 2}})
+                                {8100, 8100, 2},
+                                {4001, 4001, 4},
+                                {1600, 1600, 5},
+                                {1600, 1600, 20},
+                                {8500, 8500, 12}})
     for (const unsigned places : {7u, 8u}) {  // the same centres, and others
       const auto x = clustered<float>(n, d, 1, 7, 0.1), y = clustered<float>(m, d, 3, places, 0.05);
       AssignmentOptions one, two;

@@ -23,7 +23,7 @@ Cloud<double> in_kd_order(const Cloud<double>& points) {
 // Against all reduced costs, sorted: smooth potentials, rough ones, and such as have fallen since the tree was told.
 TEST(KdTree, NearestAsFoundByLookingAtAll) {
   std::mt19937_64 random(1);
-  for (const Index d : {1, 2, 3})
+  for (const Index d : {1, 2, 3, 5, 8})
     for (const Index m : {1, 7, 100, 1003})
       for (const double rough : {0.0, 0.01, 10.0})
         for (const bool lattice : {false, true}) {
@@ -70,7 +70,7 @@ TEST(KdTree, NearestAsFoundByLookingAtAll) {
 // Points closed here and there, and all on one side of the rest.
 TEST(KdTree, NearestAmongOpenPoints) {
   std::mt19937_64 random(2);
-  for (const Index d : {1, 2, 3})
+  for (const Index d : {1, 2, 3, 4, 8})
     for (const Index m : {5, 1003}) {
       const auto y = in_kd_order(gaussian<double>(m, d, 2));
       std::vector<double> v(m);
