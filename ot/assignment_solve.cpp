@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -17,8 +16,10 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/finite.h"
+#include "monge/ot/grouped_start.h"
 #include "monge/ot/matrix_pairs.h"
 #include "monge/ot/multilevel_start.h"
+#include "monge/ot/point_groups.h"
 #include "monge/ot/room_pairs.h"
 #include "monge/ot/sparse_pairs.h"
 #include "monge/ot/tree_pairs.h"
@@ -34,7 +35,9 @@ constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfFewDims
 // Rows from which k-d trees are faster than passes over all pairs on the CPU, by dimensions.
 constexpr Index kTreesFrom[TreePairs::most_dims + 1] = {1500, 1500, 1500, 1500, 4000, 25000, 40000, 60000, 80000};
 constexpr Index kFewDims = 3, kTreesOfClusters = 5;  // at most: clusters whose passes failed go to trees
-constexpr Index kLooksPerRow = 1;                    // in a phase of auction: good starts take a third of it at most
+constexpr Index kGroupsFrom =
+    23000;  // rows that start in groups at once: one pass over all pairs costs as much as all of a sample's
+constexpr Index kLooksPerRow = 1;  // in a phase of auction: good starts take a third of it at most
 constexpr Index kDenseClouds = 512, kDenseOfFewDims = 700;  // points at most whose matrix is searched before lists are
 constexpr Index kDenseBelow = 48;                           // rows of a given matrix that is searched as it is
 
@@ -118,14 +121,26 @@ Matrix<double> reordered(const Matrix<double>& x, const std::vector<std::int32_t
   return out;
 }
 
-// Row i of the problem solved was row rows[i] of the one given; so for columns.
-void restore(const std::vector<std::int32_t>& rows, const std::vector<std::int32_t>& columns, AssignmentResult& r) {
-  const std::vector<std::int32_t> own = r.columns;
-  const std::vector<double> f = r.f, g = r.g;
+std::vector<double> reordered(const std::vector<double>& values, const std::vector<std::int32_t>& order) {
+  std::vector<double> out;
+  for (const std::int32_t j : order) out.push_back(values[j]);
+  return out;
+}
+
+// Row i of the problem solved was row rows[i] of the one given.
+void restore_rows(const std::vector<std::int32_t>& rows, AssignmentResult& r) {
+  const std::vector<std::int32_t> columns = r.columns;
+  const std::vector<double> f = r.f;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    r.columns[rows[i]] = columns[own[i]];
+    r.columns[rows[i]] = columns[i];
     r.f[rows[i]] = f[i];
   }
+}
+
+// So for columns.
+void restore_columns(const std::vector<std::int32_t>& columns, AssignmentResult& r) {
+  const std::vector<double> g = r.g;
+  for (std::int32_t& column : r.columns) column = columns[column];
   for (std::size_t j = 0; j < columns.size(); ++j) r.g[columns[j]] = g[j];
 }
 
@@ -159,7 +174,7 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   Monitor monitor(call.options, n, call.who);
   Context context = call.options.context;
   context.stop = &monitor.in_passes();
-  const CentredClouds clouds = centred_clouds(x, y, context);
+  CentredClouds clouds = centred_clouds(x, y, context);
   Draft draft;
   const bool few_dims = d <= kFewDims, here = context.device.type == DeviceType::cpu;
   const bool dense = here && n == m && n <= (few_dims ? kDenseOfFewDims : kDenseClouds);
@@ -183,22 +198,32 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
       TreePairs pairs(xs.view(), ys.view(), context);
       solve(pairs, kListedInTrees, starts ? multilevel_start(xs.view(), ys.view(), context) : zeros);
-      restore(rows, columns, draft.result);
+      restore_rows(rows, draft.result);
+      restore_columns(columns, draft.result);
     };
     const auto solve_in_room = [&] {
       RoomPairs pairs(clouds, context);
       solve(pairs, kListedUnstored, starts ? pairs.start() : zeros);
     };
+    const auto solve_in_passes = [&](std::vector<Index> groups, Index looks_per_row) {
+      CloudPairs pairs(clouds, call.options.stored_bytes, context, std::move(groups));
+      const Index listed = !pairs.is_stored() ? kListedUnstored : few_dims ? kListedOfFewDims : kListedBetweenClouds;
+      return solve(pairs, listed, starts ? pairs.start() : zeros, looks_per_row);
+    };
+    const auto solve_in_groups = [&] {
+      const PointGroups groups = group_points(rounded(clouds.y).view(), cloud_groups, context);
+      clouds.y = reordered(clouds.y, groups.order);
+      clouds.y_squares = reordered(clouds.y_squares, groups.order);
+      solve_in_passes(groups.first, 0);
+      restore_columns(groups.order, draft.result);
+    };
+    // Clusters: other starts take longer, and find how their potentials differ.
     const auto solve_here = [&] {
-      auto pairs = std::make_unique<CloudPairs>(clouds, call.options.stored_bytes, context);
-      const Index listed = !pairs->is_stored() ? kListedUnstored : few_dims ? kListedOfFewDims : kListedBetweenClouds;
-      if (solve(*pairs, listed, starts ? pairs->start() : zeros, starts ? kLooksPerRow : 0)) return;
-      // Clusters: other starts take longer, and find how their potentials differ.
-      if (d <= kTreesOfClusters) {
-        pairs.reset();
-        return solve_in_trees();
+      if (!starts || n < kGroupsFrom) {
+        if (solve_in_passes({}, starts ? kLooksPerRow : 0)) return;
+        if (d <= kTreesOfClusters) return solve_in_trees();
       }
-      solve(*pairs, listed, pairs->start_in_groups());
+      solve_in_groups();
     };
     const bool in_trees = (few_dims || (here && d <= TreePairs::most_dims)) && n >= kTreesFrom[d];
     const auto solve_by_size = [&] { in_trees ? solve_in_trees() : here ? solve_here() : solve_in_room(); };

@@ -12,13 +12,13 @@ namespace {
 constexpr double kUnit = 0x1p-24;  // of float
 constexpr Index kReserve = 1024;   // pairs of a row that are laid aside
 
+}  // namespace
+
 Matrix<float> rounded(const Matrix<double>& x) {
   Matrix<float> out(x.rows(), x.cols());
   std::transform(x.data(), x.data() + x.rows() * x.cols(), out.data(), [](double v) { return static_cast<float>(v); });
   return out;
 }
-
-}  // namespace
 
 CentredPairs::CentredPairs(const CentredClouds& clouds, double product_error)
     : clouds_(clouds), x_(rounded(clouds.x)), y_(rounded(clouds.y)), bias_(clouds.y.rows()) {
@@ -41,10 +41,10 @@ inline float bias_of(double v, double square, double margin) {
   return static_cast<float>(w + margin * square + 4 * kUnit * std::abs(w));
 }
 
-void CentredPairs::set_biases(const std::vector<double>& v) {
+void CentredPairs::set_biases(const std::vector<double>& v, Index first, Index count) {
   const double* squares = clouds_.y_squares.data();
   const double margin = margin_;
-  for (std::size_t j = 0; j < v.size(); ++j) bias_[j] = bias_of(v[j], squares[j], margin);
+  for (Index j = first; j < first + count; ++j) bias_[j] = bias_of(v[j], squares[j], margin);
 }
 
 void CentredPairs::lay_aside() {
@@ -77,8 +77,7 @@ double CentredPairs::shortlist(Index i, Index k, const std::vector<double>& v, s
     const double rest = list_from_reserve(i, k, v, pairs);
     if (rest < reserve_rest_[i]) return rest;  // else there is nothing more to learn from what was laid aside
   }
-  set_biases(v);
-  return look_again(i, std::min(k, cols()), pairs);
+  return look_again(i, std::min(k, cols()), v, pairs);
 }
 
 }  // namespace monge::ot::detail

@@ -7,6 +7,8 @@
 
 namespace monge::ot::detail {
 
+Matrix<float> rounded(const Matrix<double>& x);
+
 // Shortlists between centred clouds: a float product finds the pairs, double prices them. What float may have got wrong
 // is charged pair by pair: docs/exact.md. Where the products are made is left to others.
 class CentredPairs : public PairCosts {
@@ -20,10 +22,11 @@ class CentredPairs : public PairCosts {
   // product_error: a float product of points in floats is within so many 2^-24 |x||y| of the exact one.
   CentredPairs(const CentredClouds& clouds, double product_error);
 
-  // Lists the k best pairs of a row whose scores were made anew, under biases that are set.
-  virtual double look_again(Index i, Index k, std::vector<Pair>& pairs) = 0;
+  // Lists the k best pairs of a row, whose scores are made anew.
+  virtual double look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) = 0;
 
-  void set_biases(const std::vector<double>& v);
+  void set_biases(const std::vector<double>& v) { set_biases(v, 0, cols()); }
+  void set_biases(const std::vector<double>& v, Index first, Index count);
   // Room for the best pairs of each row beyond its list, laid aside where rows are dear to make again.
   void lay_aside();
   Index aside() const { return reserve_.cols(); }

@@ -1,6 +1,7 @@
 #include "monge/ot/cloud_pairs.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "monge/ot/assignment_start.h"
@@ -10,13 +11,21 @@
 
 namespace monge::ot::detail {
 
-CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const Context& context)
+CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const Context& context,
+                       std::vector<Index> groups)
     : CentredPairs(clouds, product_error(clouds.x.cols())),
       context_(context),
-      scores_(std::as_const(x_).view(), std::as_const(y_).view(), stored_bytes, context) {}
+      scores_(std::as_const(x_).view(), std::as_const(y_).view(), stored_bytes, context),
+      groups_(std::move(groups)) {
+  if (!groups_.empty()) tops_ = Matrix<float>(rows(), static_cast<Index>(groups_.size()) - 1);
+}
 
 double CloudPairs::list_row(LargestScores<float>& largest, const float* scores, Index i, Index k,
                             std::vector<Pair>& pairs) {
+  for (Index g = 0; g < tops_.cols(); ++g) {
+    const auto top = largest.find(scores + groups_[g], 1.0f, bias_.data() + groups_[g], group_size(g), 1, 0);
+    tops_(i, g) = top.empty() ? -std::numeric_limits<float>::infinity() : top.front().score;
+  }
   const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), std::max(k, aside()), spread(i, cols()));
   return list(
       i, k, found, [&](Index p) { return scores[found[p].column]; }, pairs);
@@ -24,7 +33,7 @@ double CloudPairs::list_row(LargestScores<float>& largest, const float* scores, 
 
 Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
   set_biases(v);
-  if (!is_stored()) lay_aside();
+  if (!is_stored() && groups_.empty()) lay_aside();
   Shortlists lists(rows(), k);
   std::vector<LargestScores<float>> largest(static_cast<std::size_t>(resolve_threads(context_.threads)));
   constexpr Index tile = 32;
@@ -43,17 +52,46 @@ Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
   return lists;
 }
 
-double CloudPairs::look_again(Index i, Index k, std::vector<Pair>& pairs) {
-  return list_row(largest_, scores_.is_stored() ? scores_.row(i) : scores_.make_row(i), i, k, pairs);
+double CloudPairs::look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  if (!groups_.empty()) return look_at_groups(i, k, v, pairs);
+  set_biases(v);
+  return list_row(largest_, scores_.part_of_row(i, 0, cols()), i, k, pairs);
+}
+
+// The group that promises most comes first; once no other promises more than the k-th best pair, these are the best.
+double CloudPairs::look_at_groups(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  const auto better = [](const ScoredColumn<float>& a, const ScoredColumn<float>& b) { return a.score > b.score; };
+  float* tops = tops_.view().row(i);
+  best_.clear();
+  looked_at_.assign(static_cast<std::size_t>(tops_.cols()), false);
+  for (;;) {
+    Index g = -1;
+    for (Index h = 0; h < tops_.cols(); ++h)
+      if (!looked_at_[h] && (g < 0 || tops[h] > tops[g])) g = h;
+    const bool full = static_cast<Index>(best_.size()) == k;
+    if (g < 0 || (full && tops[g] <= best_.back().score)) break;
+    looked_at_[g] = true;
+    const Index first = groups_[g], size = group_size(g);
+    set_biases(v, first, size);
+    const auto found = largest_.find(scores_.part_of_row(i, first, size), 1.0f, bias_.data() + first, size,
+                                     std::min(k, size), spread(i, size));
+    tops[g] = found.empty() ? -std::numeric_limits<float>::infinity() : found.front().score;
+    const auto middle = static_cast<std::ptrdiff_t>(best_.size());
+    for (const ScoredColumn<float>& pair : found)
+      best_.push_back({pair.score, pair.column + static_cast<std::int32_t>(first)});
+    std::inplace_merge(best_.begin(), best_.begin() + middle, best_.end(), better);
+    if (static_cast<Index>(best_.size()) > k) best_.resize(static_cast<std::size_t>(k));
+  }
+  return list(
+      i, k, best_, [](Index) { return 0.0f; }, pairs);
 }
 
 std::vector<double> CloudPairs::start() {
-  return start_from([&](double first, std::vector<double>& w) { sinkhorn_start(scores_, {.first = first}, w); });
-}
-
-std::vector<double> CloudPairs::start_in_groups() const {
   return start_from([&](double first, std::vector<double>& w) {
-    w = grouped_start(x_.view(), y_.view(), first, std::move(w), context_);
+    if (groups_.empty())
+      sinkhorn_start(scores_, {.first = first}, w);
+    else
+      w = grouped_start(std::as_const(x_).view(), std::as_const(y_).view(), groups_, scores_, first, std::move(w));
   });
 }
 

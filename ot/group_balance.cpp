@@ -42,8 +42,8 @@ class GroupDual {
       for (double share = 1; share > 1e-3 && !risen; share /= 4) {
         trial = z;
         for (std::size_t g = 0; g < z.size(); ++g)
-          trial[g] += std::clamp(share * direction[static_cast<Eigen::Index>(g)], -kFarthest * epsilon_,
-                                 kFarthest * epsilon_);
+          trial[g] +=
+              std::clamp(share * direction[static_cast<Eigen::Index>(g)], -kFarthest * epsilon_, kFarthest * epsilon_);
         const double there = evaluate(trial);
         risen = there > value;
         if (risen) value = there;

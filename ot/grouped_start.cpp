@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "monge/ot/assignment_start.h"
@@ -14,12 +15,11 @@
 namespace monge::ot::detail {
 namespace {
 
-constexpr Index kGroups = 64;
-constexpr Index kSampled = 8192;               // points that take part while epsilon is large
-constexpr Index kLeastOfGroup = 8;             // of them
-constexpr double kFall = 0.5;                  // of epsilon, from pass to pass
-constexpr double kLast = 2.5;                  // epsilon of the last pass, in units of the spacing of scores
-constexpr double kLastOfSample = 10;           // where a sample still says what all would
+constexpr Index kSampled = 8192;     // points that take part while epsilon is large
+constexpr Index kLeastOfGroup = 8;   // of them
+constexpr double kFall = 0.5;        // of epsilon, from pass to pass
+constexpr double kLast = 2.5;        // epsilon of the last pass, in units of the spacing of scores
+constexpr double kLastOfSample = 5;  // where a sample still says what all would
 
 // Points of each group, spread over it, and how many each stands for.
 struct Sample {
@@ -135,24 +135,24 @@ std::vector<double> extended(MatrixView<const float> x, const std::vector<double
 
 }  // namespace
 
-std::vector<double> grouped_start(MatrixView<const float> x, MatrixView<const float> y, double first,
-                                  std::vector<double> w, const Context& context) {
-  const PointGroups columns = group_points(y, kGroups, context);
-  const Sample xs = draw(group_points(x, kGroups, context), kSampled), ys = draw(columns, kSampled);
+std::vector<double> grouped_start(MatrixView<const float> x, MatrixView<const float> y,
+                                  const std::vector<Index>& groups, ScoreBlocks& scores, double first,
+                                  std::vector<double> w) {
+  const Context& context = scores.context();
+  PointGroups columns{std::vector<std::int32_t>(w.size()), groups};
+  std::iota(columns.order.begin(), columns.order.end(), 0);
+  const Sample xs = draw(group_points(x, cloud_groups, context), kSampled), ys = draw(columns, kSampled);
   const Matrix<float> some_x = points_of(x, xs.points), some_y = points_of(y, ys.points);
+  ScoreBlocks some(some_x.view(), some_y.view(), std::numeric_limits<double>::infinity(), context);
   const bool all = some_x.rows() == x.rows;
   std::vector<double> v;
   for (const std::int32_t j : ys.points) v.push_back(w[j]);
-  ScoreBlocks scores(some_x.view(), some_y.view(), std::numeric_limits<double>::infinity(), context);
-  const double epsilon = GroupedPasses(scores, xs.weights, ys.weights, ys.first).run(first, all ? kLast : kLastOfSample, v);
-  if (!all) {
-    const Matrix<float> sorted = points_of(y, columns.order);
-    v = extended(some_x.view(), xs.weights, some_y.view(), v, sorted.view(), epsilon, context);
-    const std::vector<double> ones(w.size(), 1.0);
-    scores = ScoreBlocks(x, sorted.view(), 0, context);
-    GroupedPasses(scores, ones, ones, columns.first).run(epsilon, kLast, v);
-  }
-  for (std::size_t j = 0; j < w.size(); ++j) w[columns.order[j]] = v[j];
+  const double last = all ? kLast : kLastOfSample;
+  const double epsilon = GroupedPasses(some, xs.weights, ys.weights, ys.first).run(first, last, v);
+  if (all) return v;
+  w = extended(some_x.view(), xs.weights, some_y.view(), v, y, epsilon, context);
+  const std::vector<double> ones(w.size(), 1.0);
+  GroupedPasses(scores, ones, ones, groups).run(epsilon, kLast, w);
   return w;
 }
 

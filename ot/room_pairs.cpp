@@ -75,7 +75,8 @@ Shortlists RoomPairs::shortlists(Index k, const std::vector<double>& v) {
   return lists;
 }
 
-double RoomPairs::look_again(Index i, Index k, std::vector<Pair>& pairs) {
+double RoomPairs::look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
+  set_biases(v);
   const Index count = std::max(k, aside());
   Matrix<float> values(1, count);
   Matrix<std::int32_t> columns(1, count);

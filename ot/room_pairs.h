@@ -17,7 +17,7 @@ class RoomPairs final : public CentredPairs {
   std::vector<double> start();
 
  private:
-  double look_again(Index i, Index k, std::vector<Pair>& pairs) override;
+  double look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) override;
   Scores<float> scores(MatrixView<const float> x, VectorView<const float> biases) const;
   // What the room's list of a row comes to here.
   double list_row(Index i, Index k, const float* values, const std::int32_t* columns, Index count,

@@ -46,16 +46,17 @@ class ScoreBlocks {
   }
   // One row of what is kept.
   const float* row(Index i) const { return scores_.view().row(i); }
-  // One row of what is not, in block memory.
-  const float* make_row(Index i) {
+  // `count` columns of one row from `first`; of what is not kept they are made in block memory.
+  const float* part_of_row(Index i, Index first, Index count) {
+    if (is_stored()) return row(i) + first;
     constexpr Index tile = 1024;
-    const Index m = y_.rows, d = y_.cols;
-    parallel_for(threads_worth(context_.threads, m * d), (m + tile - 1) / tile, [&](Index t, int) {
-      const Index first = t * tile, count = std::min(tile, m - first);
-      cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(count), static_cast<blasint>(d), 2.0f,
-                  y_.row(first), static_cast<blasint>(y_.stride), x_.row(i), 1, 0.0f, scores_.data() + first, 1);
+    const Index d = y_.cols;
+    parallel_for(threads_worth(context_.threads, count * d), (count + tile - 1) / tile, [&](Index t, int) {
+      const Index from = first + t * tile, size = std::min(tile, first + count - from);
+      cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(size), static_cast<blasint>(d), 2.0f, y_.row(from),
+                  static_cast<blasint>(y_.stride), x_.row(i), 1, 0.0f, scores_.data() + from, 1);
     });
-    return scores_.data();
+    return scores_.data() + first;
   }
 
  private:

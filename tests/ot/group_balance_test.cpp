@@ -20,7 +20,8 @@ struct Rows {
     for (Index i = 0; i < n; ++i) {
       a[i] = 0.5 + uniform(random);
       for (Index g = 0; g < groups; ++g)
-        seen(i, g) = static_cast<float>((g == i % groups ? 0.0 : -far) * (0.8 + 0.4 * uniform(random)) + uniform(random));
+        seen(i, g) =
+            static_cast<float>((g == i % groups ? 0.0 : -far) * (0.8 + 0.4 * uniform(random)) + uniform(random));
       b[i % groups] += a[i];
     }
     for (Index g = 0; g + 1 < groups; g += 2) {  // some have too many rows
