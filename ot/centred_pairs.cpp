@@ -10,7 +10,6 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kUnit = 0x1p-24;  // of float
-constexpr Index kReserve = 1024;   // pairs of a row that are laid aside
 
 }  // namespace
 
@@ -47,8 +46,8 @@ void CentredPairs::set_biases(const std::vector<double>& v, Index first, Index c
   for (Index j = first; j < first + count; ++j) bias_[j] = bias_of(v[j], squares[j], margin);
 }
 
-void CentredPairs::lay_aside() {
-  reserve_ = Matrix<ScoredColumn<float>>(rows(), std::min(kReserve, cols()));
+void CentredPairs::lay_aside(Index most) {
+  reserve_ = Matrix<ScoredColumn<float>>(rows(), std::min(most, cols()));
   reserve_rest_.resize(rows());
 }
 
@@ -57,6 +56,14 @@ double CentredPairs::bound(Index i, float score) const {
   const double square = clouds_.x_squares[i], last = static_cast<double>(score);
   return square - last - row_margin_ * square - 4 * kUnit * std::abs(last) -
          static_cast<double>(clouds_.x.cols()) * 0x1p-140;
+}
+
+double CentredPairs::list(Index i, Index k, std::span<const ScoredColumn<float>> found,
+                          std::vector<Pair>& pairs) const {
+  const Index count = static_cast<Index>(found.size()), kept = std::min(k, count);
+  pairs.resize(static_cast<std::size_t>(kept));
+  for (Index p = 0; p < kept; ++p) pairs[p] = {cost(i, found[p].column), found[p].column};
+  return kept == cols() ? std::numeric_limits<double>::infinity() : bound(i, found[kept - 1].score);
 }
 
 double CentredPairs::list_from_reserve(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {

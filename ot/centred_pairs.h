@@ -27,22 +27,18 @@ class CentredPairs : public PairCosts {
 
   void set_biases(const std::vector<double>& v) { set_biases(v, 0, cols()); }
   void set_biases(const std::vector<double>& v, Index first, Index count);
-  // Room for the best pairs of each row beyond its list, laid aside where rows are dear to make again.
-  void lay_aside();
+  // Room for `most` of the best pairs of each row, beyond its list, where rows are dear to make again.
+  void lay_aside(Index most);
   Index aside() const { return reserve_.cols(); }
 
-  // Lists the first k of a row's best pairs, scores falling and biases in them, and lays aside as many as are asked
-  // for; raw(p): the score of the p-th without its bias. Returns what bounds the rest.
+  // Lists the first k of a row's best pairs, scores falling and biases in them. Returns what bounds the rest.
+  double list(Index i, Index k, std::span<const ScoredColumn<float>> found, std::vector<Pair>& pairs) const;
+  // Lays aside as many of a row's best pairs as are asked for; raw(p): the score of the p-th without its bias.
   template <class Raw>
-  double list(Index i, Index k, std::span<const ScoredColumn<float>> found, const Raw& raw, std::vector<Pair>& pairs) {
-    const Index count = static_cast<Index>(found.size()), kept = std::min(k, count);
-    pairs.resize(static_cast<std::size_t>(kept));
-    for (Index p = 0; p < kept; ++p) pairs[p] = {cost(i, found[p].column), found[p].column};
-    if (aside() > 0) {
-      for (Index p = 0; p < aside(); ++p) reserve_(i, p) = {raw(p), found[p].column};
-      reserve_rest_[i] = bound(i, found[aside() - 1].score);
-    }
-    return kept == cols() ? std::numeric_limits<double>::infinity() : bound(i, found[kept - 1].score);
+  void set_aside(Index i, std::span<const ScoredColumn<float>> found, const Raw& raw) {
+    if (aside() == 0) return;
+    for (Index p = 0; p < aside(); ++p) reserve_(i, p) = {raw(p), found[p].column};
+    reserve_rest_[i] = bound(i, found[aside() - 1].score);
   }
 
   // Column potentials that fit an isotropic Gaussian pair, made better by improve(biases) if there is anything to know.

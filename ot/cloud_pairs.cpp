@@ -27,13 +27,14 @@ double CloudPairs::list_row(LargestScores<float>& largest, const float* scores, 
     tops_(i, g) = top.empty() ? -std::numeric_limits<float>::infinity() : top.front().score;
   }
   const auto found = largest.find(scores, 1.0f, bias_.data(), cols(), std::max(k, aside()), spread(i, cols()));
-  return list(
-      i, k, found, [&](Index p) { return scores[found[p].column]; }, pairs);
+  set_aside(i, found, [&](Index p) { return scores[found[p].column]; });
+  return list(i, k, found, pairs);
 }
 
 Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
   set_biases(v);
-  if (!is_stored() && groups_.empty()) lay_aside();
+  constexpr Index laid_aside = 256;
+  if (!is_stored()) lay_aside(laid_aside);
   Shortlists lists(rows(), k);
   std::vector<LargestScores<float>> largest(static_cast<std::size_t>(resolve_threads(context_.threads)));
   constexpr Index tile = 32;
@@ -82,8 +83,7 @@ double CloudPairs::look_at_groups(Index i, Index k, const std::vector<double>& v
     std::inplace_merge(best_.begin(), best_.begin() + middle, best_.end(), better);
     if (static_cast<Index>(best_.size()) > k) best_.resize(static_cast<std::size_t>(k));
   }
-  return list(
-      i, k, best_, [](Index) { return 0.0f; }, pairs);
+  return list(i, k, best_, pairs);
 }
 
 std::vector<double> CloudPairs::start() {

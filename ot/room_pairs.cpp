@@ -48,13 +48,14 @@ double RoomPairs::list_row(Index i, Index k, const float* values, const std::int
     const double score = static_cast<double>(values[p]), plain = score - static_cast<double>(bias_[columns[p]]);
     return static_cast<float>(plain + 4 * kUnit * (std::abs(score) + std::abs(plain)));
   };
-  return list(i, k, found, raw, pairs);
+  set_aside(i, found, raw);
+  return list(i, k, found, pairs);
 }
 
 Shortlists RoomPairs::shortlists(Index k, const std::vector<double>& v) {
-  constexpr Index chunk = 4096, tile = 32;
+  constexpr Index chunk = 4096, tile = 32, laid_aside = 1024;
   set_biases(v);
-  lay_aside();
+  lay_aside(laid_aside);
   const OnDevice<float> biases(bias_, context_.device);
   const Index count = std::max(k, aside());
   Shortlists lists(rows(), k);
