@@ -211,7 +211,7 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       return solve(pairs, listed, starts ? pairs.start() : zeros, looks_per_row);
     };
     const auto solve_in_groups = [&] {
-      const PointGroups groups = group_points(rounded(clouds.y).view(), cloud_groups, context);
+      const PointGroups groups = group_points(rounded(clouds.y).view(), column_groups, context);
       clouds.y = reordered(clouds.y, groups.order);
       clouds.y_squares = reordered(clouds.y_squares, groups.order);
       solve_in_passes(groups.first, 0);
@@ -327,10 +327,17 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
       return auction ? coarse_epsilons(largest_of(rows), n) : fine_epsilons(lists, v, n);
     };
     const auto finish = [&](const Shortlists&, Assignment& a) { return detail::complete(cost, a); };
+    const auto search_from = [&](std::vector<double> start, Index looks_per_row) {
+      return search_lists(pairs, kListedOfMatrices, std::move(start), epsilons, looks_per_row, finish, monitor, draft);
+    };
     const auto solve = [&] {
-      complete =
-          search_lists(pairs, kListedOfMatrices, square && !auction ? pairs.start(rows) : std::vector<double>(m, 0.0),
-                       epsilons, 0, finish, monitor, draft);
+      if (!square || auction) {
+        complete = search_from(std::vector<double>(m, 0.0), 0);
+      } else {
+        complete = search_from(pairs.start(rows), kLooksPerRow);
+        const bool given_up = !complete && monitor.status() == Status::converged;
+        if (given_up) complete = search_from(pairs.start_in_groups(rows), 0);
+      }
     };
     if (stopped(solve, monitor)) complete = search_matrix(cost, {}, monitor, context.threads, draft);
   }

@@ -141,7 +141,7 @@ std::vector<double> grouped_start(MatrixView<const float> x, MatrixView<const fl
   const Context& context = scores.context();
   PointGroups columns{std::vector<std::int32_t>(w.size()), groups};
   std::iota(columns.order.begin(), columns.order.end(), 0);
-  const Sample xs = draw(group_points(x, cloud_groups, context), kSampled), ys = draw(columns, kSampled);
+  const Sample xs = draw(group_points(x, column_groups, context), kSampled), ys = draw(columns, kSampled);
   const Matrix<float> some_x = points_of(x, xs.points), some_y = points_of(y, ys.points);
   ScoreBlocks some(some_x.view(), some_y.view(), std::numeric_limits<double>::infinity(), context);
   const bool all = some_x.rows() == x.rows;
@@ -150,9 +150,14 @@ std::vector<double> grouped_start(MatrixView<const float> x, MatrixView<const fl
   const double last = all ? kLast : kLastOfSample;
   const double epsilon = GroupedPasses(some, xs.weights, ys.weights, ys.first).run(first, last, v);
   if (all) return v;
-  w = extended(some_x.view(), xs.weights, some_y.view(), v, y, epsilon, context);
+  return grouped_start(groups, scores, epsilon,
+                       extended(some_x.view(), xs.weights, some_y.view(), v, y, epsilon, context));
+}
+
+std::vector<double> grouped_start(const std::vector<Index>& groups, ScoreBlocks& scores, double first,
+                                  std::vector<double> w) {
   const std::vector<double> ones(w.size(), 1.0);
-  GroupedPasses(scores, ones, ones, groups).run(epsilon, kLast, w);
+  GroupedPasses(scores, ones, ones, groups).run(first, kLast, w);
   return w;
 }
 

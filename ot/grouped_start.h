@@ -6,7 +6,7 @@
 
 namespace monge::ot::detail {
 
-inline constexpr Index cloud_groups = 64;  // at most
+inline constexpr Index column_groups = 64;  // at most
 
 // Good biases w of scores s_ij = 2 <x_i, y_j> + w_j between as many rows as columns that lie in clusters (n = m), where
 // a Sinkhorn pass moves what clusters differ by no farther than epsilon log of the little mass they have too much. Here
@@ -16,6 +16,10 @@ inline constexpr Index cloud_groups = 64;  // at most
 // pass. w: a start.
 std::vector<double> grouped_start(MatrixView<const float> x, MatrixView<const float> y,
                                   const std::vector<Index>& groups, ScoreBlocks& scores, double first,
+                                  std::vector<double> w);
+
+// The same from passes over all scores, square and with their columns group by group, whatever they are.
+std::vector<double> grouped_start(const std::vector<Index>& groups, ScoreBlocks& scores, double first,
                                   std::vector<double> w);
 
 }  // namespace monge::ot::detail

@@ -4,16 +4,21 @@
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "monge/ot/assignment_start.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/core/stop.h"
+#include "monge/ot/grouped_start.h"
+#include "monge/ot/point_groups.h"
 #include "monge/ot/score_blocks.h"
 
 namespace monge::ot::detail {
 namespace {
 
-constexpr Index kTile = 32;  // rows of a task
+constexpr Index kTile = 32;         // rows of a task
+constexpr Index kSampledRows = 64;  // that say what columns are like
+constexpr double kFirst = 0.8;      // epsilon of the first pass, in units of the scores' size
 
 template <class Body>
 void for_tiles(Index rows, Index cols, const Context& context, const Body& body) {
@@ -62,41 +67,73 @@ double MatrixPairs<T>::shortlist(Index i, Index k, const std::vector<double>& v,
 
 // Costs minus what is common to a row, and roughly to a column: what is left is what there is to choose.
 template <class T>
-std::vector<double> MatrixPairs<T>::start(const std::vector<RowSummary>& summaries) const {
+MatrixPairs<T>::Centred MatrixPairs<T>::centred(const std::vector<RowSummary>& summaries) const {
   const Index n = rows(), m = cols();
   double largest = 0;
-  std::vector<double> mean(n), v(m, 0.0);
+  std::vector<double> mean(n);
   for (Index i = 0; i < n; ++i) {
     largest = std::max(largest, summaries[i].largest);
     mean[i] = summaries[i].sum / static_cast<double>(summaries[i].finite);
   }
-  if (!(largest > 0)) return v;
-  const double scale = std::ldexp(1.0, -std::ilogb(largest));  // no cost overflows float
+  Centred c{.v = std::vector<double>(m, 0.0)};
+  if (!(largest > 0)) return c;
+  c.scale = std::ldexp(1.0, -std::ilogb(largest));  // no cost overflows float
   std::vector<double> asked(m, 0.0);
-  for (Index i = 0; i < n; i += std::max<Index>(1, n / 64)) {
+  for (Index i = 0; i < n; i += std::max<Index>(1, n / kSampledRows)) {
     for (Index j = 0; j < m; ++j) {
-      const double c = static_cast<double>(cost_(i, j));
-      if (std::isfinite(c)) v[j] += c - mean[i], asked[j] += 1;
+      const double cost = static_cast<double>(cost_(i, j));
+      if (std::isfinite(cost)) c.v[j] += cost - mean[i], asked[j] += 1;
     }
   }
-  for (Index j = 0; j < m; ++j) v[j] /= std::max(1.0, asked[j]);
+  for (Index j = 0; j < m; ++j) c.v[j] /= std::max(1.0, asked[j]);
 
-  Matrix<float> scores(n, m);
-  cpu::prefer_huge_pages(scores.data(), sizeof(float) * static_cast<std::size_t>(n * m));
+  c.scores = Matrix<float>(n, m);
+  cpu::prefer_huge_pages(c.scores.data(), sizeof(float) * static_cast<std::size_t>(n * m));
   std::vector<double> squares(n);
   for_tiles(n, m, context_, [&](Index i, int) {
-    squares[i] = centred_scores(cost_.row(i), v.data(), mean[i], scale, scores.view().row(i), m);
+    squares[i] = centred_scores(cost_.row(i), c.v.data(), mean[i], c.scale, c.scores.view().row(i), m);
   });
   double total = 0, count = 0;
   for (Index i = 0; i < n; ++i) total += squares[i], count += static_cast<double>(summaries[i].finite);
-  const double size = std::sqrt(total / count);
-  if (!(size > 0)) return v;
-  ScoreBlocks blocks(std::move(scores), context_);
-  std::vector<double> w(m, 0.0);
+  c.size = std::sqrt(total / count);
+  return c;
+}
+
+template <class T>
+std::vector<double> MatrixPairs<T>::start(const std::vector<RowSummary>& summaries) const {
+  Centred c = centred(summaries);
+  if (!(c.size > 0)) return c.v;
+  ScoreBlocks blocks(std::move(c.scores), context_);
+  std::vector<double> w(c.v.size(), 0.0);
   // Nothing is known of the dimension: a schedule that is good enough in any.
-  sinkhorn_start(blocks, {.first = 0.8 * size, .last = 4, .fall = 0.65, .omega = 1.7}, w);
-  for (Index j = 0; j < m; ++j) v[j] += w[j] / scale;
-  return v;
+  sinkhorn_start(blocks, {.first = kFirst * c.size, .last = 4, .fall = 0.65, .omega = 1.7}, w);
+  for (std::size_t j = 0; j < w.size(); ++j) c.v[j] += w[j] / c.scale;
+  return c.v;
+}
+
+// Columns that some rows score alike are close.
+template <class T>
+std::vector<double> MatrixPairs<T>::start_in_groups(const std::vector<RowSummary>& summaries) const {
+  Centred c = centred(summaries);
+  if (!(c.size > 0)) return c.v;
+  const Index n = rows(), m = cols();
+  const double forbidden = -8 * c.size;  // rather than -infinity
+  Matrix<float> seen(m, std::min(n, kSampledRows));
+  for (Index s = 0; s < seen.cols(); ++s) {
+    const float* row = c.scores.view().row(s * n / seen.cols());
+    for (Index j = 0; j < m; ++j) seen(j, s) = std::max(row[j], static_cast<float>(forbidden));
+  }
+  const PointGroups groups = group_points(std::as_const(seen).view(), column_groups, context_);
+  for_tiles(n, m, context_, [&](Index i, int) {
+    float* row = c.scores.view().row(i);
+    const std::vector<float> before(row, row + m);
+    for (Index p = 0; p < m; ++p) row[p] = before[groups.order[p]];
+  });
+  ScoreBlocks blocks(std::move(c.scores), context_);
+  const std::vector<double> w =
+      grouped_start(groups.first, blocks, kFirst * c.size, std::vector<double>(c.v.size(), 0.0));
+  for (Index p = 0; p < m; ++p) c.v[groups.order[p]] += w[p] / c.scale;
+  return c.v;
 }
 
 template class MatrixPairs<float>;

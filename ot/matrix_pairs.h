@@ -17,10 +17,19 @@ class MatrixPairs final : public PairCosts {
   double cost(Index i, Index j) const override { return static_cast<double>(cost_(i, j)); }
   Shortlists shortlists(Index k, const std::vector<double>& v) override;
   double shortlist(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) override;
-  // Column potentials that few Sinkhorn passes find, for as many rows as columns. Keeps a float for each pair.
+  // Column potentials that few Sinkhorn passes find, for as many rows as columns; in groups: see grouped_start. Keeps
+  // a float for each pair.
   std::vector<double> start(const std::vector<RowSummary>& summaries) const;
+  std::vector<double> start_in_groups(const std::vector<RowSummary>& summaries) const;
 
  private:
+  // scale (c_ij - v_j) and what is common to a row, times -1; v: of each column, roughly.
+  struct Centred {
+    Matrix<float> scores = {};
+    std::vector<double> v = {};
+    double scale = 0, size = 0;  // root mean square of the scores; 0 if there is nothing to choose
+  };
+  Centred centred(const std::vector<RowSummary>& summaries) const;
   struct Finder {
     LargestScores<double> largest;
     std::vector<double> row;  // of a cost in float

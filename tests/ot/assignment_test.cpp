@@ -102,6 +102,28 @@ TEST(Assignment, ClustersOfUnequalNumbers) {
     }
 }
 
+// The same of costs that come as a matrix, with pairs that are forbidden and without.
+TEST(Assignment, MatricesBetweenClustersOfUnequalNumbers) {
+  constexpr Index n = 900;
+  for (const Index d : {3, 24})
+    for (const bool forbidden : {false, true}) {
+      const auto x = clustered<float>(n, d, 1, 7, 0.1), y = clustered<float>(n, d, 3, 7, 0.05);
+      std::vector<double> cost = naive_matrix(x.view(), y.view());
+      for (Index i = 0; i < n && forbidden; ++i)
+        for (Index j = 0; j < n; ++j)
+          if (i != j && (i * 31 + j * 17) % 5 == 0) cost[i * n + j] = kInfinity;
+      const MatrixView<const double> view(cost.data(), n, n);
+      AssignmentOptions one, two;
+      one.context.threads = 1;
+      two.context.threads = 2;
+      const AssignmentResult r = assign(view, two);
+      EXPECT_EQ(r.status, Status::converged);
+      EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-9 * r.cost);
+      EXPECT_NEAR(hungarian(view, two).cost, r.cost, 1e-11 * r.cost) << d << " " << forbidden;
+      EXPECT_EQ(assign(view, one).columns, r.columns);
+    }
+}
+
 // As many points as start from steps of Newton's.
 TEST(Assignment, ManyClusteredPoints) {
   for (const auto& [n, d] : {std::pair<Index, Index>{8500, 2}, {20001, 3}}) {
