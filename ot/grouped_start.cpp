@@ -18,6 +18,7 @@ namespace {
 constexpr Index kSampled = 8192;     // points that take part while epsilon is large
 constexpr Index kLeastOfGroup = 8;   // of them
 constexpr double kFall = 0.5;        // of epsilon, from pass to pass
+constexpr int kMostPasses = 30;      // where scores tie, their spacing says nothing
 constexpr double kLast = 2.5;        // epsilon of the last pass, in units of the spacing of scores
 constexpr double kLastOfSample = 5;  // where a sample still says what all would
 
@@ -65,7 +66,7 @@ class GroupedPasses {
 
   // From `epsilon` on, until it is at most `last` spacings; returns the last one.
   double run(double epsilon, double last, std::vector<double>& w) {
-    for (;; epsilon *= kFall) {
+    for (int passes = 1;; ++passes, epsilon *= kFall) {
       const double spacing = look(w, static_cast<float>(epsilon));
       const std::vector<double> z = balance_groups(std::as_const(seen_).view(), a_, b_of_group_, epsilon, context());
       for (std::size_t g = 0; g < z.size(); ++g) {
@@ -74,7 +75,7 @@ class GroupedPasses {
         for (Index j = first_[g]; j < first_[g + 1]; ++j)
           w[j] += z[g] - epsilon * std::log(std::max(mass_[j] / (b_[j] * share), 1e-30));
       }
-      if (epsilon <= last * spacing || !(epsilon * kFall > std::numeric_limits<float>::min())) return epsilon;
+      if (epsilon <= last * spacing || passes == kMostPasses) return epsilon;
     }
   }
 
