@@ -112,7 +112,7 @@ TYPED_TEST(CudaAssignmentTest, BatchesTellOfProgressAndStopWhenAsked) {
 // Both ways of making products, more columns than rows, and far from the origin.
 // Where its passes fail, the CPU's groups take over.
 TYPED_TEST(CudaAssignmentTest, ClustersOfUnequalNumbersAreSolved) {
-  const auto x = clustered<TypeParam>(500, 10, 1, 7, 0.1), y = clustered<TypeParam>(500, 10, 3, 7, 0.05);
+  const auto x = clustered<TypeParam>(200, 10, 1, 7, 0.1), y = clustered<TypeParam>(200, 10, 3, 7, 0.05);
   const AssignmentResult r = assign(x.view(), y.view(), this->options);
   expect_sound(r, x.view(), y.view());
   EXPECT_NEAR(hungarian(x.view(), y.view()).cost, r.cost, 1e-11 * r.cost);
