@@ -17,7 +17,7 @@ CloudPairs::CloudPairs(const CentredClouds& clouds, double stored_bytes, const C
       context_(context),
       scores_(std::as_const(x_).view(), std::as_const(y_).view(), stored_bytes, context),
       groups_(std::move(groups)) {
-  if (!groups_.empty()) tops_ = Matrix<float>(rows(), static_cast<Index>(groups_.size()) - 1);
+  if (!is_stored() && !groups_.empty()) tops_ = Matrix<float>(rows(), static_cast<Index>(groups_.size()) - 1);
 }
 
 double CloudPairs::list_row(LargestScores<float>& largest, const float* scores, Index i, Index k,
@@ -54,7 +54,7 @@ Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
 }
 
 double CloudPairs::look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) {
-  if (!groups_.empty()) return look_at_groups(i, k, v, pairs);
+  if (tops_.cols() > 0) return look_at_groups(i, k, v, pairs);
   set_biases(v);
   return list_row(largest_, scores_.part_of_row(i, 0, cols()), i, k, pairs);
 }

@@ -4,8 +4,8 @@
 
 namespace monge::ot::detail {
 
-// Shortlists between centred clouds on the CPU, from scores that are kept as long as memory allows. Where columns come
-// in groups, a row that is looked at again is compared with the groups alone that may hold its best pairs.
+// Shortlists between centred clouds on the CPU, from scores that are kept as long as memory allows. Where they are not
+// and columns come in groups, a row that is looked at again meets the groups alone that may hold its best pairs.
 class CloudPairs final : public CentredPairs {
  public:
   // groups: where each begins, and where the last one ends (PointGroups::first); or none.
@@ -27,7 +27,7 @@ class CloudPairs final : public CentredPairs {
   ScoreBlocks scores_;
   LargestScores<float> largest_;
   std::vector<Index> groups_;
-  Matrix<float> tops_;  // n x groups: no score of the row in the group is larger, as biases only fall
+  Matrix<float> tops_;  // n x groups, or none: no score of the row in the group is larger, as biases only fall
   std::vector<bool> looked_at_;
   std::vector<ScoredColumn<float>> best_;
 };
