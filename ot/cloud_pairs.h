@@ -4,8 +4,8 @@
 
 namespace monge::ot::detail {
 
-// Shortlists between centred clouds on the CPU, from scores that are kept as long as memory allows. Where they are not
-// and columns come in groups, a row that is looked at again meets the groups alone that may hold its best pairs.
+// Shortlists between centred clouds on the CPU, from scores that are kept as long as memory allows. Where many columns
+// come in groups, a row that is looked at again meets the groups alone that may hold its best pairs, if these are few.
 class CloudPairs final : public CentredPairs {
  public:
   // groups: where each begins, and where the last one ends (PointGroups::first); or none.
@@ -19,7 +19,8 @@ class CloudPairs final : public CentredPairs {
 
  private:
   double look_again(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs) override;
-  double look_at_groups(Index i, Index k, const std::vector<double>& v, std::vector<Pair>& pairs);
+  void set_tops(LargestScores<float>& largest, const float* scores, Index i);
+  bool look_at_groups(Index i, Index k, const std::vector<double>& v);
   double list_row(LargestScores<float>& largest, const float* scores, Index i, Index k, std::vector<Pair>& pairs);
   Index group_size(Index g) const { return groups_[g + 1] - groups_[g]; }
 
@@ -27,7 +28,8 @@ class CloudPairs final : public CentredPairs {
   ScoreBlocks scores_;
   LargestScores<float> largest_;
   std::vector<Index> groups_;
-  Matrix<float> tops_;  // n x groups, or none: no score of the row in the group is larger, as biases only fall
+  Matrix<float> tops_;           // n x groups, or none: no score of the row in the group is larger, as biases only fall
+  std::vector<bool> in_groups_;  // rows that few groups were enough for
   std::vector<bool> looked_at_;
   std::vector<ScoredColumn<float>> best_;
 };
