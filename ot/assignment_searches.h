@@ -16,7 +16,8 @@
 // What the solvers of assignment problems between clouds, of matrices and of graphs have in common.
 namespace monge::ot::detail {
 
-// Of each row, in a phase of auction: where more rows look again the start was bad. Good ones take a third of it.
+// Of each row, in a phase of auction: where more rows look again the start was bad. Good ones took three quarters at
+// most.
 inline constexpr Index most_looks_per_row = 1;
 
 template <class T>

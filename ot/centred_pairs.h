@@ -7,6 +7,7 @@
 
 namespace monge::ot::detail {
 
+// To floats.
 Matrix<float> rounded(const Matrix<double>& x);
 
 // Shortlists between centred clouds: a float product finds the pairs, double prices them. What float may have got wrong

@@ -38,8 +38,8 @@ double CloudPairs::list_row(LargestScores<float>& largest, const float* scores, 
 
 Shortlists CloudPairs::shortlists(Index k, const std::vector<double>& v) {
   set_biases(v);
-  constexpr Index few_dims = 8;  // in which wars look farther
-  if (!is_stored()) lay_aside(clouds_.x.cols() <= few_dims ? 1024 : 256);
+  constexpr Index low_dims = 8;  // in which wars look farther
+  if (!is_stored()) lay_aside(clouds_.x.cols() <= low_dims ? 1024 : 256);
   in_groups_.assign(static_cast<std::size_t>(rows()), tops_.cols() > 0);
   Shortlists lists(rows(), k);
   std::vector<LargestScores<float>> largest(static_cast<std::size_t>(resolve_threads(context_.threads)));

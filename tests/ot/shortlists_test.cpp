@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "assignment_truth.h"
 #include "monge/ot/cloud_pairs.h"
 #include "monge/ot/largest_scores.h"
+#include "monge/ot/point_groups.h"
 
 namespace monge::ot {
 namespace {
@@ -88,6 +90,54 @@ TEST(Shortlists, BoundsTheRest) {
         }
       }
     }
+}
+
+// Columns in groups, whose potentials fall by and by: a row that is looked at again lists the best of all columns, and
+// a bound on the others, from a few groups or (clouds in one place) from all columns.
+TEST(Shortlists, OfRowsThatLookAtGroups) {
+  constexpr Index n = 600, d = 10, k = 150;
+  for (const double deviation : {0.1, 5.0}) {
+    const auto x = clustered<double>(n, d, 1, 7, deviation), y = clustered<double>(n, d, 3, 7, deviation);
+    auto clouds = detail::centred_clouds(x.view(), y.view(), {});
+    Matrix<float> points(n, d);
+    for (Index j = 0; j < n; ++j) std::copy_n(clouds.y.view().row(j), d, points.view().row(j));
+    const auto groups = detail::group_points(points.view(), 32, {});
+    ASSERT_GT(groups.count(), 16);
+    Matrix<double> sorted(n, d);
+    std::vector<double> squares(n);
+    for (Index j = 0; j < n; ++j) {
+      std::copy_n(clouds.y.view().row(groups.order[j]), d, sorted.view().row(j));
+      squares[j] = clouds.y_squares[groups.order[j]];
+    }
+    clouds.y = std::move(sorted);
+    clouds.y_squares = squares;
+    const auto xs = std::as_const(clouds.x).view(), ys = std::as_const(clouds.y).view();
+    detail::CloudPairs pairs(clouds, 0, {}, groups.first);
+    std::vector<double> v(n, 0.0);
+    pairs.shortlists(16, v);
+    std::mt19937_64 random(5);
+    std::vector<detail::Pair> again;
+    for (int round = 0; round < 5; ++round) {
+      const auto fallen = static_cast<std::size_t>(random() % static_cast<std::uint64_t>(groups.count()));
+      for (Index j = groups.first[fallen]; j < n; ++j) v[j] -= 0.02 * static_cast<double>(1 + random() % 8);
+      for (Index i = round; i < n; i += 7) {
+        const double rest = pairs.shortlist(i, k, v, again);
+        ASSERT_EQ(static_cast<Index>(again.size()), k);
+        std::vector<double> all;
+        for (Index j = 0; j < n; ++j) all.push_back(static_cast<double>(naive_distance(xs, i, ys, j)) - v[j]);
+        std::vector<double> others = all, mine;
+        for (const detail::Pair& pair : again) {
+          mine.push_back(all[pair.column]);
+          others[pair.column] = kInfinity;
+        }
+        std::sort(all.begin(), all.end());
+        std::sort(mine.begin(), mine.end());
+        for (Index p = 0; p < k; ++p) EXPECT_NEAR(mine[p], all[p], 1e-4);
+        EXPECT_LE(rest, *std::min_element(others.begin(), others.end()));
+        EXPECT_NEAR(rest, mine.back(), 1e-3);
+      }
+    }
+  }
 }
 
 }  // namespace
