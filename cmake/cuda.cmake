@@ -1,6 +1,6 @@
 # The CUDA room, compiled for named architectures: no GPU is asked for, or needed, at build time.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80 90)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90a)  # 90a: with the matrix instructions of warpgroups
 endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(CMAKE_CUDA_COMPILER nvcc HINTS /usr/local/cuda/bin REQUIRED)  # the toolkit is not on every PATH

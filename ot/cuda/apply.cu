@@ -32,7 +32,7 @@ template <class T>
 void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
            const Context& context) {
   if (s.rows() == 0 || values.cols == 0) return;
-  Call call("apply", room.device, room.stream, context);
+  Call call("apply", room, context);
   const MatrixView<T> target = call.out(out);
   const MatrixView<const T> from = call.in(values);
   Problem<T> p = read_scores(call, s, context.products);
@@ -42,19 +42,18 @@ void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> 
   softmin_into(call, p, epsilon, f);
   shift_rows<T, double, double>(call, p.rows, f, p.row_bias, nullptr, nullptr, static_cast<double>(epsilon), shift,
                                 factor);
-  using Few = FewValuesReduction<T>;
-  using Many = ManyValuesReduction<T>;
   const T rate = rate_of(epsilon, p.cols).rate;
   const Index parts = share_columns(p);
-  const int width = values.cols <= Few::width ? Few::width : Many::width;
+  const int width = values.cols <= few_values ? few_values : many_values;
   double* sums = call.scratch<double>(parts * p.rows * width);
   for (Index first = 0; first < values.cols; first += width) {
     const int count = static_cast<int>(std::min<Index>(width, values.cols - first));
-    if (width == Few::width) {
-      auto* few = reinterpret_cast<Sums<Few::width>*>(sums);
-      run_pass<Few>(call, p, parts, {rate, shift, from.data + first, from.stride, count, few});
+    const T* some = from.data + first;
+    if (width == few_values) {
+      auto* few = reinterpret_cast<Sums<few_values>*>(sums);
+      run_pass<FewValuesReduction>(call, p, parts, FewValuesArgs<T>{rate, shift, some, from.stride, count, few});
     } else {
-      run_pass<Many>(call, p, parts, {rate, shift, from.data + first, from.stride, count, sums});
+      run_pass<ManyValuesReduction>(call, p, parts, ManyValuesArgs<T>{rate, shift, some, from.stride, count, sums});
     }
     for_each(call, p.rows * count, FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first});
   }

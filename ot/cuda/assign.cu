@@ -11,7 +11,7 @@ void assign(const Room& room, MatrixView<const T> x, MatrixView<const T> y, Inde
   require(n <= most_assigned, "assign: problems of ", n, " points, at most ", most_assigned);
   if (x.empty()) return;
   constexpr Index most_bytes = Index{1} << 32;  // of costs that do not fit on the chip
-  Call call("assign", room.device, room.stream, context);
+  Call call("assign", room, context);
   AssignmentBatch<T> batch{.x = call.in(x), .y = call.in(y), .n = static_cast<int>(n)};
   batch.columns = call.out(columns);
   batch.f = call.out(f);

@@ -7,7 +7,7 @@ namespace monge::ot::cuda {
 template <class T>
 void balance(const Room& room, const Scores<T>& s, T epsilon, VectorView<const double> weights, VectorView<double> f,
              VectorView<double> mass, const Context& context) {
-  Call call("balance", room.device, room.stream, context);
+  Call call("balance", room, context);
   double* potentials = call.out(f);
   double* target = call.out(mass);
   const double* row_weights = call.in(weights);

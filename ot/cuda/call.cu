@@ -2,11 +2,12 @@
 
 namespace monge::ot::cuda {
 
-Call::Call(const char* verb, int device, Stream own, const Context& context)
+Call::Call(const char* verb, const Room& room, const Context& context)
     : verb_(verb),
-      device_(device),
-      scope_(device),
-      stream_(context.stream ? context.stream : own),
+      device_(room.device),
+      scope_(room.device),
+      stream_(context.stream ? context.stream : room.stream),
+      by_warpgroups_(room.warpgroups),
       stop_(context.stop) {
   if (stop_) stop_->look();
 }

@@ -9,18 +9,26 @@
 
 namespace monge::ot::cuda {
 
+// Where a room's verbs run, and whether its device multiplies by warpgroups.
+struct Room {
+  int device = 0;
+  Stream stream = nullptr;
+  bool warpgroups = false;
+};
+
 // One verb at work: its device and stream, memory that goes with it, and what it was given and owes. What lies in host
 // memory is copied to the device first, and back at the end; what lies on the device is used in place.
 class Call {
  public:
-  // `own`: the room's stream, for contexts that name none.
-  Call(const char* verb, int device, Stream own, const Context& context);
+  // The room's stream is for contexts that name none.
+  Call(const char* verb, const Room& room, const Context& context);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
   Stream stream() const { return stream_; }
   Device device() const { return {DeviceType::cuda, device_}; }
+  bool by_warpgroups() const { return by_warpgroups_; }
 
   // Device memory, uninitialised, until the call is over.
   template <class T>
@@ -80,6 +88,7 @@ class Call {
   int device_;
   DeviceScope scope_;
   Stream stream_;
+  bool by_warpgroups_;
   const Stop* stop_;
   std::vector<void*> taken_;
   std::vector<Debt> debts_;

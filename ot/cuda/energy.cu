@@ -25,7 +25,7 @@ struct FinishEnergy {
 template <class T>
 void energy(const Room& room, const Scores<T>& s, T epsilon, VectorView<const double> f, VectorView<const T> w,
             VectorView<const T> bias, MatrixView<double> out, const Context& context) {
-  Call call("energy", room.device, room.stream, context);
+  Call call("energy", room, context);
   const MatrixView<double> target = call.out(out);
   Problem<T> p = read_scores(call, s, context.products);
   const Index parts = share_columns(p);
@@ -34,7 +34,8 @@ void energy(const Room& room, const Scores<T>& s, T epsilon, VectorView<const do
   shift_rows<T, double, double>(call, p.rows, call.in(f), p.row_bias, nullptr, nullptr, static_cast<double>(epsilon),
                                 shift, factor);
   Sums<3>* sums = call.scratch<Sums<3>>(parts * p.rows);
-  run_pass<EnergyReduction<T>>(call, p, parts, {rate_of(epsilon, p.cols).rate, shift, call.in(w), call.in(bias), sums});
+  run_pass<EnergyReduction>(call, p, parts,
+                            EnergyArgs<T>{rate_of(epsilon, p.cols).rate, shift, call.in(w), call.in(bias), sums});
   for_each(call, p.rows, FinishEnergy<T>{sums, p.rows, parts, factor, target});
   call.finish();
 }

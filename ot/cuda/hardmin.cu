@@ -41,7 +41,7 @@ template <class T>
 void largest_into(Call& call, Problem<T> p, Scored<T>* out) {
   const Index parts = share_columns(p);
   Scored<T>* scored = call.scratch<Scored<T>>(parts * p.rows);
-  run_pass<LargestReduction<T>>(call, p, parts, {scored});
+  run_pass<LargestReduction>(call, p, parts, LargestArgs<T>{scored});
   for_each(call, p.rows, FinishLargest<T>{scored, p.rows, parts, out});
 }
 
@@ -51,7 +51,7 @@ void best_into(Call& call, Problem<T> p, MatrixView<T> values, MatrixView<std::i
   const Index parts = share_columns(p, 8);
   const int k = static_cast<int>(values.cols);
   Scored<T>* lists = call.scratch<Scored<T>>(parts * p.rows * list_places);
-  run_pass<TopReduction<T>>(call, p, parts, {k, started ? after : nullptr, lists});
+  run_pass<TopReduction>(call, p, parts, TopArgs<T>{k, started ? after : nullptr, lists});
   call.run(merge_lists_kernel<T>, blocks_for(p.rows, block_warps), 1, 0, p.rows, lists, parts, k, p.row_bias,
            values.data, values.stride, columns.data, columns.stride, after);
 }
@@ -63,7 +63,7 @@ void hardmin(const Room& room, const Scores<T>& s, MatrixView<T> values, MatrixV
   const Index k = values.cols;
   require(k <= s.cols(), "hardmin: ", k, " largest of ", s.cols(), " scores");
   if (k == 0 || s.rows() == 0) return;
-  Call call("hardmin", room.device, room.stream, context);
+  Call call("hardmin", room, context);
   const MatrixView<T> to_values = call.out(values);
   const MatrixView<std::int32_t> to_columns = call.out(columns);
   const Problem<T> p = read_scores(call, s, context.products);

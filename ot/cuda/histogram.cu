@@ -66,14 +66,14 @@ void mass_into(Call& call, Problem<T> p, T epsilon, const T* shift, const T* fac
   turned.col_bias = shift;  // instead of u_i
   const Index parts = share_columns(turned);
   Sums<1>* sums = call.scratch<Sums<1>>(parts * turned.rows);
-  run_pass<MassReduction<T>>(call, turned, parts, {rate_of(epsilon, p.cols).rate, factor, sums});
+  run_pass<MassReduction>(call, turned, parts, MassArgs<T>{rate_of(epsilon, p.cols).rate, factor, sums});
   for_each(call, turned.rows, FinishMass{sums, turned.rows, parts, unit, mass});
 }
 
 template <class T>
 void histogram(const Room& room, const Scores<T>& s, T epsilon, VectorView<const T> f, VectorView<const T> weights,
                VectorView<double> mass, const Context& context) {
-  Call call("histogram", room.device, room.stream, context);
+  Call call("histogram", room, context);
   double* target = call.out(mass);
   if (s.rows() == 0) {
     zero_on(call.stream(), target, sizeof(double) * static_cast<std::size_t>(mass.size));

@@ -27,7 +27,7 @@ struct WriteNormals {
 
 void normals(const Room& room, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) {
   if (out.empty()) return;
-  Call call("normals", room.device, room.stream, context);
+  Call call("normals", room, context);
   const MatrixView<float> to = call.out(out);
   const std::uint64_t element = first * static_cast<std::uint64_t>(out.cols);
   const Index skip = static_cast<Index>(element % 4);

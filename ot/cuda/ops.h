@@ -9,6 +9,9 @@ namespace monge::ot::cuda {
 
 inline constexpr int block_threads = 256, warp_threads = 32, block_warps = block_threads / warp_threads;
 
+// Bytes of shared memory that a block may have, of compute capability 8.0 and 9.0.
+inline constexpr int shared_of_80 = 163 * 1024, shared_of_90 = 227 * 1024;
+
 }  // namespace monge::ot::cuda
 
 #ifdef __CUDACC__
@@ -26,9 +29,9 @@ MONGE_DEVICE Index blocks_x() { return static_cast<Index>(gridDim.x); }
 MONGE_DEVICE void barrier() { __syncthreads(); }
 MONGE_DEVICE void warp_barrier() { __syncwarp(); }
 
-// The block's shared memory, 128-byte aligned.
+// The block's shared memory, 1024-byte aligned.
 MONGE_DEVICE unsigned char* shared_memory() {
-  extern __shared__ __align__(128) unsigned char monge_shared_memory[];
+  extern __shared__ __align__(1024) unsigned char monge_shared_memory[];
   return monge_shared_memory;
 }
 
@@ -79,6 +82,69 @@ MONGE_DEVICE void end_group() { asm volatile("cp.async.commit_group;\n" ::: "mem
 template <int pending>
 MONGE_DEVICE void wait_groups() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
+}
+
+// Products of whole warpgroups (4 warps), on devices of compute capability 9.0: asynchronous, from operands in shared
+// memory. An operand is 16 columns of a matrix of fp16 whose rows are 128 bytes, from 1024 aligned bytes on: `first` is
+// where its first row would begin, were the rows not swizzled (split_points.h).
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define MONGE_ONLY_WARPGROUPS(...) __VA_ARGS__
+#else
+#define MONGE_ONLY_WARPGROUPS(...) __trap()  // never launched: Room::warpgroups
+#endif
+
+struct Operand {
+  std::uint64_t bits;
+};
+MONGE_DEVICE Operand operand_at(const void* first) {
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(first));
+  constexpr std::uint64_t eight_rows = 1024, swizzle_128 = 1;  // the other stride is not used by swizzled rows
+  return {((address & 0x3ffffu) >> 4) | std::uint64_t{1} << 16 | (eight_rows >> 4) << 32 | swizzle_128 << 62};
+}
+// What this thread's copies brought may be read by products after the next barrier.
+MONGE_DEVICE void show_copies() {
+  MONGE_ONLY_WARPGROUPS(asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"));
+}
+// Before products, when sums were touched.
+MONGE_DEVICE void begin_products() { MONGE_ONLY_WARPGROUPS(asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory")); }
+
+// c = a b', or c += a b', for a 64 x 16, b 128 x 16, and c 64 x 128 of fp32 as PTX spreads it over a warpgroup: c[4 j +
+// 2 r + e] is in row 16 w + 8 r + l / 4 of warp w, lane l, and column 8 j + 2 (l % 4) + e.
+#define MONGE_64(of)                                                                                                  \
+  of(0), of(1), of(2), of(3), of(4), of(5), of(6), of(7), of(8), of(9), of(10), of(11), of(12), of(13), of(14),       \
+      of(15), of(16), of(17), of(18), of(19), of(20), of(21), of(22), of(23), of(24), of(25), of(26), of(27), of(28), \
+      of(29), of(30), of(31), of(32), of(33), of(34), of(35), of(36), of(37), of(38), of(39), of(40), of(41), of(42), \
+      of(43), of(44), of(45), of(46), of(47), of(48), of(49), of(50), of(51), of(52), of(53), of(54), of(55), of(56), \
+      of(57), of(58), of(59), of(60), of(61), of(62), of(63)
+#define MONGE_WGMMA(add)                                                                                       \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, " add                                                                  \
+  ", 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "                                                 \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, "      \
+  "%22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, "  \
+  "%43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, " \
+  "%64, %65, add, 1, 1, 0, 0;\n}\n"
+#define MONGE_WRITTEN(i) "=f"(c[i])
+#define MONGE_ADDED_TO(i) "+f"(c[i])
+MONGE_DEVICE void multiply(float (&c)[64], Operand a, Operand b) {
+  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("0") : MONGE_64(MONGE_WRITTEN) : "l"(a.bits), "l"(b.bits)));
+}
+MONGE_DEVICE void multiply_add(float (&c)[64], Operand a, Operand b) {
+  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("1") : MONGE_64(MONGE_ADDED_TO) : "l"(a.bits), "l"(b.bits)));
+}
+#undef MONGE_WRITTEN
+#undef MONGE_ADDED_TO
+#undef MONGE_WGMMA
+#undef MONGE_64
+// Products since the last call are one group; waits until at most `pending` groups are not done. The sums c of those
+// that are done may be read then, and none before.
+MONGE_DEVICE void end_products() {
+  MONGE_ONLY_WARPGROUPS(asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"));
+}
+template <int pending>
+MONGE_DEVICE void wait_products(float (&c)[64]) {
+  MONGE_ONLY_WARPGROUPS(asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(pending) : "memory"));
+#pragma unroll
+  for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(c[i])::"memory");  // not to be read earlier
 }
 
 // 2^t, 0 where it would be subnormal; float: within 2 units of the last place.

@@ -5,12 +5,6 @@
 
 namespace monge::ot::cuda {
 
-// Where a room's verbs run.
-struct Room {
-  int device = 0;
-  Stream stream = nullptr;
-};
-
 // The verbs of Passes<T> (ot/core/backend.h) on CUDA; each stands in the .cu file of its name, for float and double.
 template <class T>
 void softmin(const Room& room, const Scores<T>& s, T epsilon, VectorView<T> out, const Context& context);

@@ -15,7 +15,7 @@ namespace {
 // padding, all zeros.
 MONGE_KERNEL(4)
 split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_rows, std::int32_t padded_cols,
-             std::uint16_t* high, std::uint16_t* low, float* unit) {
+             std::uint16_t* halves, float* unit) {
   const Index i = block_x() * block_warps + thread() / warp_threads;
   const int lane = thread() % warp_threads;
   if (i >= padded_rows) return;
@@ -25,9 +25,9 @@ split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_
   for (int mask = 1; mask < warp_threads; mask *= 2) largest = fmaxf(largest, shuffle_xor(largest, mask));
   const int exponent = split_exponent(largest);
   for (Index k = lane; k < padded_cols; k += warp_threads) {
-    const Halves halves = split(k < cols && i < rows ? row[k] : 0.0f, exponent);
-    high[i * padded_cols + k] = halves.high;
-    low[i * padded_cols + k] = halves.low;
+    const Halves both = split(k < cols && i < rows ? row[k] : 0.0f, exponent);
+    halves[i * 2 * padded_cols + high_place(k)] = both.high;
+    halves[i * 2 * padded_cols + low_place(k)] = both.low;
   }
   // Below 2^-126 the unit is subnormal, below 2^-149 it is 0.
   if (lane == 0) unit[i] = exponent < -126 ? power_of_two(-126) * power_of_two(exponent + 126) : power_of_two(exponent);
@@ -35,33 +35,29 @@ split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_
 
 // Halves come in whole tiles of rows, whichever side they are of, and whole chunks of coordinates.
 Index padded_rows(Index rows) {
-  constexpr Index tile = Shape<float>::tile_rows;
-  static_assert(tile == Shape<float>::tile_cols);
+  constexpr Index tile = WarpTile<float>::tile_rows;
+  static_assert(tile == WarpTile<float>::tile_cols);
   return (rows + tile - 1) / tile * tile;
 }
-Index padded_cols(Index cols) {
-  constexpr Index chunk = HalvesSource<true>::chunk;
-  return (cols + chunk - 1) / chunk * chunk;
-}
+Index padded_cols(Index cols) { return (cols + chunk_dims - 1) / chunk_dims * chunk_dims; }
 
 struct Split {
-  const std::uint16_t *high, *low;
+  const std::uint16_t* halves;
   const float* unit;
 };
 
-void split_into(Call& call, MatrixView<const float> x, std::uint16_t* high, std::uint16_t* low, float* unit) {
+void split_into(Call& call, MatrixView<const float> x, std::uint16_t* halves, float* unit) {
   const Index rows = padded_rows(x.rows);
   call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows,
-           static_cast<std::int32_t>(padded_cols(x.cols)), high, low, unit);
+           static_cast<std::int32_t>(padded_cols(x.cols)), halves, unit);
 }
 
 Split split_points(Call& call, MatrixView<const float> x) {
-  const Index rows = padded_rows(x.rows), size = rows * padded_cols(x.cols);
-  auto* high = call.scratch<std::uint16_t>(size);
-  auto* low = call.scratch<std::uint16_t>(size);
+  const Index rows = padded_rows(x.rows);
+  auto* halves = call.scratch<std::uint16_t>(rows * 2 * padded_cols(x.cols));
   float* unit = call.scratch<float>(rows);
-  split_into(call, x, high, low, unit);
-  return {high, low, unit};
+  split_into(call, x, halves, unit);
+  return {halves, unit};
 }
 
 // What was kept of y, if on this device; else null.
@@ -160,10 +156,11 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
   if constexpr (sizeof(T) == 4) {
     if (p.maker == Maker::dot && p.dims > direct_dims && p.rows > 0 && p.cols > 0) {
       const Split xs = split_points(call, x);
-      const Split ys = kept ? Split{kept->high.data(), kept->low.data(), kept->unit.data()} : split_points(call, y);
+      const Split ys = kept ? Split{kept->halves.data(), kept->unit.data()} : split_points(call, y);
       p.maker = Maker::halves;
-      p.x_high = xs.high, p.x_low = xs.low, p.x_unit = xs.unit;
-      p.y_high = ys.high, p.y_low = ys.low, p.y_unit = ys.unit;
+      p.by_warpgroups = call.by_warpgroups();
+      p.x_halves = xs.halves, p.x_unit = xs.unit;
+      p.y_halves = ys.halves, p.y_unit = ys.unit;
       p.padded_dims = static_cast<std::int32_t>(padded_cols(p.dims));
       p.single_product = products == Products::single;
     }
@@ -177,12 +174,11 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
   kept->points = Matrix<float>(y.rows, y.cols, here);
   copy(y, kept->points.view());
   if (y.cols <= direct_dims || y.empty()) return kept;
-  const Index rows = padded_rows(y.rows), size = rows * padded_cols(y.cols);
-  kept->high = Buffer<std::uint16_t>(size, here);
-  kept->low = Buffer<std::uint16_t>(size, here);
+  const Index rows = padded_rows(y.rows);
+  kept->halves = Buffer<std::uint16_t>(rows * 2 * padded_cols(y.cols), here);
   kept->unit = Buffer<float>(rows, here);
-  Call call("prepare", room.device, room.stream, context);
-  split_into(call, std::as_const(kept->points).view(), kept->high.data(), kept->low.data(), kept->unit.data());
+  Call call("prepare", room, context);
+  split_into(call, std::as_const(kept->points).view(), kept->halves.data(), kept->unit.data());
   synchronize(call.stream());  // whatever stream will use it
   return kept;
 }
@@ -190,8 +186,8 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
 template <class T>
 Index share_columns(Problem<T>& p, Index least) {
   constexpr Index wanted = 264, most_parts = 65535;  // blocks: two for each multiprocessor of the largest chips
-  const Index blocks = std::max<Index>(1, (p.rows + Shape<T>::tile_rows - 1) / Shape<T>::tile_rows);
-  const Index tiles = std::max<Index>(1, (p.cols + Shape<T>::tile_cols - 1) / Shape<T>::tile_cols);
+  const Index blocks = std::max<Index>(1, (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows);
+  const Index tiles = std::max<Index>(1, (p.cols + WarpTile<T>::tile_cols - 1) / WarpTile<T>::tile_cols);
   const Index parts = std::clamp<Index>((wanted + blocks - 1) / blocks, 1, std::min(most_parts, tiles));
   const Index width = ((tiles + parts - 1) / parts + least - 1) / least * least;
   p.tiles_per_part = static_cast<std::int32_t>(width);

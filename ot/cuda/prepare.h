@@ -31,19 +31,23 @@ void shift_rows(Call& call, Index rows, const F* f, const T* u, const W* weights
 template <class W>
 const double* weight_unit(Call& call, const W* weights, Index count);
 
-// Runs a pass over the source that suits the problem.
-template <class Reduction>
-void run_pass(Call& call, const Problem<typename Reduction::T>& p, Index parts, const typename Reduction::Args& args) {
-  using T = typename Reduction::T;
-  const Index blocks = (p.rows + Shape<T>::tile_rows - 1) / Shape<T>::tile_rows;
+// Runs a pass over the source that suits the problem; told by RecombineArgs or its like, whichever the tile.
+template <template <class Tile> class Reduction, class T, class Args>
+void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
+  const Index blocks = (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows;
   const auto over = [&]<class Source>(Source*) {
-    static_assert(Source::shared_bytes + Reduction::shared_bytes <= 163 * 1024, "what compute capability 8.0 has");
-    call.run(pass_kernel<Source, Reduction>, blocks, parts, Source::shared_bytes + Reduction::shared_bytes, p, args);
+    using Pass = Reduction<typename Source::Tile>;
+    constexpr int shared_bytes = Source::shared_bytes + Pass::shared_bytes;
+    static_assert(shared_bytes <= Source::most_shared);
+    call.run(pass_kernel<Source, Pass>, blocks, parts, shared_bytes, p, args);
   };
   if constexpr (sizeof(T) == 4) {
-    if (p.maker == Maker::halves && p.padded_dims <= 2 * HalvesSource<true>::chunk)
-      return over(static_cast<HalvesSource<true>*>(nullptr));
-    if (p.maker == Maker::halves) return over(static_cast<HalvesSource<false>*>(nullptr));
+    const bool resident = p.padded_dims <= resident_chunks * chunk_dims;
+    if (p.maker == Maker::halves && p.by_warpgroups)
+      return resident ? over(static_cast<WarpgroupSource<true>*>(nullptr))
+                      : over(static_cast<WarpgroupSource<false>*>(nullptr));
+    if (p.maker == Maker::halves)
+      return resident ? over(static_cast<WarpSource<true>*>(nullptr)) : over(static_cast<WarpSource<false>*>(nullptr));
   }
   over(static_cast<DirectSource<T>*>(nullptr));
 }

@@ -31,14 +31,13 @@ struct Problem {
   const std::int32_t* col_labels = nullptr;
   T label_penalty = 0;
 
-  // Maker::halves: rows of padded_dims halves, tiles of rows padded with zeros, and what they are in units of.
-  const std::uint16_t* x_high = nullptr;
-  const std::uint16_t* x_low = nullptr;
-  const std::uint16_t* y_high = nullptr;
-  const std::uint16_t* y_low = nullptr;
+  // Maker::halves: rows of 2 padded_dims halves (split_points.h), and what they are in units of.
+  const std::uint16_t* x_halves = nullptr;
+  const std::uint16_t* y_halves = nullptr;
   const float* x_unit = nullptr;
   const float* y_unit = nullptr;
   std::int32_t padded_dims = 0;
+  bool by_warpgroups = false;   // who multiplies
   bool single_product = false;  // high parts only
 
   // Columns are shared among blocks: so many tiles for each.
@@ -61,8 +60,7 @@ Problem<T> transposed(Problem<T> p) {
   exchange_values(p.stored_row, p.stored_col);
   exchange_values(p.row_bias, p.col_bias);
   exchange_values(p.row_labels, p.col_labels);
-  exchange_values(p.x_high, p.y_high);
-  exchange_values(p.x_low, p.y_low);
+  exchange_values(p.x_halves, p.y_halves);
   exchange_values(p.x_unit, p.y_unit);
   return p;
 }

@@ -30,20 +30,20 @@ struct CutWindow {
 
 // Bytes that lists of candidates may take, and a row takes in each part of the columns.
 constexpr Index most_bytes = Index{1} << 30;
-constexpr Index row_bytes = Shape<float>::warp_columns * list_places * sizeof(Scored<float>);
+constexpr Index row_bytes = lists_of_row * list_places * sizeof(Scored<float>);
 
 // The candidates of all sets of some groups, before the window is cut.
-void best_of_sets(Call& call, Problem<float> p, const RecombineReduction::Args& given, MatrixView<float> scores,
+void best_of_sets(Call& call, Problem<float> p, const RecombineArgs& given, MatrixView<float> scores,
                   MatrixView<std::int32_t> columns) {
-  RecombineReduction::Args args = given;
+  RecombineArgs args = given;
   args.bias = p.col_bias;  // comes after mixing
   p.col_bias = nullptr;
   p.scale = 0.125f;
-  const Index parts = share_columns(p, 8), rows = scores.rows, lists = parts * Shape<float>::warp_columns;
+  const Index parts = share_columns(p, 8), rows = scores.rows, lists = parts * lists_of_row;
   args.limits = call.scratch<std::int32_t>(parts * rows);
   args.lists = call.scratch<Scored<float>>(lists * rows * list_places);
-  for (args.first_set = 0; args.first_set < args.all_sets; args.first_set += RecombineReduction::most_sets) {
-    args.sets = static_cast<int>(std::min<Index>(RecombineReduction::most_sets, args.all_sets - args.first_set));
+  for (args.first_set = 0; args.first_set < args.all_sets; args.first_set += most_sets) {
+    args.sets = static_cast<int>(std::min<Index>(most_sets, args.all_sets - args.first_set));
     run_pass<RecombineReduction>(call, p, parts, args);
   }
   const float* no_bias = nullptr;
@@ -58,7 +58,7 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
                const Context& context) {
   const Index keep = scores.cols, sets = r.sets();
   if (r.x.rows == 0 || keep == 0) return;
-  Call call("recombined_candidates", room.device, room.stream, context);
+  Call call("recombined_candidates", room, context);
   const MatrixView<float> to_scores = call.out(scores);
   const MatrixView<std::int32_t> to_columns = call.out(columns);
   const MatrixView<const float> x = call.in(r.x);
@@ -74,7 +74,7 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
 
   const Index at_once = std::clamp<Index>(most_bytes / (group_rows * sets * row_bytes), 1, r.groups());
   for (Index first = 0; first < r.groups(); first += at_once) {
-    Call step("recombined_candidates", room.device, room.stream, context);  // its memory is free again after each
+    Call step("recombined_candidates", room, context);  // its memory is free again after each
     const Index groups = std::min(at_once, r.groups() - first), first_row = first * group_rows * sets,
                 rows = groups * group_rows * sets;
     s.x = x.rows_from(first * group_rows, groups * group_rows);
@@ -83,7 +83,7 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
     const MatrixView<std::int32_t> row_columns = to_columns.rows_from(first_row, rows);
     Problem<float> p = read_scores(step, s, context.products);
     if (r.rounds > 0) {
-      RecombineReduction::Args args{};
+      RecombineArgs args{};
       args.all_sets = sets;
       args.signs = r.signs;
       args.first_block = (r.first_group + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(sets);

@@ -4,49 +4,55 @@
 
 namespace monge::ot::cuda {
 
+inline constexpr int few_values = 4, many_values = 32;
+
+template <class T>
+struct FewValuesArgs {
+  T rate;
+  const T* shift;   // of rows
+  const T* values;  // cols x count, count <= few_values
+  Index stride;
+  int count;
+  Sums<few_values>* out;  // parts x rows
+};
+
 // sum_j exp((s_ij + shift_i) / epsilon) values_jk for a few k, each thread adding over its own columns.
-template <class T_>
-class FewValuesReduction : public RowReduction<T_, Sums<4>> {
-  using Base = RowReduction<T_, Sums<4>>;
-  using typename Base::S;
+template <class Tile_>
+class FewValuesReduction : public RowReduction<Tile_, Sums<few_values>> {
+  using Base = RowReduction<Tile_, Sums<few_values>>;
 
  public:
   using typename Base::T;
-  static constexpr int width = 4, blocks = 1;
-  struct Args {
-    T rate;
-    const T* shift;   // of rows
-    const T* values;  // cols x count, count <= width
-    Index stride;
-    int count;
-    Sums<width>* out;  // parts x rows
-  };
+  using typename Base::Tile;
+  static constexpr int width = few_values, blocks = 1;
+  using Args = FewValuesArgs<T>;
 
   MONGE_DEVICE FewValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : Base(p, block, memory), args_(args) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    T values[S::cols][width];
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    T shift[Tile::rows], sums[Tile::rows][width] = {};
 #pragma unroll
-    for (int c = 0; c < S::cols; ++c) {
+    for (int r = 0; r < Tile::rows; ++r) shift[r] = this->of_row(args_.shift, r, minus_infinity<T>());
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
       const Index j = first_col + this->place_.col(c);
+      T values[width];
 #pragma unroll
       for (int k = 0; k < width; ++k) {
-        values[c][k] = j < this->p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
+        values[k] = j < this->p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
+      }
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) {
+        const T q = share_of(s[r][c], shift[r], args_.rate);
+#pragma unroll
+        for (int k = 0; k < width; ++k) sums[r][k] = fma(q, values[k], sums[r][k]);
       }
     }
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-      const T shift = this->of_row(args_.shift, r, minus_infinity<T>());
-      T sums[width] = {};
+    for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
-        const T q = share_of(s[r][c], shift, args_.rate);
-#pragma unroll
-        for (int k = 0; k < width; ++k) sums[k] = fma(q, values[c][k], sums[k]);
-      }
-#pragma unroll
-      for (int k = 0; k < width; ++k) this->known_[r].v[k] += static_cast<double>(sums[k]);
+      for (int k = 0; k < width; ++k) this->known_[r].v[k] += static_cast<double>(sums[r][k]);
     }
   }
 
@@ -58,23 +64,26 @@ class FewValuesReduction : public RowReduction<T_, Sums<4>> {
   const Args& args_;
 };
 
+template <class T>
+struct ManyValuesArgs {
+  T rate;
+  const T* shift;
+  const T* values;  // cols x count, count <= many_values
+  Index stride;
+  int count;
+  double* out;  // parts x rows x many_values
+};
+
 // The same for many k: the exponentials of a tile go to shared memory, a slice of its rows at a time, and are
 // multiplied with `width` values of each column as a matrix product, 16 x 16 threads of `rows` x 2 results each.
-template <class T_>
+template <class Tile_>
 struct ManyValuesReduction {
-  using T = T_;
-  using S = Shape<T>;
-  static constexpr int width = 32, slices = 4, slice = S::tile_rows / slices, rows = slice / 16,
-                       stride = S::tile_cols + 1;
-  struct Args {
-    T rate;
-    const T* shift;
-    const T* values;  // cols x count, count <= width
-    Index stride;
-    int count;
-    double* out;  // parts x rows x width
-  };
-  static constexpr int shared_bytes = (slice * stride + S::tile_cols * width) * sizeof(T), blocks = 1;
+  using Tile = Tile_;
+  using T = typename Tile::T;
+  static constexpr int width = many_values, slices = 4, slice = Tile::tile_rows / slices, rows = slice / 16,
+                       stride = Tile::tile_cols + 1;
+  using Args = ManyValuesArgs<T>;
+  static constexpr int shared_bytes = (slice * stride + Tile::tile_cols * width) * sizeof(T), blocks = 1;
 
   MONGE_DEVICE ManyValuesReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : p_(p),
@@ -83,26 +92,26 @@ struct ManyValuesReduction {
         terms_(reinterpret_cast<T*>(memory)),
         values_(reinterpret_cast<T*>(memory) + slice * stride) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    const Place<T> place{thread()};
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    const typename Tile::Place place{thread()};
     barrier();  // the last tile's are done with
-    for (int e = thread(); e < S::tile_cols * width; e += block_threads) {
+    for (int e = thread(); e < Tile::tile_cols * width; e += block_threads) {
       const Index j = first_col + e / width;
       const int k = e % width;
       values_[e] = j < p_.cols && k < args_.count ? args_.values[j * args_.stride + k] : T(0);
     }
 #pragma unroll
-    for (int q = 0; q < slices; ++q) {  // half of the rows of half of the warps
+    for (int q = 0; q < slices; ++q) {
       if (q > 0) barrier();
-      if (place.warp_row() == q / 2) {
 #pragma unroll
-        for (int r = q % 2 * S::rows / 2; r < (q % 2 + 1) * S::rows / 2; ++r) {
-          const Index i = block_.first_row + place.row(r);
-          const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
+      for (int r = 0; r < Tile::rows; ++r) {
+        const int row = place.row(r) - q * slice;  // of the slice, if it is one; for all lanes of a warp or none
+        if (row < 0 || row >= slice) continue;
+        const Index i = block_.first_row + place.row(r);
+        const T shift = i < p_.rows ? args_.shift[i] : minus_infinity<T>();
 #pragma unroll
-          for (int c = 0; c < S::cols; ++c) {
-            terms_[(place.row(r) - q * slice) * stride + place.col(c)] = share_of(s[r][c], shift, args_.rate);
-          }
+        for (int c = 0; c < Tile::cols; ++c) {
+          terms_[row * stride + place.col(c)] = share_of(s[r][c], shift, args_.rate);
         }
       }
       barrier();
@@ -129,7 +138,7 @@ struct ManyValuesReduction {
   MONGE_DEVICE void multiply(double (&known)[rows][2]) const {
     const int across = thread() % 16, down = thread() / 16;
     T sums[rows][2] = {};
-    for (int j = 0; j < S::tile_cols; ++j) {
+    for (int j = 0; j < Tile::tile_cols; ++j) {
       const T a = values_[j * width + across], b = values_[j * width + across + 16];
 #pragma unroll
       for (int r = 0; r < rows; ++r) {

@@ -17,40 +17,43 @@ MONGE_HOST_DEVICE inline double column_uniform(const Rng& rng, std::uint64_t blo
   return Rng::uniform(words.w[0], words.w[1]);
 }
 
+template <class T>
+struct SampleArgs {
+  Rate<T> rate;
+  Rng rng;
+  std::uint64_t first;
+  Race<T>* out;  // parts x rows
+};
+
 // Lets groups of columns race; which column of the winner is drawn is found afterwards. A row's race is kept by one
 // thread.
-template <class T_>
+template <class Tile_>
 struct SampleReduction {
-  using T = T_;
-  using S = Shape<T>;
-  struct Args {
-    Rate<T> rate;
-    Rng rng;
-    std::uint64_t first;
-    Race<T>* out;  // parts x rows
-  };
-  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(LogSum<T>), blocks = 2;
-  static_assert(S::tile_rows <= block_threads && group_cols % S::tile_cols == 0);
+  using Tile = Tile_;
+  using T = typename Tile::T;
+  using Args = SampleArgs<T>;
+  static constexpr int shared_bytes = Tile::tile_rows * Tile::warp_columns * sizeof(LogSum<T>), blocks = 2;
+  static_assert(Tile::tile_rows <= block_threads && group_cols % Tile::tile_cols == 0);
 
   MONGE_DEVICE SampleReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : p_(p), args_(args), block_(block), memory_(memory) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) take_scores(known_[r], s[r], args_.rate);
-    const Index end = first_col + S::tile_cols;
+    for (int r = 0; r < Tile::rows; ++r) take_scores(known_[r], s[r], args_.rate);
+    const Index end = first_col + Tile::tile_cols;
     if (end % group_cols == 0 || end >= p_.cols) run(first_col / group_cols);
   }
 
   MONGE_DEVICE void finish() {
     const Index i = block_.first_row + thread();
-    if (thread() < S::tile_rows && i < p_.rows) args_.out[block_.part * p_.rows + i] = race_;
+    if (thread() < Tile::tile_rows && i < p_.rows) args_.out[block_.part * p_.rows + i] = race_;
   }
 
  private:
   MONGE_DEVICE void run(Index group) {
     const T rate = args_.rate.rate;
-    combine_rows<T>(
+    combine_rows<Tile>(
         known_, memory_,
         [&](LogSum<T>& all, const LogSum<T>& one) {
           if (one.sum == 0) return;
@@ -61,7 +64,7 @@ struct SampleReduction {
         },
         [&](int row, const LogSum<T>& all) { let_run(block_.first_row + row, group, all); });
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) known_[r] = {};
+    for (int r = 0; r < Tile::rows; ++r) known_[r] = {};
   }
 
   MONGE_DEVICE void let_run(Index i, Index group, const LogSum<T>& all) {
@@ -81,7 +84,7 @@ struct SampleReduction {
   const Args& args_;
   RowBlock block_;
   unsigned char* memory_;
-  LogSum<T> known_[S::rows];
+  LogSum<T> known_[Tile::rows];
   Race<T> race_;
 };
 

@@ -4,21 +4,25 @@
 
 namespace monge::ot::cuda {
 
+template <class T>
+struct TopArgs {
+  int k;
+  const Scored<T>* after;  // of rows, what earlier passes ended with; null: nothing
+  Scored<T>* lists;        // parts x rows x list_places
+};
+
 // The k <= list_places best of each row behind `after`. Scores go to shared memory, 32 columns at a time, where a warp
 // looks at its rows. Lists lie in device memory and are only touched for what beats their k-th best, which is rare.
-template <class T_>
+template <class Tile_>
 struct TopReduction {
-  using T = T_;
-  using S = Shape<T>;
-  static constexpr int lists = S::tile_rows / block_warps, step = 2 * S::warp_columns * 4, stride = step + 1;
-  static_assert(step == warp_threads);
-  struct Args {
-    int k;
-    const Scored<T>* after;  // of rows, what earlier passes ended with; null: nothing
-    Scored<T>* lists;        // parts x rows x list_places
-  };
-  static constexpr int limits_bytes = S::tile_rows * sizeof(Scored<T>);
-  static constexpr int shared_bytes = limits_bytes + S::tile_rows * stride * sizeof(T), blocks = 2;
+  using Tile = Tile_;
+  using T = typename Tile::T;
+  using Place = typename Tile::Place;
+  static constexpr int lists = Tile::tile_rows / block_warps, slice = 32, stride = slice + 1;
+  static_assert(slice == warp_threads);
+  using Args = TopArgs<T>;
+  static constexpr int limits_bytes = Tile::tile_rows * sizeof(Scored<T>);
+  static constexpr int shared_bytes = limits_bytes + Tile::tile_rows * stride * sizeof(T), blocks = 2;
 
   MONGE_DEVICE TopReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : p_(p),
@@ -26,29 +30,28 @@ struct TopReduction {
         block_(block),
         limits_(reinterpret_cast<Scored<T>*>(memory)),
         scores_(reinterpret_cast<T*>(memory + limits_bytes)) {
-    const Place<T> place{thread()};
+    const Place place{thread()};
     for (int row = place.warp() * lists; row < (place.warp() + 1) * lists; ++row) {
       if (place.lane() == 0) limits_[row] = {};
       if (block_.first_row + row < p_.rows) *place_in_list(row, place.lane()) = {};
     }
   }
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    const Place<T> place{thread()};
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    const Place place{thread()};
     const int lane = place.lane();
-    // Column `lane` of a step is warp column lane / 8's column lane % 8 of block j.
-    const int column = lane / 8 * 8 * S::along + lane % 8;
 #pragma unroll
-    for (int j = 0; j < S::along; ++j) {
+    for (int part = 0; part < Tile::tile_cols / slice; ++part) {
       barrier();
 #pragma unroll
-      for (int r = 0; r < S::rows; ++r) {
-        T* to = scores_ + place.row(r) * stride + place.warp_column() * 8 + lane % 4 * 2;
-        to[0] = s[r][2 * j];
-        to[1] = s[r][2 * j + 1];
+      for (int r = 0; r < Tile::rows; ++r) {
+#pragma unroll
+        for (int c = part * Tile::slice_cols; c < (part + 1) * Tile::slice_cols; ++c) {
+          scores_[place.row(r) * stride + place.slot(c)] = s[r][c];
+        }
       }
       barrier();
-      look_at_rows(place.warp() * lists, first_col + column + 8 * j, lane);
+      look_at_rows(place.warp() * lists, first_col + Tile::slice_col(part, lane), lane);
     }
   }
 

@@ -38,12 +38,12 @@ MONGE_DEVICE void take_scores(LogSum<T>& known, const T (&s)[count], const Rate<
 }
 
 // What reductions have in common that keep a Known of each row, of this thread's places, until the end.
-template <class T_, class Known>
+template <class Tile_, class Known>
 class RowReduction {
  public:
-  using T = T_;
-  using S = Shape<T>;
-  static constexpr int shared_bytes = S::tile_rows * S::warp_columns * sizeof(Known);
+  using Tile = Tile_;
+  using T = typename Tile::T;
+  static constexpr int shared_bytes = Tile::tile_rows * Tile::warp_columns * sizeof(Known);
 
  protected:
   MONGE_DEVICE RowReduction(const Problem<T>& p, RowBlock block, unsigned char* memory)
@@ -64,7 +64,7 @@ class RowReduction {
   // Puts together what the threads know with add(all, one), and writes it: parts x rows.
   template <class Add>
   MONGE_DEVICE void write_rows(Known* out, const Add& add) {
-    combine_rows<T>(known_, memory_, add, [&](int row, const Known& all) {
+    combine_rows<Tile>(known_, memory_, add, [&](int row, const Known& all) {
       const Index i = block_.first_row + row;
       if (i < p_.rows) out[block_.part * p_.rows + i] = all;
     });
@@ -73,29 +73,32 @@ class RowReduction {
   const Problem<T>& p_;
   const RowBlock block_;
   unsigned char* const memory_;
-  const Place<T> place_{thread()};
-  Known known_[S::rows];
+  const typename Tile::Place place_{thread()};
+  Known known_[Tile::rows];
 };
 
-template <class T_>
-class SoftminReduction : public RowReduction<T_, LogSum<T_>> {
-  using Base = RowReduction<T_, LogSum<T_>>;
-  using typename Base::S;
+template <class T>
+struct SoftminArgs {
+  Rate<T> rate;
+  LogSum<T>* out;  // parts x rows
+};
+
+template <class Tile_>
+class SoftminReduction : public RowReduction<Tile_, LogSum<typename Tile_::T>> {
+  using Base = RowReduction<Tile_, LogSum<typename Tile_::T>>;
 
  public:
   using typename Base::T;
-  struct Args {
-    Rate<T> rate;
-    LogSum<T>* out;  // parts x rows
-  };
+  using typename Base::Tile;
+  using Args = SoftminArgs<T>;
   static constexpr int blocks = 2;
 
   MONGE_DEVICE SoftminReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : Base(p, block, memory), args_(args) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index) {
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index) {
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) take_scores(this->known_[r], s[r], args_.rate);
+    for (int r = 0; r < Tile::rows; ++r) take_scores(this->known_[r], s[r], args_.rate);
   }
 
   MONGE_DEVICE void finish() {
@@ -107,27 +110,30 @@ class SoftminReduction : public RowReduction<T_, LogSum<T_>> {
   const Args& args_;
 };
 
-template <class T_>
-class LargestReduction : public RowReduction<T_, Scored<T_>> {
-  using Base = RowReduction<T_, Scored<T_>>;
-  using typename Base::S;
+template <class T>
+struct LargestArgs {
+  Scored<T>* out;  // parts x rows
+};
+
+template <class Tile_>
+class LargestReduction : public RowReduction<Tile_, Scored<typename Tile_::T>> {
+  using Base = RowReduction<Tile_, Scored<typename Tile_::T>>;
 
  public:
   using typename Base::T;
-  struct Args {
-    Scored<T>* out;  // parts x rows
-  };
+  using typename Base::Tile;
+  using Args = LargestArgs<T>;
   static constexpr int blocks = 2;
 
   MONGE_DEVICE LargestReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : Base(p, block, memory), args_(args) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
+    for (int r = 0; r < Tile::rows; ++r) {
       Scored<T>& known = this->known_[r];
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
+      for (int c = 0; c < Tile::cols; ++c) {
         // Columns rise, so the first of equals stays; -infinity only beats an empty place, unless it is padding.
         const Index j = first_col + this->place_.col(c);
         const bool first = known.column == no_column && j < this->p_.cols;
@@ -146,36 +152,39 @@ class LargestReduction : public RowReduction<T_, Scored<T_>> {
   const Args& args_;
 };
 
+template <class T>
+struct MassArgs {
+  T rate;
+  const T* weights;  // of columns
+  Sums<1>* out;      // parts x rows
+};
+
 // sum_j weights_j exp((s_ij + row_bias_i) / epsilon): column sums, of the transposed problem.
-template <class T_>
-class MassReduction : public RowReduction<T_, Sums<1>> {
-  using Base = RowReduction<T_, Sums<1>>;
-  using typename Base::S;
+template <class Tile_>
+class MassReduction : public RowReduction<Tile_, Sums<1>> {
+  using Base = RowReduction<Tile_, Sums<1>>;
 
  public:
   using typename Base::T;
-  struct Args {
-    T rate;
-    const T* weights;  // of columns
-    Sums<1>* out;      // parts x rows
-  };
+  using typename Base::Tile;
+  using Args = MassArgs<T>;
   static constexpr int blocks = 2;
 
   MONGE_DEVICE MassReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : Base(p, block, memory), args_(args) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    T weights[S::cols];
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    T bias[Tile::rows], sums[Tile::rows] = {};
 #pragma unroll
-    for (int c = 0; c < S::cols; ++c) weights[c] = this->of_column(args_.weights, first_col, c, T(0));
+    for (int r = 0; r < Tile::rows; ++r) bias[r] = this->of_row(this->p_.row_bias, r, T(0));
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-      const T bias = this->of_row(this->p_.row_bias, r, T(0));
-      T sum = 0;
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T weight = this->of_column(args_.weights, first_col, c, T(0));
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) sum = fma(weights[c], share_of(s[r][c], bias, args_.rate), sum);
-      this->known_[r].v[0] += static_cast<double>(sum);
+      for (int r = 0; r < Tile::rows; ++r) sums[r] = fma(weight, share_of(s[r][c], bias[r], args_.rate), sums[r]);
     }
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) this->known_[r].v[0] += static_cast<double>(sums[r]);
   }
 
   MONGE_DEVICE void finish() {
@@ -186,49 +195,50 @@ class MassReduction : public RowReduction<T_, Sums<1>> {
   const Args& args_;
 };
 
+template <class T>
+struct EnergyArgs {
+  T rate;
+  const T* shift;  // of rows
+  const T* kept;   // w, of columns; null: 1
+  const T* bias;   // of columns; null: 0
+  Sums<3>* out;    // parts x rows
+};
+
 // With p_j = exp((s_j + shift_i) / epsilon) and c_j = bias_j - s_j: sum p c, sum p w, sum p w c.
-template <class T_>
-class EnergyReduction : public RowReduction<T_, Sums<3>> {
-  using Base = RowReduction<T_, Sums<3>>;
-  using typename Base::S;
+template <class Tile_>
+class EnergyReduction : public RowReduction<Tile_, Sums<3>> {
+  using Base = RowReduction<Tile_, Sums<3>>;
 
  public:
   using typename Base::T;
-  struct Args {
-    T rate;
-    const T* shift;  // of rows
-    const T* kept;   // w, of columns; null: 1
-    const T* bias;   // of columns; null: 0
-    Sums<3>* out;    // parts x rows
-  };
+  using typename Base::Tile;
+  using Args = EnergyArgs<T>;
   static constexpr int blocks = 1;
 
   MONGE_DEVICE EnergyReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
       : Base(p, block, memory), args_(args) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    T kept[S::cols], bias[S::cols];
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    T shift[Tile::rows], sums[Tile::rows][3] = {};
 #pragma unroll
-    for (int c = 0; c < S::cols; ++c) {
-      kept[c] = this->of_column(args_.kept, first_col, c, T(1));
-      bias[c] = this->of_column(args_.bias, first_col, c, T(0));
+    for (int r = 0; r < Tile::rows; ++r) shift[r] = this->of_row(args_.shift, r, minus_infinity<T>());
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T kept = this->of_column(args_.kept, first_col, c, T(1));
+      const T bias = this->of_column(args_.bias, first_col, c, T(0));
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) {
+        const T q = share_of(s[r][c], shift[r], args_.rate);
+        const T cost = q > 0 ? q * (bias - s[r][c]) : T(0);  // where nothing is sent the score may be -infinity
+        sums[r][0] += cost;
+        sums[r][1] = fma(q, kept, sums[r][1]);
+        sums[r][2] = fma(cost, kept, sums[r][2]);
+      }
     }
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-      const T shift = this->of_row(args_.shift, r, minus_infinity<T>());
-      T spent = 0, mass = 0, kept_spent = 0;
+    for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
-        const T q = share_of(s[r][c], shift, args_.rate);
-        const T cost = q > 0 ? q * (bias[c] - s[r][c]) : T(0);  // where nothing is sent the score may be -infinity
-        spent += cost;
-        mass = fma(q, kept[c], mass);
-        kept_spent = fma(cost, kept[c], kept_spent);
-      }
-      double* const known = this->known_[r].v;
-      known[0] += static_cast<double>(spent);
-      known[1] += static_cast<double>(mass);
-      known[2] += static_cast<double>(kept_spent);
+      for (int k = 0; k < 3; ++k) this->known_[r].v[k] += static_cast<double>(sums[r][k]);
     }
   }
 
@@ -240,28 +250,31 @@ class EnergyReduction : public RowReduction<T_, Sums<3>> {
   const Args& args_;
 };
 
+template <class T>
+struct StoreArgs {
+  T* out;
+  Index stride;
+};
+
 // Writes the scores.
-template <class T_>
+template <class Tile_>
 struct StoreReduction {
-  using T = T_;
-  using S = Shape<T>;
-  struct Args {
-    T* out;
-    Index stride;
-  };
+  using Tile = Tile_;
+  using T = typename Tile::T;
+  using Args = StoreArgs<T>;
   static constexpr int shared_bytes = 0, blocks = 2;
 
   MONGE_DEVICE StoreReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char*)
       : p_(p), args_(args), block_(block) {}
 
-  MONGE_DEVICE void add(const T (&s)[S::rows][S::cols], Index first_col) {
-    const Place<T> place{thread()};
+  MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    const typename Tile::Place place{thread()};
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
+    for (int r = 0; r < Tile::rows; ++r) {
       const Index i = block_.first_row + place.row(r);
       const T u = p_.row_bias && i < p_.rows ? p_.row_bias[i] : T(0);
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
+      for (int c = 0; c < Tile::cols; ++c) {
         const Index j = first_col + place.col(c);
         if (i < p_.rows && j < p_.cols) args_.out[i * args_.stride + j] = s[r][c] + u;
       }

@@ -51,7 +51,7 @@ class CudaPasses final : public Passes<T> {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int index) : room_{index, nullptr} {
+  explicit CudaBackend(int index) : room_{index, nullptr, multiplies_by_warpgroups(index)} {
     const DeviceScope scope(index);
     room_.stream = make_stream();
   }

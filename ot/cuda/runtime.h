@@ -23,6 +23,9 @@ class DeviceScope {
   int before_ = 0;
 };
 
+// Whether a device has matrix instructions of warpgroups (compute capability 9.0).
+bool multiplies_by_warpgroups(int device);
+
 // All of these are about the thread's device, and throw Error: out_of_memory, which leaves everything usable, or
 // device_failure.
 Stream make_stream();

@@ -26,13 +26,13 @@ void softmin_into(Call& call, Problem<T> p, T epsilon, U* out) {
   const Rate<T> rate = rate_of(epsilon, p.cols);
   const Index parts = share_columns(p);
   LogSum<T>* sums = call.scratch<LogSum<T>>(parts * p.rows);
-  run_pass<SoftminReduction<T>>(call, p, parts, {rate, sums});
+  run_pass<SoftminReduction>(call, p, parts, SoftminArgs<T>{rate, sums});
   for_each(call, p.rows, FinishSoftmin<T, U>{sums, p.rows, parts, p.row_bias, rate.epsilon, out});
 }
 
 template <class T>
 void softmin(const Room& room, const Scores<T>& s, T epsilon, VectorView<T> out, const Context& context) {
-  Call call("softmin", room.device, room.stream, context);
+  Call call("softmin", room, context);
   T* target = call.out(out);
   softmin_into(call, read_scores(call, s, context.products), epsilon, target);
   call.finish();

@@ -8,29 +8,31 @@ namespace monge::ot::cuda {
 
 // Tiles without tensor cores: products of points of few dimensions (or of doubles), distances, stored matrices. Each
 // thread makes its own scores, coordinates coming through shared memory a few at a time.
-template <class T>
+template <class T_>
 class DirectSource {
  public:
-  using S = Shape<T>;
+  using T = T_;
+  using Tile = WarpTile<T>;
+  using Place = typename Tile::Place;
   static constexpr int chunk = 8;  // coordinates at a time
 
   struct Memory {
-    T x[chunk][S::tile_rows + 4];  // a step of 4 banks from coordinate to coordinate
-    T y[chunk][S::tile_cols + 4];
-    T bias[S::tile_cols];
-    std::int32_t labels[S::tile_cols];
+    T x[chunk][Tile::tile_rows + 4];  // a step of 4 banks from coordinate to coordinate
+    T y[chunk][Tile::tile_cols + 4];
+    T bias[Tile::tile_cols];
+    std::int32_t labels[Tile::tile_cols];
   };
   static constexpr int shared_bytes = (sizeof(Memory) + 127) / 128 * 128;
-  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;
+  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1, most_shared = shared_of_80;
 
   MONGE_DEVICE DirectSource(const Problem<T>& p, Index first_row, Index, Index, unsigned char* memory)
       : p_(p), m_(*reinterpret_cast<Memory*>(memory)), first_row_(first_row) {}
 
   // The scores of this thread's places of the tile at column first_col; -infinity behind the last column.
-  MONGE_DEVICE void read(Index first_col, T (&s)[S::rows][S::cols]) {
-    const Place<T> place{thread()};
-    for (int r = 0; r < S::rows; ++r) {
-      for (int c = 0; c < S::cols; ++c) s[r][c] = 0;
+  MONGE_DEVICE void read(Index first_col, T (&s)[Tile::rows][Tile::cols]) {
+    const Place place{thread()};
+    for (int r = 0; r < Tile::rows; ++r) {
+      for (int c = 0; c < Tile::cols; ++c) s[r][c] = 0;
     }
     barrier();  // the last tile's columns have been read
     load_columns(first_col);
@@ -41,8 +43,9 @@ class DirectSource {
       for (Index k = 0; k < p_.dims || k == 0; k += chunk) {
         const int count = p_.dims - k < chunk ? static_cast<int>(p_.dims - k) : chunk;
         if (k > 0) barrier();
-        load_points(p_.x, p_.x_stride, first_row_, p_.rows, k, count, S::tile_rows, &m_.x[0][0], S::tile_rows + 4);
-        load_points(p_.y, p_.y_stride, first_col, p_.cols, k, count, S::tile_cols, &m_.y[0][0], S::tile_cols + 4);
+        load_points(p_.x, p_.x_stride, first_row_, p_.rows, k, count, Tile::tile_rows, &m_.x[0][0],
+                    Tile::tile_rows + 4);
+        load_points(p_.y, p_.y_stride, first_col, p_.cols, k, count, Tile::tile_cols, &m_.y[0][0], Tile::tile_cols + 4);
         barrier();
         if (p_.maker == Maker::dot) {
           add<Maker::dot>(place, count, s);
@@ -58,7 +61,7 @@ class DirectSource {
 
  private:
   MONGE_DEVICE void load_columns(Index first_col) {
-    for (int j = thread(); j < S::tile_cols; j += block_threads) {
+    for (int j = thread(); j < Tile::tile_cols; j += block_threads) {
       const bool inside = first_col + j < p_.cols;
       m_.bias[j] = inside && p_.col_bias ? p_.col_bias[first_col + j] : T(0);
       m_.labels[j] = inside && p_.col_labels ? p_.col_labels[first_col + j] : 0;
@@ -76,18 +79,18 @@ class DirectSource {
   }
 
   template <Maker maker>
-  MONGE_DEVICE void add(const Place<T>& place, int count, T (&s)[S::rows][S::cols]) const {
+  MONGE_DEVICE void add(const Place& place, int count, T (&s)[Tile::rows][Tile::cols]) const {
 #pragma unroll 1
     for (int k = 0; k < count; ++k) {
-      T x[S::rows], y[S::cols];
+      T x[Tile::rows], y[Tile::cols];
 #pragma unroll
-      for (int r = 0; r < S::rows; ++r) x[r] = m_.x[k][place.row(r)];
+      for (int r = 0; r < Tile::rows; ++r) x[r] = m_.x[k][place.row(r)];
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) y[c] = m_.y[k][place.col(c)];
+      for (int c = 0; c < Tile::cols; ++c) y[c] = m_.y[k][place.col(c)];
 #pragma unroll
-      for (int r = 0; r < S::rows; ++r) {
+      for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
-        for (int c = 0; c < S::cols; ++c) {
+        for (int c = 0; c < Tile::cols; ++c) {
           if constexpr (maker == Maker::dot) {
             s[r][c] = fma(x[r], y[c], s[r][c]);
           } else if constexpr (maker == Maker::euclidean) {
@@ -101,26 +104,26 @@ class DirectSource {
     }
   }
 
-  MONGE_DEVICE void read_stored(const Place<T>& place, Index first_col, T (&s)[S::rows][S::cols]) const {
+  MONGE_DEVICE void read_stored(const Place& place, Index first_col, T (&s)[Tile::rows][Tile::cols]) const {
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
+    for (int r = 0; r < Tile::rows; ++r) {
       const Index i = first_row_ + place.row(r);
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
+      for (int c = 0; c < Tile::cols; ++c) {
         const Index j = first_col + place.col(c);
         if (i < p_.rows && j < p_.cols) s[r][c] = p_.stored[i * p_.stored_row + j * p_.stored_col];
       }
     }
   }
 
-  MONGE_DEVICE void finish(const Place<T>& place, Index first_col, T (&s)[S::rows][S::cols]) const {
+  MONGE_DEVICE void finish(const Place& place, Index first_col, T (&s)[Tile::rows][Tile::cols]) const {
     const T most = std::numeric_limits<T>::max();
 #pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
+    for (int r = 0; r < Tile::rows; ++r) {
       const Index i = first_row_ + place.row(r);
       const std::int32_t label = p_.row_labels && i < p_.rows ? p_.row_labels[i] : 0;
 #pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
+      for (int c = 0; c < Tile::cols; ++c) {
         const int column = place.col(c);
         T k = s[r][c];
         if (p_.maker == Maker::euclidean) k = sqrt(k < most ? k : most);

@@ -3,40 +3,40 @@
 #include "monge/ot/cuda/ops.h"
 #include "monge/ot/cuda/partial.h"
 #include "monge/ot/cuda/problem.h"
+#include "monge/ot/cuda/split_points.h"
 
 namespace monge::ot::cuda {
 
 // Products on tensor cores, of points split into two halves each (half.h):
 //   <x, y> = units (high_x high_y + high_x low_y + low_x high_y),  low_x low_y being below what is kept.
-// Chunks of 32 coordinates are copied ahead, `stages` of them, across tiles. `resident`: the rows' points (at most
-// 2 chunks) stay in shared memory, and one run of sums will do. Otherwise they are copied again with each tile, and
-// every 64 coordinates the sums of the tensor cores, which cut off what they cannot hold, are added to others that are
-// rounded.
-template <bool resident_>
+// This is what those who multiply have in common: points come to shared memory a chunk at a time, copied ahead across
+// tiles. `resident`: the rows' points (at most two chunks) stay there, otherwise they are copied again with each tile.
+// A copy may overwrite what was read `stages - ahead` steps ago.
+inline constexpr int resident_chunks = 2;
+
+template <class Tile_, bool resident_, int stages_, int ahead_>
 class HalvesSource {
  public:
+  using Tile = Tile_;
   using T = float;
-  using S = Shape<float>;
   static constexpr bool resident = resident_;
-  static constexpr int chunk = 32, stages = 3;
-  static constexpr int stride = chunk + 8;  // halves: rows of a matrix fall into different banks
-  static constexpr int resident_stride = 2 * chunk + 8;
-  static constexpr int blocks = resident ? 2 : 1;
+  static constexpr int stages = stages_, ahead = ahead_, blocks = resident ? 2 : 1;
+  static_assert(Tile::tile_rows == Tile::tile_cols);
 
-  struct Stage {
-    std::uint16_t y_high[S::tile_cols * stride];
-    std::uint16_t y_low[S::tile_cols * stride];
-    std::uint16_t x_high[resident ? 8 : S::tile_rows * stride];
-    std::uint16_t x_low[resident ? 8 : S::tile_rows * stride];
+  struct Chunk {  // of a tile's rows or columns
+    std::uint16_t halves[Tile::tile_rows * chunk_halves];
   };
   struct Memory {
-    Stage stage[stages];
-    std::uint16_t x_high[resident ? S::tile_rows * resident_stride : 8];
-    std::uint16_t x_low[resident ? S::tile_rows * resident_stride : 8];
-    float bias[S::tile_cols], unit[S::tile_cols], row_unit[S::tile_rows];
-    std::int32_t labels[S::tile_cols];
+    Chunk y[stages];
+    Chunk x[resident ? resident_chunks : stages];
+    float bias[2][Tile::tile_cols], unit[2][Tile::tile_cols], row_unit[Tile::tile_rows];  // of this tile and the last
+    std::int32_t labels[2][Tile::tile_cols];
   };
   static constexpr int shared_bytes = (sizeof(Memory) + 127) / 128 * 128;
+
+  // Where half h of a row is: rows of 128 bytes, whose eight pieces are exchanged so that those of equal place in eight
+  // successive rows lie in different banks. It is what wgmma calls a swizzle of 128 bytes.
+  static MONGE_DEVICE int place_of(int row, int h) { return row * chunk_halves + ((h / 8) ^ (row % 8)) * 8 + h % 8; }
 
   // Tiles will be read in order, `tiles` of them from column first_col on.
   MONGE_DEVICE HalvesSource(const Problem<float>& p, Index first_row, Index first_col, Index tiles,
@@ -44,168 +44,126 @@ class HalvesSource {
       : p_(p),
         m_(*reinterpret_cast<Memory*>(memory)),
         first_row_(first_row),
-        first_col_(first_col),
-        chunks_(p.padded_dims / chunk),
-        steps_(static_cast<int>(tiles) * chunks_) {
-    for (int i = thread(); i < S::tile_rows; i += block_threads) {
+        chunks_(p.padded_dims / chunk_dims),
+        steps_left_(static_cast<int>(tiles) * chunks_),
+        next_y_(p.y_halves + first_col * 2 * p.padded_dims) {
+    for (int i = thread(); i < Tile::tile_rows; i += block_threads) {
       m_.row_unit[i] = first_row + i < p.rows ? p.x_unit[first_row + i] : 0.0f;
     }
     if constexpr (resident) {
-      for (int c = 0; c < chunks_; ++c) {
-        load(p.x_high, first_row, c, m_.x_high + c * chunk, resident_stride);
-        load(p.x_low, first_row, c, m_.x_low + c * chunk, resident_stride);
-      }
+      for (int c = 0; c < chunks_; ++c) load(x_chunk(c), m_.x[c]);
     }
-    for (int s = 0; s < stages - 1; ++s) start(s);  // the resident rows are part of the first group
+    for (int s = 0; s < ahead; ++s) start();  // the resident rows are part of the first group
+    fetch_columns(first_col);
   }
 
-  MONGE_DEVICE void read(Index first_col, float (&s)[S::rows][S::cols]) {
-    const Place<float> place{thread()};
-    barrier();  // the last tile's columns have been read
-    load_columns(first_col);
-    float sums[S::across][S::along][4];
-    clear(sums);
-    if constexpr (!resident) {
-#pragma unroll
-      for (int r = 0; r < S::rows; ++r) {
-#pragma unroll
-        for (int c = 0; c < S::cols; ++c) s[r][c] = 0;
-      }
-    }
-    for (int c = 0; c < chunks_; ++c, ++step_) {
-      wait_groups<stages - 2>();
-      barrier();  // everybody's copies of this step are there, and everybody is done with the step before it
-      start(step_ + stages - 1);
-      const Stage& stage = m_.stage[step_ % stages];
-      if constexpr (resident) {
-        multiply(place, m_.x_high + c * chunk, m_.x_low + c * chunk, resident_stride, stage, sums);
-      } else {
-        multiply(place, stage.x_high, stage.x_low, stride, stage, sums);
-        if (c % 2 == 1 || c + 1 == chunks_) {
-          add(sums, s);
-          clear(sums);
-        }
-      }
-    }
-    if constexpr (resident) move(sums, s);
-    finish(place, first_col, s);
-  }
-
- private:
-  static MONGE_DEVICE void clear(float (&sums)[S::across][S::along][4]) {
-#pragma unroll
-    for (int i = 0; i < S::across; ++i) {
-#pragma unroll
-      for (int j = 0; j < S::along; ++j) {
-#pragma unroll
-        for (int q = 0; q < 4; ++q) sums[i][j][q] = 0;
-      }
-    }
-  }
-  static MONGE_DEVICE void move(const float (&sums)[S::across][S::along][4], float (&s)[S::rows][S::cols]) {
-#pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-#pragma unroll
-      for (int c = 0; c < S::cols; ++c) s[r][c] = sums[r / 2][c / 2][r % 2 * 2 + c % 2];
-    }
-  }
-  static MONGE_DEVICE void add(const float (&sums)[S::across][S::along][4], float (&s)[S::rows][S::cols]) {
-#pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-#pragma unroll
-      for (int c = 0; c < S::cols; ++c) s[r][c] += sums[r / 2][c / 2][r % 2 * 2 + c % 2];
+ protected:
+  // First of all in a tile: what is known of its columns, and is used after the first step.
+  MONGE_DEVICE void begin_tile() {
+    parity_ ^= 1;
+    for (int j = thread(); j < Tile::tile_cols; j += block_threads) {
+      m_.bias[parity_][j] = bias_;
+      m_.unit[parity_][j] = unit_;
+      m_.labels[parity_][j] = label_;
     }
   }
 
-  MONGE_DEVICE void load_columns(Index first_col) {
-    for (int j = thread(); j < S::tile_cols; j += block_threads) {
-      const bool inside = first_col + j < p_.cols;
-      m_.bias[j] = inside && p_.col_bias ? p_.col_bias[first_col + j] : 0.0f;
-      m_.unit[j] = inside ? p_.y_unit[first_col + j] * p_.scale : 0.0f;
-      m_.labels[j] = inside && p_.col_labels ? p_.col_labels[first_col + j] : 0;
-    }
+  // Waits for the next chunk of points, and starts copies of one further on. All threads.
+  MONGE_DEVICE int next_step() {
+    wait_groups<ahead - 1>();
+    if constexpr (Tile::warp_columns == 1) show_copies();
+    barrier();  // everybody's copies are there, and what was read stages - ahead steps ago is done with
+    start();
+    const int stage = stage_;
+    stage_ = stage + 1 == stages ? 0 : stage + 1;
+    return stage;
   }
 
-  // Starts copies of chunk c of 128 rows; both kinds of rows come in whole tiles.
-  MONGE_DEVICE void load(const std::uint16_t* halves, Index first, int c, std::uint16_t* to, int to_stride) const {
-    static_assert(S::tile_rows == S::tile_cols && S::tile_rows * 4 % block_threads == 0);
-    for (int e = thread(); e < S::tile_rows * 4; e += block_threads) {
-      const int row = e / 4, piece = e % 4 * 8;
-      start_copy(to + row * to_stride + piece, halves + (first + row) * p_.padded_dims + c * chunk + piece);
-    }
+  // Columns of the tile at first_col, one a thread, fetched while the products are made.
+  MONGE_DEVICE void fetch_columns(Index first_col) {
+    static_assert(Tile::tile_cols <= block_threads);
+    const Index j = first_col + thread();
+    const bool inside = thread() < Tile::tile_cols && j < p_.cols;
+    bias_ = !inside ? minus_infinity<float>() : p_.col_bias ? p_.col_bias[j] : 0.0f;
+    unit_ = inside ? p_.y_unit[j] * p_.scale : 0.0f;
+    label_ = inside && p_.col_labels ? p_.col_labels[j] : 0;
   }
 
-  // The copies of a step, or an empty group behind the last.
-  MONGE_DEVICE void start(int step) {
-    if (step < steps_) {
-      const int tile = step / chunks_, c = step - tile * chunks_;
-      const Index first_col = first_col_ + static_cast<Index>(tile) * S::tile_cols;
-      Stage& stage = m_.stage[step % stages];
-      load(p_.y_high, first_col, c, stage.y_high, stride);
-      load(p_.y_low, first_col, c, stage.y_low, stride);
-      if constexpr (!resident) {
-        load(p_.x_high, first_row_, c, stage.x_high, stride);
-        load(p_.x_low, first_row_, c, stage.x_low, stride);
-      }
+  // From sums of products to scores; -infinity behind the last column, by its bias.
+  MONGE_DEVICE void finish(float (&s)[Tile::rows][Tile::cols]) const {
+    const typename Tile::Place place{thread()};
+    const float* const bias = m_.bias[parity_];
+    const float* const unit = m_.unit[parity_];
+    float row_unit[Tile::rows];
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) row_unit[r] = m_.row_unit[place.row(r)];
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
+      const int column = place.col(c);
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) s[r][c] = fmaf(s[r][c], row_unit[r] * unit[column], bias[column]);
     }
-    end_group();
-  }
-
-  MONGE_DEVICE void multiply(const Place<float>& place, const std::uint16_t* x_high, const std::uint16_t* x_low,
-                             int x_stride, const Stage& stage, float (&sums)[S::across][S::along][4]) const {
-    const MatrixRow left = left_row(place.lane()), right = right_row(place.lane());
-    const int x_at = (place.first_row() + left.row) * x_stride + left.k;
-    const int y_at = (place.first_col() + right.row) * stride + right.k;
-#pragma unroll
-    for (int k = 0; k < chunk; k += 16) {
-      std::uint32_t high[S::along / 2][4], low[S::along / 2][4];
-#pragma unroll
-      for (int j = 0; j < S::along / 2; ++j) {
-        load_matrices(high[j], stage.y_high + y_at + j * 16 * stride + k);
-        if (!p_.single_product) load_matrices(low[j], stage.y_low + y_at + j * 16 * stride + k);
-      }
-#pragma unroll
-      for (int i = 0; i < S::across; ++i) {
-        std::uint32_t a[4];
-        if (!p_.single_product) {  // what is small goes first
-          load_matrices(a, x_low + x_at + i * 16 * x_stride + k);
-#pragma unroll
-          for (int j = 0; j < S::along; ++j)
-            multiply_add(sums[i][j], a, high[j / 2][j % 2 * 2], high[j / 2][j % 2 * 2 + 1]);
-        }
-        load_matrices(a, x_high + x_at + i * 16 * x_stride + k);
-        if (!p_.single_product) {
-#pragma unroll
-          for (int j = 0; j < S::along; ++j)
-            multiply_add(sums[i][j], a, low[j / 2][j % 2 * 2], low[j / 2][j % 2 * 2 + 1]);
-        }
-#pragma unroll
-        for (int j = 0; j < S::along; ++j)
-          multiply_add(sums[i][j], a, high[j / 2][j % 2 * 2], high[j / 2][j % 2 * 2 + 1]);
-      }
-    }
-  }
-
-  MONGE_DEVICE void finish(const Place<float>& place, Index first_col, float (&s)[S::rows][S::cols]) const {
-#pragma unroll
-    for (int r = 0; r < S::rows; ++r) {
-      const Index i = first_row_ + place.row(r);
-      const float unit = m_.row_unit[place.row(r)];
-      const std::int32_t label = p_.row_labels && i < p_.rows ? p_.row_labels[i] : 0;
-#pragma unroll
-      for (int c = 0; c < S::cols; ++c) {
-        const int column = place.col(c);
-        float score = fmaf(s[r][c], unit * m_.unit[column], m_.bias[column]);
-        if (p_.row_labels && m_.labels[column] != label) score -= p_.label_penalty;
-        s[r][c] = first_col + column < p_.cols ? score : minus_infinity<float>();
-      }
-    }
+    if (p_.row_labels) penalise(place, s);
   }
 
   const Problem<float>& p_;
   Memory& m_;
-  Index first_row_, first_col_;
-  int chunks_, steps_, step_ = 0;
+  const Index first_row_;
+  const int chunks_;
+
+ private:
+  MONGE_DEVICE void penalise(const typename Tile::Place& place, float (&s)[Tile::rows][Tile::cols]) const {
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) {
+      const Index i = first_row_ + place.row(r);
+      const std::int32_t label = i < p_.rows ? p_.row_labels[i] : 0;
+#pragma unroll
+      for (int c = 0; c < Tile::cols; ++c) {
+        if (m_.labels[parity_][place.col(c)] != label) s[r][c] -= p_.label_penalty;
+      }
+    }
+  }
+
+  MONGE_DEVICE const std::uint16_t* x_chunk(int c) const {
+    return p_.x_halves + first_row_ * 2 * p_.padded_dims + c * chunk_halves;
+  }
+
+  // Starts copies of a chunk of a tile of points, from where its first row has it; tiles are whole. Of single products
+  // the low parts are not wanted.
+  MONGE_DEVICE void load(const std::uint16_t* from, Chunk& to) const {
+    constexpr int pieces = 8, rows = block_threads / pieces;  // a thread copies the same piece of every so many rows
+    static_assert(rows % 8 == 0 && Tile::tile_rows % rows == 0);
+    const int row = thread() / pieces, h = thread() % pieces * 8;
+    if (p_.single_product && h >= chunk_dims) return;
+    std::uint16_t* const there = to.halves + place_of(row, h);
+    from += row * 2 * p_.padded_dims + h;
+#pragma unroll
+    for (int i = 0; i < Tile::tile_rows / rows; ++i) {
+      start_copy(there + i * rows * chunk_halves, from + i * rows * Index{2} * p_.padded_dims);
+    }
+  }
+
+  // The copies of a step, or an empty group behind the last.
+  MONGE_DEVICE void start() {
+    if (steps_left_ > 0) {
+      load(next_y_, m_.y[next_stage_]);
+      if constexpr (!resident) load(x_chunk(next_chunk_), m_.x[next_stage_]);
+      next_y_ += chunk_halves;
+      if (++next_chunk_ == chunks_) {
+        next_chunk_ = 0;
+        next_y_ += (Tile::tile_cols - 1) * Index{2} * p_.padded_dims;
+      }
+      if (++next_stage_ == stages) next_stage_ = 0;
+      --steps_left_;
+    }
+    end_group();
+  }
+
+  int steps_left_, next_chunk_ = 0, next_stage_ = 0;  // of copies
+  const std::uint16_t* next_y_;
+  int stage_ = 0, parity_ = 1;
+  float bias_, unit_;
+  std::int32_t label_;
 };
 
 }  // namespace monge::ot::cuda

@@ -5,11 +5,11 @@ namespace monge::ot::cuda {
 
 template <class T>
 void store(const Room& room, const Scores<T>& s, MatrixView<T> out, const Context& context) {
-  Call call("store", room.device, room.stream, context);
+  Call call("store", room, context);
   const MatrixView<T> target = call.out(MatrixView<T>{out.data, s.rows(), s.cols(), out.stride, out.device});
   Problem<T> p = read_scores(call, s, context.products);
   const Index parts = share_columns(p);
-  run_pass<StoreReduction<T>>(call, p, parts, {target.data, target.stride});
+  run_pass<StoreReduction>(call, p, parts, StoreArgs<T>{target.data, target.stride});
   call.finish();
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 using namespace exact_test;
 
-constexpr Device device{DeviceType::cuda, 0};
+const Device device = cuda_device();
 
 template <class T>
 class CudaAssignmentTest : public testing::Test {

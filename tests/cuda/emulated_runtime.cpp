@@ -1,5 +1,5 @@
-// The CUDA runtime of the emulator: one device, whose memory is the host's, and streams that are always done. Memory
-// starts as NaN.
+// The CUDA runtime of the emulator: a device that multiplies by warpgroups and one that does not. Their memory is the
+// host's and starts as NaN; streams are always done.
 #include <cstdlib>
 #include <map>
 
@@ -22,8 +22,10 @@ std::size_t bytes_in_use() {
 }
 }  // namespace emulator
 
-DeviceScope::DeviceScope(int device) { require(device == 0, "emulator: device ", device); }
+DeviceScope::DeviceScope(int device) { require(device == 0 || device == 1, "emulator: device ", device); }
 DeviceScope::~DeviceScope() = default;
+
+bool multiplies_by_warpgroups(int device) { return device == 0; }
 
 Stream make_stream() { return &blocks; }
 void destroy_stream(Stream) noexcept {}

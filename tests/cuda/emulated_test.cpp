@@ -11,7 +11,7 @@
 namespace monge::ot {
 namespace {
 
-const Context context{.device = {DeviceType::cuda, 0}};
+const Context context{.device = cuda_device()};
 
 template <class T>
 struct Results {

@@ -3,8 +3,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 
 #include "monge/ot/cuda/half.h"
@@ -51,13 +53,30 @@ struct Fiber {
   bool done = false;
   std::vector<std::vector<Copy>> groups;  // ended ones
   std::vector<Copy> started;
+  bool hidden_copies = false;  // some that products may not read yet
 };
 
-struct Warp {
+constexpr int group_lanes = 128;
+
+// The lanes of a warp or a warpgroup.
+struct Crowd {
   const char* operation = nullptr;
-  void* lanes[32] = {};
+  void* lanes[group_lanes] = {};
   int arrived = 0;
   Index times = 0;
+};
+
+// 64 x 16 times 16 x 128 on their way, of a warpgroup.
+struct Product {
+  float* sums[group_lanes];
+  const unsigned char *a, *b;
+  bool fresh;
+  std::vector<std::uint16_t> left, right;  // what the operands were
+};
+struct Warpgroup {
+  std::vector<std::vector<Product>> groups;  // ended ones
+  std::vector<Product> started;
+  std::map<float*, std::array<float, 64>> sums;  // of products on their way
 };
 
 [[noreturn]] void fail(const char* what, const char* detail = "") {
@@ -67,7 +86,8 @@ struct Warp {
 
 struct Machine {
   std::vector<Fiber> fibers;
-  std::vector<Warp> warps;
+  std::vector<Crowd> warps, crowds;  // of 32, of 128
+  std::vector<Warpgroup> warpgroups;
   const std::function<void()>* body = nullptr;
   void* scheduler = nullptr;
   Fiber* current = nullptr;
@@ -107,11 +127,14 @@ void Machine::prepare(Fiber& fiber) {
   fiber.done = false;
   fiber.groups.clear();
   fiber.started.clear();
+  fiber.hidden_copies = false;
 }
 
 void Machine::run_block(int threads) {
   fibers.resize(std::max(fibers.size(), static_cast<std::size_t>(threads)));
   warps.assign(static_cast<std::size_t>(threads / 32), {});
+  crowds.assign(static_cast<std::size_t>(threads / group_lanes), {});
+  warpgroups.assign(crowds.size(), {});
   at_barrier = 0;
   std::vector<int> turn(static_cast<std::size_t>(threads));
   for (int t = 0; t < threads; ++t) {
@@ -161,10 +184,10 @@ void run_grid(Index blocks_x, Index blocks_y, int threads, std::size_t shared_by
   if (threads % 32 != 0) fail("no whole warps");
   ++kernels;
   machine.body = &body;
-  const std::size_t room = std::max<std::size_t>(128, (shared_bytes + 127) / 128 * 128);
+  const std::size_t room = std::max<std::size_t>(1024, (shared_bytes + 1023) / 1024 * 1024);
   for (Index b = 0; b < blocks_x * blocks_y; ++b) {
     const std::unique_ptr<unsigned char, void (*)(void*)> shared(
-        static_cast<unsigned char*>(std::aligned_alloc(128, room)), std::free);
+        static_cast<unsigned char*>(std::aligned_alloc(1024, room)), std::free);
     std::memset(shared.get(), 0xff, room);
     here = {0, b % blocks_x, b / blocks_x, blocks_x, shared.get()};
     machine.run_block(threads);
@@ -185,21 +208,21 @@ void wait_for_block() {
   here.thread = thread;
 }
 
-void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work) {
+void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work, int lanes) {
   ++machine.progress;
-  Warp& warp = machine.warps[static_cast<std::size_t>(here.thread / 32)];
-  if (warp.arrived == 0) warp.operation = operation;
-  if (std::strcmp(warp.operation, operation) != 0) fail("lanes of one warp in different operations: ", operation);
-  warp.lanes[here.thread % 32] = mine;
-  if (++warp.arrived == 32) {
-    work(warp.lanes);
-    warp.arrived = 0;
-    ++warp.times;
+  Crowd& crowd = (lanes == 32 ? machine.warps : machine.crowds)[static_cast<std::size_t>(here.thread / lanes)];
+  if (crowd.arrived == 0) crowd.operation = operation;
+  if (std::strcmp(crowd.operation, operation) != 0) fail("lanes of one warp in different operations: ", operation);
+  crowd.lanes[here.thread % lanes] = mine;
+  if (++crowd.arrived == lanes) {
+    work(crowd.lanes);
+    crowd.arrived = 0;
+    ++crowd.times;
     return;
   }
-  const Index times = warp.times;
+  const Index times = crowd.times;
   const int thread = here.thread;
-  while (warp.times == times) machine.yield();
+  while (crowd.times == times) machine.yield();
   here.thread = thread;
 }
 
@@ -216,9 +239,104 @@ void end_group() {
 void wait_groups(int pending) {
   auto& groups = machine.current->groups;
   while (groups.size() > static_cast<std::size_t>(pending)) {
+    machine.current->hidden_copies |= !groups.front().empty();
     finish(groups.front());
     groups.erase(groups.begin());
   }
+}
+
+namespace {
+
+Warpgroup& my_warpgroup() { return machine.warpgroups[static_cast<std::size_t>(here.thread / group_lanes)]; }
+
+// Rows of 128 bytes, whose pieces of 16 bytes are where the bits of the address that count rows, 7 to 9, change those
+// that count pieces, 4 to 6.
+std::vector<std::uint16_t> read_operand(const unsigned char* first, int rows) {
+  std::vector<std::uint16_t> out;
+  for (int r = 0; r < rows; ++r) {
+    for (int k = 0; k < 16; ++k) {
+      const auto place = reinterpret_cast<std::uintptr_t>(first + 128 * r + 2 * k);
+      std::uint16_t half;
+      std::memcpy(&half, reinterpret_cast<const void*>(place ^ (place >> 7 & 7) << 4), sizeof half);
+      out.push_back(half);
+    }
+  }
+  return out;
+}
+
+// The sum of a tensor core: exact, then cut off, not rounded, to a float.
+float cut_off(double sum) {
+  const auto cut = static_cast<float>(sum);
+  return std::abs(static_cast<double>(cut)) > std::abs(sum) ? std::nextafter(cut, 0.0f) : cut;
+}
+
+void make(Warpgroup& group, const Product& p) {
+  if (read_operand(p.a, 64) != p.left || read_operand(p.b, 128) != p.right)
+    fail("points were overwritten while they were multiplied");
+  std::vector<double> left, right;
+  for (const std::uint16_t half : p.left) left.push_back(static_cast<double>(half_value(half)));
+  for (const std::uint16_t half : p.right) right.push_back(static_cast<double>(half_value(half)));
+  for (int t = 0; t < group_lanes; ++t) {
+    std::array<float, 64>& c = group.sums[p.sums[t]];
+    for (int i = 0; i < 64; ++i) {  // of PTX: the place of c[i] in a thread's share of wgmma.m64n128k16
+      const int row = t / 32 * 16 + i % 4 / 2 * 8 + t % 32 / 4, column = i / 4 * 8 + t % 4 * 2 + i % 2;
+      double sum = p.fresh ? 0.0 : static_cast<double>(c[i]);
+      for (int k = 0; k < 16; ++k) sum += left[16 * row + k] * right[16 * column + k];
+      c[i] = cut_off(sum);
+    }
+  }
+}
+
+}  // namespace
+
+void multiply(float* sums, const unsigned char* a, const unsigned char* b, bool fresh) {
+  struct Mine {
+    float* sums;
+    const unsigned char *a, *b;
+  } mine{sums, a, b};
+  meet(
+      "multiply", &mine,
+      [&](void* const* lanes) {
+        Product product{{}, a, b, fresh, read_operand(a, 64), read_operand(b, 128)};
+        Warpgroup& group = my_warpgroup();
+        for (const Fiber& fiber : machine.fibers) {
+          if (fiber.hidden_copies) fail("copies were not shown to products");
+        }
+        for (int t = 0; t < group_lanes; ++t) {
+          const Mine& lane = *static_cast<Mine*>(lanes[t]);
+          if (lane.a != a || lane.b != b) fail("a warpgroup's operands differ");
+          product.sums[t] = lane.sums;
+          const bool moving = group.sums.contains(lane.sums);
+          std::array<float, 64>& known = group.sums[lane.sums];
+          if (!moving) std::copy_n(lane.sums, 64, known.begin());
+          std::fill_n(lane.sums, 64, NAN);
+        }
+        group.started.push_back(std::move(product));
+      },
+      group_lanes);
+}
+
+void wait_products(int pending) {
+  meet(
+      "wait_products", nullptr,
+      [&](void* const*) {
+        Warpgroup& group = my_warpgroup();
+        while (group.groups.size() > static_cast<std::size_t>(pending)) {
+          for (const Product& p : group.groups.front()) make(group, p);
+          group.groups.erase(group.groups.begin());
+        }
+        const auto moves = [&](float* sums) {
+          const auto writes = [&](const Product& p) { return std::ranges::find(p.sums, sums) != std::end(p.sums); };
+          return std::ranges::any_of(group.started, writes) ||
+                 std::ranges::any_of(group.groups, [&](const auto& some) { return std::ranges::any_of(some, writes); });
+        };
+        std::erase_if(group.sums, [&](const auto& entry) {
+          if (moves(entry.first)) return false;
+          std::copy(entry.second.begin(), entry.second.end(), entry.first);
+          return true;
+        });
+      },
+      group_lanes);
 }
 
 }  // namespace monge::ot::cuda::emulator
@@ -254,6 +372,19 @@ void load_matrices(std::uint32_t (&out)[4], const void* row) {
   });
 }
 
+void show_copies() { emulator::machine.current->hidden_copies = false; }
+
+void end_products() {
+  emulator::meet(
+      "end_products", nullptr,
+      [](void* const*) {
+        emulator::Warpgroup& group = emulator::my_warpgroup();
+        group.groups.push_back(std::move(group.started));
+        group.started = {};
+      },
+      emulator::group_lanes);
+}
+
 void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   struct Mine {
     float* c;
@@ -282,9 +413,7 @@ void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, 
         const int i = l / 4 + 8 * (q / 2), j = l % 4 * 2 + q % 2;
         double sum = static_cast<double>(lane.c[q]);
         for (int k = 0; k < 16; ++k) sum += left[i][k] * right[k][j];
-        float cut = static_cast<float>(sum);
-        if (std::abs(static_cast<double>(cut)) > std::abs(sum)) cut = std::nextafter(cut, 0.0f);
-        lane.c[q] = cut;
+        lane.c[q] = emulator::cut_off(sum);
       }
     }
   });

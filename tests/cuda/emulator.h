@@ -1,7 +1,7 @@
 // A GPU made of the host, for kernels to run in tests without one: what ot/cuda/ops.h has, with threads of a block as
 // fibers. A fiber runs until it waits for others, so any order of them is possible; copies that a thread starts are
 // done when it waits for them and no sooner; shared memory starts as NaN. What goes wrong (lanes of a warp in different
-// operations, threads that wait for ever) ends the program.
+// operations, threads that wait for ever, sums read or points overwritten while warpgroups multiply) ends the program.
 #pragma once
 #define MONGE_CUDA_EMULATED
 
@@ -41,12 +41,14 @@ extern Here here;
 
 void wait_for_block();
 
-// The last lane of a warp to come here runs work(all lanes' arguments); all go on after that.
-void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work);
+// The last lane of a warp, or of a warpgroup, to come here runs work(all lanes' arguments); all go on after that.
+void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work, int lanes = 32);
 
 void start_copy(void* to, const void* from);
 void end_group();
 void wait_groups(int pending);
+void multiply(float* sums, const unsigned char* a, const unsigned char* b, bool fresh);
+void wait_products(int pending);
 
 }  // namespace emulator
 
@@ -96,6 +98,22 @@ inline int lowest_bit(std::uint32_t mask) { return __builtin_ffs(static_cast<int
 void load_matrices(std::uint32_t (&out)[4], const void* row);
 // Products are added up exactly, and the sum cut off, not rounded, to a float, as tensor cores may do.
 void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
+
+// Products of warpgroups are made when they are waited for and no sooner; until then their sums are NaN.
+struct Operand {
+  const unsigned char* first;
+};
+inline Operand operand_at(const void* first) { return {static_cast<const unsigned char*>(first)}; }
+void show_copies();
+inline void begin_products() {}
+inline void multiply(float (&c)[64], Operand a, Operand b) { emulator::multiply(c, a.first, b.first, true); }
+inline void multiply_add(float (&c)[64], Operand a, Operand b) { emulator::multiply(c, a.first, b.first, false); }
+void end_products();
+template <int pending>
+void wait_products(float (&)[64]) {
+  emulator::wait_products(pending);
+}
+
 inline void start_copy(void* shared, const void* global) { emulator::start_copy(shared, global); }
 inline void end_group() { emulator::end_group(); }
 template <int pending>

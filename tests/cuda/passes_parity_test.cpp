@@ -6,7 +6,7 @@
 namespace monge::ot {
 namespace {
 
-constexpr Device device{DeviceType::cuda, 0};
+const Device device = cuda_device();
 
 // Around tiles of 128 (double: 64), chunks of 8 and 32 coordinates, the two ways of products, parts of the columns. A
 // device is also asked what the CPU is tested with; the emulator takes milliseconds for a tile.

@@ -14,7 +14,7 @@
 namespace monge::ot {
 namespace {
 
-constexpr Device device{DeviceType::cuda, 0};
+const Device device = cuda_device();
 
 class CudaRoomTest : public testing::Test {
  protected:

@@ -35,7 +35,7 @@ TEST_F(CudaSolversTest, SinkhornGivesWhatTheCpuGives) {
     SinkhornOptions options{.epsilon = 0.1, .tolerance = 1e-4};
     const Problem<float> problem{.x = x.view(), .y = y.view(), .cost = c.cost};
     const SinkhornResult there = sinkhorn(problem, options);
-    options.context.device = {DeviceType::cuda, 0};
+    options.context.device = cuda_device();
     const SinkhornResult here = sinkhorn(problem, options);
     EXPECT_EQ(here.status, Status::converged);
     // A marginal error of 1e-4 leaves costs free by about that share.
@@ -52,7 +52,7 @@ TEST_F(CudaSolversTest, SinkhornStoresNothingOnADevice) {
   const Matrix<float> x(3, 2);
   const Problem<float> problem{.x = x.view(), .y = x.view()};
   SinkhornOptions options{.storage = Storage::store};
-  options.context.device = {DeviceType::cuda, 0};
+  options.context.device = cuda_device();
   EXPECT_THROW(sinkhorn(problem, options), Error);
 }
 
@@ -74,7 +74,7 @@ TEST_F(CudaSolversTest, SemidiscreteGivesWhatTheCpuGives) {
         .cost = Cost::squared_euclidean, .epsilon = c.epsilon, .tolerance = 0.5, .check_samples = 1100};
     if (c.labelled) options.labels = labels, options.label_penalty = 2;
     const SemidiscreteResult there = semidiscrete(y.view(), {}, options);
-    options.context.device = {DeviceType::cuda, 0};
+    options.context.device = cuda_device();
     const SemidiscreteResult here = semidiscrete(y.view(), {}, options);
     EXPECT_EQ(here.status, there.status);
     EXPECT_EQ(here.marginal.samples, there.marginal.samples);
@@ -101,7 +101,7 @@ TEST_F(CudaSolversTest, SemidiscreteTakesLawsOfTheCaller) {
   };
   SemidiscreteOptions options{.tolerance = 0.5, .check_samples = 1100};
   const SemidiscreteResult there = semidiscrete(y.view(), {}, options, uniform);
-  options.context.device = {DeviceType::cuda, 0};
+  options.context.device = cuda_device();
   const SemidiscreteResult here = semidiscrete(y.view(), {}, options, uniform);
   EXPECT_EQ(here.status, there.status);
   EXPECT_NEAR(here.cost, there.cost, 0.02 * std::abs(there.cost));
@@ -109,7 +109,7 @@ TEST_F(CudaSolversTest, SemidiscreteTakesLawsOfTheCaller) {
 
 // Matching from noise of the CPU and of the device, into either; with duplicates, labels and epsilon.
 TEST_F(CudaSolversTest, MatchersMeetTheSameAtoms) {
-  const Device device{DeviceType::cuda, 0};
+  const Device device = cuda_device();
   for (const Index d : {3, 20}) {
     for (const double epsilon : {0.0, 1.0}) {
       for (const bool doubled : {false, true}) {

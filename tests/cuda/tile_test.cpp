@@ -142,29 +142,32 @@ TEST(Normal, PairsAreBoxMullers) {
   }
 }
 
-// Every place of a tile is some thread's, and only one's.
-template <class T>
+// Every place of a tile is some thread's, and only one's; so is every slot of a slice, which says what column it is.
+template <class Tile>
 void expect_whole_tile() {
-  using S = Shape<T>;
   std::set<std::pair<int, int>> seen;
   for (int t = 0; t < 256; ++t) {
-    const Place<T> place{t};
-    for (int r = 0; r < S::rows; ++r) {
-      for (int c = 0; c < S::cols; ++c) {
-        ASSERT_TRUE(place.row(r) >= 0 && place.row(r) < S::tile_rows && place.col(c) >= 0 &&
-                    place.col(c) < S::tile_cols);
+    const typename Tile::Place place{t};
+    for (int r = 0; r < Tile::rows; ++r) {
+      for (int c = 0; c < Tile::cols; ++c) {
+        ASSERT_TRUE(place.row(r) >= 0 && place.row(r) < Tile::tile_rows && place.col(c) >= 0 &&
+                    place.col(c) < Tile::tile_cols);
         ASSERT_TRUE(seen.emplace(place.row(r), place.col(c)).second);
+        const int slot = place.slot(c);
+        ASSERT_TRUE(slot >= 0 && slot < 32);
+        ASSERT_EQ(Tile::slice_col(c / Tile::slice_cols, slot), place.col(c));
         if (c > 0) {
           ASSERT_GT(place.col(c), place.col(c - 1));  // reductions count on rising columns
         }
       }
     }
   }
-  EXPECT_EQ(static_cast<int>(seen.size()), S::tile_rows * S::tile_cols);
+  EXPECT_EQ(static_cast<int>(seen.size()), Tile::tile_rows * Tile::tile_cols);
 }
 TEST(Fragment, PlacesOfAllThreadsMakeUpTheTile) {
-  expect_whole_tile<float>();
-  expect_whole_tile<double>();
+  expect_whole_tile<WarpTile<float>>();
+  expect_whole_tile<WarpTile<double>>();
+  expect_whole_tile<WarpgroupTile>();
 }
 
 TEST(Partial, LogSumsOfPartsAreTheLogSumOfAll) {
