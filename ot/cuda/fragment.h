@@ -39,7 +39,7 @@ struct WarpTile {
 };
 
 // wgmma.m64n128k16: 2 groups of 4 warps, a warp having 16 rows and all columns.
-struct WarpgroupTile {
+struct WideTile {
   using T = float;
   static constexpr int rows = 2, cols = 32, tile_rows = 128, tile_cols = 128, warp_columns = 1, group_rows = 64;
 
@@ -60,8 +60,7 @@ struct WarpgroupTile {
 };
 
 // Tiles of either kind are equally large, so that all but the kernels need not know which it is.
-static_assert(WarpgroupTile::tile_rows == WarpTile<float>::tile_rows &&
-              WarpgroupTile::tile_cols == WarpTile<float>::tile_cols);
+static_assert(WideTile::tile_rows == WarpTile<float>::tile_rows && WideTile::tile_cols == WarpTile<float>::tile_cols);
 
 // What lane l names to load_matrices: the left operand's blocks (rows 0-7 and 8-15) x (k 0-7 and 8-15) in the order of
 // mma's registers, and two right operands' (8 columns each), first one's two halves of k, then the other's.

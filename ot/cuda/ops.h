@@ -86,7 +86,7 @@ MONGE_DEVICE void wait_groups() {
 
 // Products of whole warpgroups (4 warps), on devices of compute capability 9.0: asynchronous, from operands in shared
 // memory. An operand is 16 columns of a matrix of fp16 whose rows are 128 bytes, from 1024 aligned bytes on: `first` is
-// where its first row would begin, were the rows not swizzled (split_points.h).
+// where its first row would begin, were the rows not swizzled (source_halves.h).
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define MONGE_ONLY_WARPGROUPS(...) __VA_ARGS__
 #else
@@ -94,13 +94,18 @@ MONGE_DEVICE void wait_groups() {
 #endif
 
 struct Operand {
-  std::uint64_t bits;
+  std::uint32_t low;  // of what PTX calls a matrix descriptor
+
+  MONGE_DEVICE std::uint64_t bits() const {
+    constexpr std::uint64_t eight_rows = 1024, swizzle_128 = 1;
+    return low | (eight_rows >> 4) << 32 | swizzle_128 << 62;
+  }
 };
 MONGE_DEVICE Operand operand_at(const void* first) {
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(first));
-  constexpr std::uint64_t eight_rows = 1024, swizzle_128 = 1;  // the other stride is not used by swizzled rows
-  return {((address & 0x3ffffu) >> 4) | std::uint64_t{1} << 16 | (eight_rows >> 4) << 32 | swizzle_128 << 62};
+  return {(address & 0x3ffffu) >> 4 | 1u << 16};  // the upper half is a stride that swizzled rows have no use for
 }
+MONGE_DEVICE Operand moved(Operand o, int bytes) { return {o.low + static_cast<std::uint32_t>(bytes / 16)}; }
 // What this thread's copies brought may be read by products after the next barrier.
 MONGE_DEVICE void show_copies() {
   MONGE_ONLY_WARPGROUPS(asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"));
@@ -126,10 +131,10 @@ MONGE_DEVICE void begin_products() { MONGE_ONLY_WARPGROUPS(asm volatile("wgmma.f
 #define MONGE_WRITTEN(i) "=f"(c[i])
 #define MONGE_ADDED_TO(i) "+f"(c[i])
 MONGE_DEVICE void multiply(float (&c)[64], Operand a, Operand b) {
-  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("0") : MONGE_64(MONGE_WRITTEN) : "l"(a.bits), "l"(b.bits)));
+  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("0") : MONGE_64(MONGE_WRITTEN) : "l"(a.bits()), "l"(b.bits())));
 }
 MONGE_DEVICE void multiply_add(float (&c)[64], Operand a, Operand b) {
-  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("1") : MONGE_64(MONGE_ADDED_TO) : "l"(a.bits), "l"(b.bits)));
+  MONGE_ONLY_WARPGROUPS(asm volatile(MONGE_WGMMA("1") : MONGE_64(MONGE_ADDED_TO) : "l"(a.bits()), "l"(b.bits())));
 }
 #undef MONGE_WRITTEN
 #undef MONGE_ADDED_TO
@@ -154,6 +159,8 @@ MONGE_DEVICE float exp2_of(float t) {
   return out;
 }
 MONGE_DEVICE double exp2_of(double t) { return exp2(t); }
+MONGE_DEVICE float larger(float a, float b) { return fmaxf(a, b); }
+MONGE_DEVICE double larger(double a, double b) { return fmax(a, b); }
 
 MONGE_DEVICE void raise_atomically(std::int32_t* to, std::int32_t value) { atomicMax(to, value); }
 MONGE_DEVICE void add_atomically(unsigned long long* to, unsigned long long value) { atomicAdd(to, value); }

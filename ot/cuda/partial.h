@@ -14,7 +14,7 @@ MONGE_HOST_DEVICE constexpr T minus_infinity() {
   return -std::numeric_limits<T>::infinity();
 }
 
-// sum = sum_j exp((s_j - best) / epsilon), best the largest score seen so far.
+// sum = sum_j exp((s_j - best) / epsilon), best a score, not much below the largest seen so far.
 template <class T>
 struct LogSum {
   T best = minus_infinity<T>();

@@ -41,15 +41,17 @@ void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
     static_assert(shared_bytes <= Source::most_shared);
     call.run(pass_kernel<Source, Pass>, blocks, parts, shared_bytes, p, args);
   };
-  if constexpr (sizeof(T) == 4) {
+  if constexpr (sizeof(T) == 8) {
+    over(static_cast<DirectSource<WarpTile<T>>*>(nullptr));
+  } else {
     const bool resident = p.padded_dims <= resident_chunks * chunk_dims;
     if (p.maker == Maker::halves && p.by_warpgroups)
       return resident ? over(static_cast<WarpgroupSource<true>*>(nullptr))
                       : over(static_cast<WarpgroupSource<false>*>(nullptr));
     if (p.maker == Maker::halves)
       return resident ? over(static_cast<WarpSource<true>*>(nullptr)) : over(static_cast<WarpSource<false>*>(nullptr));
+    over(static_cast<DirectSource<WideTile>*>(nullptr));
   }
-  over(static_cast<DirectSource<T>*>(nullptr));
 }
 
 // body(i) for each i, one thread each.

@@ -44,8 +44,8 @@ struct ColumnExchange<WarpTile<float>> {
 // A warpgroup has all 64 rows of 128 columns, a thread each; they go through shared memory, half of the columns at a
 // time.
 template <>
-struct ColumnExchange<WarpgroupTile> {
-  using Tile = WarpgroupTile;
+struct ColumnExchange<WideTile> {
+  using Tile = WideTile;
   using Place = Tile::Place;
   static constexpr int half = Tile::tile_cols / 2, stride = half + 8;  // rows lie 8 banks apart
   static constexpr int shared_bytes = Tile::tile_rows * stride * sizeof(float);

@@ -64,11 +64,11 @@ struct SampleReduction {
         },
         [&](int row, const LogSum<T>& all) { let_run(block_.first_row + row, group, all); });
 #pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) known_[r] = {};
+    for (int r = 0; r < Tile::rows; ++r) known_[r].sum = 0;
   }
 
   MONGE_DEVICE void let_run(Index i, Index group, const LogSum<T>& all) {
-    if (all.sum == 0 || !(all.best > race_.best - args_.rate.reach)) return;
+    if (all.sum == 0) return;
     race_.raise(all.best, args_.rate.epsilon);
     const double weight = all.sum * static_cast<double>(exp2_of((all.best - race_.best) * args_.rate.rate));
     const std::uint64_t block = args_.first + static_cast<std::uint64_t>(i);

@@ -20,21 +20,45 @@ MONGE_DEVICE T share_of(T s, T shift, T rate) {
   return exp2_of(t < largest ? t : largest);
 }
 
-// A thread's scores of one row, added to what it knows of the row.
-template <class T, int count>
-MONGE_DEVICE void take_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
-  T top = s[0];
+// The sum of a few terms, four sums at a time, which do not wait for each other.
+template <int count, class T, class Term>
+MONGE_DEVICE T sum_of(const Term& term) {
+  T sums[4] = {};
 #pragma unroll
-  for (int c = 1; c < count; ++c) top = s[c] > top ? s[c] : top;
+  for (int c = 0; c < count; ++c) sums[c % 4] += term(c);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// A thread's scores of one row, added to what it knows of the row, whatever they are.
+template <class T, int count>
+MONGE_DEVICE void take_any_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
+  T tops[4] = {s[0], s[1], s[2], s[3]};
+#pragma unroll
+  for (int c = 4; c < count; ++c) tops[c % 4] = larger(tops[c % 4], s[c]);
+  const T top = larger(larger(tops[0], tops[1]), larger(tops[2], tops[3]));
   if (!(top > known.best - rate.reach)) return;
   if (top > known.best) {
     known.sum *= static_cast<double>(exp2_of((known.best - top) * rate.rate));
     known.best = top;
   }
-  T sum = 0;
-#pragma unroll
-  for (int c = 0; c < count; ++c) sum += exp2_of((s[c] - known.best) * rate.rate);
-  known.sum += static_cast<double>(sum);
+  known.sum += static_cast<double>(sum_of<count, T>([&](int c) { return exp2_of((s[c] - known.best) * rate.rate); }));
+}
+
+// The same. Floats are measured from the best score known, which need not be the largest: only when that would overflow
+// (or there is none yet) it is looked for. A term is one multiply-add, one exponential and one addition; the product
+// best x rate is rounded, and the sum is corrected for that.
+template <class T, int count>
+MONGE_DEVICE void take_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
+  if constexpr (sizeof(T) == 4) {
+    const T from = known.best * rate.rate;
+    const T sum = sum_of<count, T>([&](int c) { return exp2_of(fma(s[c], rate.rate, -from)); }) *
+                  exp2_of(fma(-known.best, rate.rate, from));
+    if (sum < T(0x1p60)) {
+      known.sum += static_cast<double>(sum);
+      return;
+    }
+  }
+  take_any_scores(known, s, rate);
 }
 
 // What reductions have in common that keep a Known of each row, of this thread's places, until the end.

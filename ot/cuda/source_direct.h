@@ -7,100 +7,143 @@
 namespace monge::ot::cuda {
 
 // Tiles without tensor cores: products of points of few dimensions (or of doubles), distances, stored matrices. Each
-// thread makes its own scores, coordinates coming through shared memory a few at a time.
-template <class T_>
+// thread makes its own scores, coordinates coming through shared memory a chunk at a time; of the next tile's columns
+// the first chunk is fetched meanwhile.
+template <class Tile_>
 class DirectSource {
  public:
-  using T = T_;
-  using Tile = WarpTile<T>;
+  using Tile = Tile_;
+  using T = typename Tile::T;
   using Place = typename Tile::Place;
-  static constexpr int chunk = 8;  // coordinates at a time
+  static constexpr int chunk = 8;  // coordinates
 
+  template <int size>
+  using Chunk = T[chunk][size + 4];  // a step of 4 banks from coordinate to coordinate
   struct Memory {
-    T x[chunk][Tile::tile_rows + 4];  // a step of 4 banks from coordinate to coordinate
-    T y[chunk][Tile::tile_cols + 4];
-    T bias[Tile::tile_cols];
-    std::int32_t labels[Tile::tile_cols];
+    Chunk<Tile::tile_rows> x;
+    Chunk<Tile::tile_cols> y[2];  // of this tile and the last, and so on
+    T bias[2][Tile::tile_cols];
+    std::int32_t labels[2][Tile::tile_cols];
   };
   static constexpr int shared_bytes = (sizeof(Memory) + 127) / 128 * 128;
   static constexpr int blocks = sizeof(T) == 4 ? 2 : 1, most_shared = shared_of_80;
 
-  MONGE_DEVICE DirectSource(const Problem<T>& p, Index first_row, Index, Index, unsigned char* memory)
-      : p_(p), m_(*reinterpret_cast<Memory*>(memory)), first_row_(first_row) {}
+  MONGE_DEVICE DirectSource(const Problem<T>& p, Index first_row, Index first_col, Index, unsigned char* memory)
+      : p_(p),
+        m_(*reinterpret_cast<Memory*>(memory)),
+        first_row_(first_row),
+        from_(p.y + (first_col + first_point()) * p.y_stride + coordinate()),
+        left_(p.cols - first_col) {
+    if (p.maker != Maker::stored && p.dims <= chunk) load(p.x, p.x_stride, first_row, p.rows, 0, m_.x);
+    fetch();
+  }
 
   // The scores of this thread's places of the tile at column first_col; -infinity behind the last column.
   MONGE_DEVICE void read(Index first_col, T (&s)[Tile::rows][Tile::cols]) {
     const Place place{thread()};
-    for (int r = 0; r < Tile::rows; ++r) {
-      for (int c = 0; c < Tile::cols; ++c) s[r][c] = 0;
+    parity_ ^= 1;
+    put();
+    const bool points = p_.maker != Maker::stored, all_at_once = p_.dims <= chunk;
+    if (points && !all_at_once) {
+      barrier();  // the last tile's rows have been read
+      load(p_.x, p_.x_stride, first_row_, p_.rows, 0, m_.x);
     }
-    barrier();  // the last tile's columns have been read
-    load_columns(first_col);
-    if (p_.maker == Maker::stored) {
-      barrier();
+    barrier();
+    fetch();
+    if (!points) {
       read_stored(place, first_col, s);
     } else {
-      for (Index k = 0; k < p_.dims || k == 0; k += chunk) {
-        const int count = p_.dims - k < chunk ? static_cast<int>(p_.dims - k) : chunk;
-        if (k > 0) barrier();
-        load_points(p_.x, p_.x_stride, first_row_, p_.rows, k, count, Tile::tile_rows, &m_.x[0][0],
-                    Tile::tile_rows + 4);
-        load_points(p_.y, p_.y_stride, first_col, p_.cols, k, count, Tile::tile_cols, &m_.y[0][0], Tile::tile_cols + 4);
+      add<true>(place, 0, s);
+#pragma unroll 1
+      for (Index k = chunk; k < p_.dims; k += chunk) {
         barrier();
-        if (p_.maker == Maker::dot) {
-          add<Maker::dot>(place, count, s);
-        } else if (p_.maker == Maker::euclidean) {
-          add<Maker::euclidean>(place, count, s);
-        } else {
-          add<Maker::l1>(place, count, s);
-        }
+        load(p_.x, p_.x_stride, first_row_, p_.rows, k, m_.x);
+        load(p_.y, p_.y_stride, first_col, p_.cols, k, m_.y[parity_]);
+        barrier();
+        add<false>(place, k, s);
       }
     }
-    finish(place, first_col, s);
+    finish(place, s);
   }
 
  private:
-  MONGE_DEVICE void load_columns(Index first_col) {
-    for (int j = thread(); j < Tile::tile_cols; j += block_threads) {
-      const bool inside = first_col + j < p_.cols;
-      m_.bias[j] = inside && p_.col_bias ? p_.col_bias[first_col + j] : T(0);
-      m_.labels[j] = inside && p_.col_labels ? p_.col_labels[first_col + j] : 0;
+  // A thread brings coordinate thread % chunk of every so many points.
+  static constexpr int apart = block_threads / chunk;
+  static MONGE_DEVICE int first_point() { return thread() / chunk; }
+  static MONGE_DEVICE int coordinate() { return thread() % chunk; }
+
+  // to[k][i] = coordinate first_k + k of point first + i, zero behind the last point and coordinate.
+  template <int size>
+  MONGE_DEVICE void load(const T* points, Index stride, Index first, Index all, Index first_k, T (&to)[chunk][size]) {
+    constexpr int each = (size - 4) / apart;
+#pragma unroll
+    for (int q = 0; q < each; ++q) {
+      const int i = first_point() + q * apart;
+      to[coordinate()][i] = value_of(points, stride, first + i, all, first_k);
+    }
+  }
+  MONGE_DEVICE T value_of(const T* points, Index stride, Index point, Index all, Index first_k) const {
+    const Index k = first_k + coordinate();
+    return k < p_.dims && point < all ? points[point * stride + k] : T(0);
+  }
+
+  // What is known of the columns of the next tile, and their first coordinates: into registers, and from there to
+  // shared memory.
+  MONGE_DEVICE void fetch() {
+    const int count = left_ < Tile::tile_cols ? static_cast<int>(left_) : Tile::tile_cols;
+    const Index j = p_.cols - left_ + thread();
+    const bool inside = thread() < count;
+    bias_ = !inside ? minus_infinity<T>() : p_.col_bias ? p_.col_bias[j] : T(0);
+    label_ = inside && p_.col_labels ? p_.col_labels[j] : 0;
+    left_ -= Tile::tile_cols;
+    if (p_.maker == Maker::stored) return;
+    const int points = coordinate() < p_.dims ? count : 0;
+#pragma unroll
+    for (int q = 0; q < Tile::tile_cols / apart; ++q) {
+      next_[q] = first_point() + q * apart < points ? from_[q * apart * p_.y_stride] : T(0);
+    }
+    from_ += Tile::tile_cols * p_.y_stride;
+  }
+  MONGE_DEVICE void put() {
+    if (thread() < Tile::tile_cols) {
+      m_.bias[parity_][thread()] = bias_;
+      m_.labels[parity_][thread()] = label_;
+    }
+    if (p_.maker == Maker::stored) return;
+#pragma unroll
+    for (int q = 0; q < Tile::tile_cols / apart; ++q) {
+      m_.y[parity_][coordinate()][first_point() + q * apart] = next_[q];
     }
   }
 
-  // to[k][i] = coordinate first_k + k of point first + i, zero behind the last point.
-  static MONGE_DEVICE void load_points(const T* points, Index stride, Index first, Index size, Index first_k, int count,
-                                       int tile, T* to, int to_stride) {
-    for (int e = thread(); e < tile * chunk; e += block_threads) {
-      const int i = e / chunk, k = e % chunk;
-      const bool inside = k < count && first + i < size;
-      to[k * to_stride + i] = inside ? points[(first + i) * stride + first_k + k] : T(0);
+  // Adds what the coordinates in shared memory, from first_k on, make. `fresh`: to nothing.
+  template <bool fresh>
+  MONGE_DEVICE void add(const Place& place, Index first_k, T (&s)[Tile::rows][Tile::cols]) const {
+    const int count = p_.dims - first_k < chunk ? static_cast<int>(p_.dims - first_k) : chunk;
+    if (p_.maker == Maker::dot) {
+      add_terms<fresh>(place, count, s, [](T x, T y, T sum) { return fma(x, y, sum); });
+    } else if (p_.maker == Maker::euclidean) {
+      add_terms<fresh>(place, count, s, [](T x, T y, T sum) { return fma(y - x, y - x, sum); });
+    } else {
+      add_terms<fresh>(place, count, s, [](T x, T y, T sum) { return sum + fabs(y - x); });
     }
   }
-
-  template <Maker maker>
-  MONGE_DEVICE void add(const Place& place, int count, T (&s)[Tile::rows][Tile::cols]) const {
+  template <bool fresh, class Term>
+  MONGE_DEVICE void add_terms(const Place& place, int count, T (&s)[Tile::rows][Tile::cols], const Term& term) const {
+    if constexpr (fresh) add_coordinate<true>(place, 0, s, term);  // zeros if there are no coordinates at all
 #pragma unroll 1
-    for (int k = 0; k < count; ++k) {
-      T x[Tile::rows], y[Tile::cols];
+    for (int k = fresh; k < count; ++k) add_coordinate<false>(place, k, s, term);
+  }
+  template <bool fresh, class Term>
+  MONGE_DEVICE void add_coordinate(const Place& place, int k, T (&s)[Tile::rows][Tile::cols], const Term& term) const {
+    T x[Tile::rows];
 #pragma unroll
-      for (int r = 0; r < Tile::rows; ++r) x[r] = m_.x[k][place.row(r)];
+    for (int r = 0; r < Tile::rows; ++r) x[r] = m_.x[k][place.row(r)];
 #pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) y[c] = m_.y[k][place.col(c)];
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T y = m_.y[parity_][k][place.col(c)];
 #pragma unroll
-      for (int r = 0; r < Tile::rows; ++r) {
-#pragma unroll
-        for (int c = 0; c < Tile::cols; ++c) {
-          if constexpr (maker == Maker::dot) {
-            s[r][c] = fma(x[r], y[c], s[r][c]);
-          } else if constexpr (maker == Maker::euclidean) {
-            const T difference = y[c] - x[r];
-            s[r][c] = fma(difference, difference, s[r][c]);
-          } else {
-            s[r][c] += fabs(y[c] - x[r]);
-          }
-        }
-      }
+      for (int r = 0; r < Tile::rows; ++r) s[r][c] = term(x[r], y, fresh ? T(0) : s[r][c]);
     }
   }
 
@@ -111,33 +154,54 @@ class DirectSource {
 #pragma unroll
       for (int c = 0; c < Tile::cols; ++c) {
         const Index j = first_col + place.col(c);
-        if (i < p_.rows && j < p_.cols) s[r][c] = p_.stored[i * p_.stored_row + j * p_.stored_col];
+        s[r][c] = i < p_.rows && j < p_.cols ? p_.stored[i * p_.stored_row + j * p_.stored_col] : T(0);
       }
     }
   }
 
-  MONGE_DEVICE void finish(const Place& place, Index first_col, T (&s)[Tile::rows][Tile::cols]) const {
-    const T most = std::numeric_limits<T>::max();
+  MONGE_DEVICE void finish(const Place& place, T (&s)[Tile::rows][Tile::cols]) const {
+    const T most = std::numeric_limits<T>::max();  // distances stay finite, so that a scale of 0 makes 0 of them
+    if (p_.maker == Maker::euclidean) {
+      for_each(s, [&](T sum) { return sqrt(sum < most ? sum : most); });
+    } else if (p_.maker == Maker::l1) {
+      for_each(s, [&](T sum) { return sum < most ? sum : most; });
+    }
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T bias = m_.bias[parity_][place.col(c)];
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) s[r][c] = fma(p_.scale, s[r][c], bias);
+    }
+    if (p_.row_labels) penalise(place, s);
+  }
+  template <class Change>
+  static MONGE_DEVICE void for_each(T (&s)[Tile::rows][Tile::cols], const Change& change) {
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) {
+#pragma unroll
+      for (int c = 0; c < Tile::cols; ++c) s[r][c] = change(s[r][c]);
+    }
+  }
+  MONGE_DEVICE void penalise(const Place& place, T (&s)[Tile::rows][Tile::cols]) const {
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
       const Index i = first_row_ + place.row(r);
-      const std::int32_t label = p_.row_labels && i < p_.rows ? p_.row_labels[i] : 0;
+      const std::int32_t label = i < p_.rows ? p_.row_labels[i] : 0;
 #pragma unroll
       for (int c = 0; c < Tile::cols; ++c) {
-        const int column = place.col(c);
-        T k = s[r][c];
-        if (p_.maker == Maker::euclidean) k = sqrt(k < most ? k : most);
-        if (p_.maker == Maker::l1) k = k < most ? k : most;
-        T score = fma(p_.scale, k, m_.bias[column]);
-        if (p_.row_labels && m_.labels[column] != label) score -= p_.label_penalty;
-        s[r][c] = first_col + column < p_.cols ? score : minus_infinity<T>();
+        if (m_.labels[parity_][place.col(c)] != label) s[r][c] -= p_.label_penalty;
       }
     }
   }
 
   const Problem<T>& p_;
   Memory& m_;
-  Index first_row_;
+  const Index first_row_;
+  const T* from_;  // this thread's first coordinate of the columns to be fetched
+  Index left_;     // columns from there on
+  int parity_ = 1;
+  T next_[Tile::tile_cols / apart], bias_;
+  std::int32_t label_;
 };
 
 }  // namespace monge::ot::cuda

@@ -20,7 +20,7 @@ class HalvesSource {
   using Tile = Tile_;
   using T = float;
   static constexpr bool resident = resident_;
-  static constexpr int stages = stages_, ahead = ahead_, blocks = resident ? 2 : 1;
+  static constexpr int stages = stages_, ahead = ahead_;
   static_assert(Tile::tile_rows == Tile::tile_cols);
 
   struct Chunk {  // of a tile's rows or columns
@@ -61,7 +61,8 @@ class HalvesSource {
   // First of all in a tile: what is known of its columns, and is used after the first step.
   MONGE_DEVICE void begin_tile() {
     parity_ ^= 1;
-    for (int j = thread(); j < Tile::tile_cols; j += block_threads) {
+    const int j = thread();
+    if (j < Tile::tile_cols) {
       m_.bias[parity_][j] = bias_;
       m_.unit[parity_][j] = unit_;
       m_.labels[parity_][j] = label_;

@@ -3,9 +3,9 @@
 
 namespace monge::ot::cuda {
 
-// Tiles of split points by mma.m16n8k16, a warp at a time: compute capability 8.0 and later. Up to two chunks one run of
-// sums will do; beyond, every two chunks the sums of the tensor cores, which cut off what they cannot hold, are added to
-// others that are rounded.
+// Tiles of split points by mma.m16n8k16, a warp at a time: compute capability 8.0 and later. Up to two chunks one run
+// of sums will do; beyond, every two chunks the sums of the tensor cores, which cut off what they cannot hold, are
+// added to others that are rounded.
 template <bool resident_>
 class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
   using Base = HalvesSource<WarpTile<float>, resident_, 3, 2>;
@@ -14,7 +14,7 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
  public:
   using typename Base::Tile;
   using Place = typename Tile::Place;
-  static constexpr int most_shared = shared_of_80;
+  static constexpr int blocks = 1, most_shared = shared_of_80;
   using Base::Base;
 
   MONGE_DEVICE void read(Index first_col, float (&s)[Tile::rows][Tile::cols]) {
@@ -53,16 +53,14 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
       }
     }
   }
-  static MONGE_DEVICE void move(const float (&sums)[Tile::across][Tile::along][4],
-                                float (&s)[Tile::rows][Tile::cols]) {
+  static MONGE_DEVICE void move(const float (&sums)[Tile::across][Tile::along][4], float (&s)[Tile::rows][Tile::cols]) {
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
       for (int c = 0; c < Tile::cols; ++c) s[r][c] = sums[r / 2][c / 2][r % 2 * 2 + c % 2];
     }
   }
-  static MONGE_DEVICE void add(const float (&sums)[Tile::across][Tile::along][4],
-                               float (&s)[Tile::rows][Tile::cols]) {
+  static MONGE_DEVICE void add(const float (&sums)[Tile::across][Tile::along][4], float (&s)[Tile::rows][Tile::cols]) {
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll

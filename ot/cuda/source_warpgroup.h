@@ -7,12 +7,12 @@ namespace monge::ot::cuda {
 // two chunks there are two sets of sums: while the tensor cores, which cut off what their sums cannot hold, fill one,
 // the other is added to sums that are rounded.
 template <bool resident_>
-class WarpgroupSource : public HalvesSource<WarpgroupTile, resident_, 4, 2> {
-  using Base = HalvesSource<WarpgroupTile, resident_, 4, 2>;
+class WarpgroupSource : public HalvesSource<WideTile, resident_, 4, 2> {
+  using Base = HalvesSource<WideTile, resident_, 4, 2>;
 
  public:
   using typename Base::Tile;
-  static constexpr int most_shared = shared_of_90;
+  static constexpr int blocks = resident_ ? 2 : 1, most_shared = shared_of_90;
   using Base::Base;
 
   MONGE_DEVICE void read(Index first_col, float (&s)[Tile::rows][Tile::cols]) {
@@ -67,34 +67,32 @@ class WarpgroupSource : public HalvesSource<WarpgroupTile, resident_, 4, 2> {
   template <bool fresh>
   MONGE_DEVICE void multiply(int c, float (&sums)[64]) {
     const int stage = this->next_step();
-    const std::uint16_t* const x = this->m_.x[Base::resident ? c : stage].halves +
-                                   typename Tile::Place{thread()}.group() * Tile::group_rows * chunk_halves;
-    const std::uint16_t* const y = this->m_.y[stage].halves;
-    constexpr int high = 0, low = chunk_dims;
-    const auto add = [&](int x_part, int y_part) {
-#pragma unroll
-      for (int k = 0; k < chunk_dims; k += 16) multiply_add(sums, operand_at(x + x_part + k), operand_at(y + y_part + k));
-    };
+    const int rows = typename Tile::Place{thread()}.group() * Tile::group_rows * chunk_halves;
+    const Operand x = operand_at(this->m_.x[Base::resident ? c : stage].halves + rows);
+    const Operand y = operand_at(this->m_.y[stage].halves);
+    constexpr int high = 0, low = 2 * chunk_dims, step = 32;  // bytes; a step is 16 coordinates
     if (this->p_.single_product) {
       begin_products();
-      start<fresh>(sums, x + high, y + high);
-      multiply_add(sums, operand_at(x + high + 16), operand_at(y + high + 16));
+      start<fresh>(sums, moved(x, high), moved(y, high));
+      multiply_add(sums, moved(x, high + step), moved(y, high + step));
       end_products();
     } else {
       begin_products();
-      start<fresh>(sums, x + low, y + high);
-      multiply_add(sums, operand_at(x + low + 16), operand_at(y + high + 16));
-      add(high, low);
-      add(high, high);
+      start<fresh>(sums, moved(x, low), moved(y, high));
+      multiply_add(sums, moved(x, low + step), moved(y, high + step));
+      multiply_add(sums, moved(x, high), moved(y, low));
+      multiply_add(sums, moved(x, high + step), moved(y, low + step));
+      multiply_add(sums, moved(x, high), moved(y, high));
+      multiply_add(sums, moved(x, high + step), moved(y, high + step));
       end_products();
     }
   }
   template <bool fresh>
-  static MONGE_DEVICE void start(float (&sums)[64], const std::uint16_t* x, const std::uint16_t* y) {
+  static MONGE_DEVICE void start(float (&sums)[64], Operand x, Operand y) {
     if constexpr (fresh) {
-      monge::ot::cuda::multiply(sums, operand_at(x), operand_at(y));
+      monge::ot::cuda::multiply(sums, x, y);
     } else {
-      multiply_add(sums, operand_at(x), operand_at(y));
+      multiply_add(sums, x, y);
     }
   }
 };

@@ -104,6 +104,7 @@ struct Operand {
   const unsigned char* first;
 };
 inline Operand operand_at(const void* first) { return {static_cast<const unsigned char*>(first)}; }
+inline Operand moved(Operand o, int bytes) { return {o.first + bytes}; }
 void show_copies();
 inline void begin_products() {}
 inline void multiply(float (&c)[64], Operand a, Operand b) { emulator::multiply(c, a.first, b.first, true); }
@@ -122,6 +123,8 @@ void wait_groups() {
 }
 inline float exp2_of(float t) { return t < -126 ? 0.0f : std::exp2(t); }
 inline double exp2_of(double t) { return t < -1022 ? 0.0 : std::exp2(t); }
+inline float larger(float a, float b) { return std::fmax(a, b); }
+inline double larger(double a, double b) { return std::fmax(a, b); }
 inline void raise_atomically(std::int32_t* to, std::int32_t value) {
   if (value > *to) *to = value;
 }

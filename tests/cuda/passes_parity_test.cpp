@@ -75,6 +75,30 @@ TYPED_TEST(CudaPassesTest, Softmin) {
   }
 }
 
+// Scores that rise and fall by hundreds of epsilon from tile to tile, and, last, by more than floats can hold of them:
+// whatever sums are measured from has to move, and what is nothing beside it must not count.
+TYPED_TEST(CudaPassesTest, SoftminOfScoresThatRiseAndFall) {
+  using T = TypeParam;
+  for (const double step : {0.0, 3.0, 90.0, -90.0, 1e4, -1e4, 3e30, -3e30}) {
+    SCOPED_TRACE(step);
+    PassProblem<T> p({9, 700, 3}, normal<T>(21));
+    for (Index j = 0; j < 700; ++j) p.v[j] += static_cast<T>(step * (j / 64));
+    p.v[5] = -std::numeric_limits<T>::infinity();
+    const auto s = reference::dense(p.scores());
+    for (const double epsilon : {1.0, 1e-20}) {
+      std::vector<T> f(9, T(NAN));
+      std::vector<std::int32_t> drawn(9, -1);
+      this->passes().softmin(p.scores(), T(epsilon), f, this->context);
+      this->passes().sample(p.scores(), T(epsilon), Rng{3}, 0, drawn, this->context);
+      const double largest = std::abs(step) * 11 + 20;
+      for (Index i = 0; i < 9; ++i) {
+        ASSERT_NEAR(f[i], reference::softmin(s, T(epsilon), i), 8 * unit<T>() * largest + 1e-6 * epsilon);
+        ASSERT_GT(s(i, drawn[i]) + f[i], -30 * epsilon - 8 * unit<T>() * largest) << "drawn: next to nothing";
+      }
+    }
+  }
+}
+
 TYPED_TEST(CudaPassesTest, Hardmin) {
   using T = TypeParam;
   for (const Case& c : table()) {

@@ -262,7 +262,7 @@ TEST_F(CudaRoomTest, ViewsOfOtherDevicesAreRefused) {
   const PassProblem<float> p({5, 5, 2}, normal<float>(3));
   std::vector<float> f(5);
   Scores<float> s = p.scores();
-  s.x.device = {DeviceType::cuda, 1};
+  s.x.device = {DeviceType::cuda, device.index + 1};
   EXPECT_THROW(room_->passes(float{}).softmin(s, 1.0f, f, context), Error);
 }
 

@@ -167,7 +167,7 @@ void expect_whole_tile() {
 TEST(Fragment, PlacesOfAllThreadsMakeUpTheTile) {
   expect_whole_tile<WarpTile<float>>();
   expect_whole_tile<WarpTile<double>>();
-  expect_whole_tile<WarpgroupTile>();
+  expect_whole_tile<WideTile>();
 }
 
 TEST(Partial, LogSumsOfPartsAreTheLogSumOfAll) {
