@@ -32,10 +32,10 @@ pass_kernel(Problem<typename Source::T> p, typename Reduction::Args args) {
   const Index left = all_tiles - first_tile, tiles = left < p.tiles_per_part ? left : p.tiles_per_part;
   Source source(p, first_row, first_tile * Tile::tile_cols, tiles, shared_memory());
   Reduction reduction(p, args, {first_row, part}, shared_memory() + Source::shared_bytes);
-  for (Index tile = first_tile; tile < first_tile + tiles; ++tile) {
+  for (Index tile = first_tile - Source::lead; tile < first_tile + tiles; ++tile) {
     typename Source::T s[Tile::rows][Tile::cols];
     source.read(tile * Tile::tile_cols, s);
-    reduction.add(s, tile * Tile::tile_cols);
+    if (Source::lead == 0 || tile >= first_tile) reduction.add(s, tile * Tile::tile_cols);
   }
   reduction.finish();
 }

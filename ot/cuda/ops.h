@@ -152,6 +152,13 @@ MONGE_DEVICE void wait_products(float (&c)[64]) {
   for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(c[i])::"memory");  // not to be read earlier
 }
 
+// x in another register, read here and not later.
+MONGE_DEVICE float copied(float x) {
+  float out;
+  asm volatile("mov.f32 %0, %1;\n" : "=f"(out) : "f"(x));
+  return out;
+}
+
 // 2^t, 0 where it would be subnormal; float: within 2 units of the last place.
 MONGE_DEVICE float exp2_of(float t) {
   float out;

@@ -14,7 +14,7 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
  public:
   using typename Base::Tile;
   using Place = typename Tile::Place;
-  static constexpr int blocks = 1, most_shared = shared_of_80;
+  static constexpr int blocks = 1, lead = 0, most_shared = shared_of_80;
   using Base::Base;
 
   MONGE_DEVICE void read(Index first_col, float (&s)[Tile::rows][Tile::cols]) {

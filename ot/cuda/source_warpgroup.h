@@ -3,55 +3,40 @@
 
 namespace monge::ot::cuda {
 
-// Tiles of split points by wgmma.m64n128k16, a warpgroup at a time, in the background: compute capability 9.0. Beyond
-// two chunks there are two sets of sums: while the tensor cores, which cut off what their sums cannot hold, fill one,
-// the other is added to sums that are rounded.
+// Tiles of split points by wgmma.m64n128k16, a warpgroup at a time, in the background: compute capability 9.0.
+// `resident`: while a tile is reduced, the products of the next are made. Otherwise there are two sets of sums: while
+// the tensor cores, which cut off what their sums cannot hold, fill one, the other is added to sums that are rounded.
 template <bool resident_>
-class WarpgroupSource : public HalvesSource<WideTile, resident_, 4, 2> {
-  using Base = HalvesSource<WideTile, resident_, 4, 2>;
+class WarpgroupSource : public HalvesSource<WideTile, resident_, resident_ ? 6 : 4, 2> {
+  using Base = HalvesSource<WideTile, resident_, resident_ ? 6 : 4, 2>;
+  using typename Base::Chunk;
+  static_assert(resident_chunks == 2);
 
  public:
   using typename Base::Tile;
-  static constexpr int blocks = resident_ ? 2 : 1, most_shared = shared_of_90;
-  using Base::Base;
+  static constexpr int blocks = 1, lead = resident_ ? 1 : 0, most_shared = shared_of_90;
+
+  MONGE_DEVICE WarpgroupSource(const Problem<float>& p, Index first_row, Index first_col, Index tiles,
+                               unsigned char* memory)
+      : Base(p, first_row, first_col, tiles, memory) {
+#pragma unroll
+    for (float& sum : next_) sum = 0;
+  }
+  MONGE_DEVICE ~WarpgroupSource() {
+    if constexpr (Base::resident) wait_products<0>(next_);  // those behind the last tile
+  }
+  WarpgroupSource(const WarpgroupSource&) = delete;
+  WarpgroupSource& operator=(const WarpgroupSource&) = delete;
 
   MONGE_DEVICE void read(Index first_col, float (&s)[Tile::rows][Tile::cols]) {
     this->begin_tile();
-    float even[64];
     if constexpr (Base::resident) {
-      multiply<true>(0, even);
-      if (this->chunks_ > 1) multiply<false>(1, even);
-      this->fetch_columns(first_col + Tile::tile_cols);
-      wait_products<0>(even);
-#pragma unroll
-      for (int i = 0; i < 64; ++i) place_in(s, i) = even[i];
+      read_and_start_next(s);
     } else {
-      float odd[64];
-#pragma unroll
-      for (int i = 0; i < 64; ++i) place_in(s, i) = 0;
-      multiply<true>(0, even);
-      this->fetch_columns(first_col + Tile::tile_cols);
-      int c = 1;
-      for (; c + 1 < this->chunks_; c += 2) {
-        multiply<true>(c, odd);
-        wait_products<1>(even);
-        add(even, s);
-        multiply<true>(c + 1, even);
-        wait_products<1>(odd);
-        add(odd, s);
-      }
-      if (c < this->chunks_) {
-        multiply<true>(c, odd);
-        wait_products<0>(even);
-        wait_products<0>(odd);
-        add(even, s);
-        add(odd, s);
-      } else {
-        wait_products<0>(even);
-        add(even, s);
-      }
+      read_in_turns(s);
     }
     this->finish(s);
+    this->fetch_columns(first_col + Tile::tile_cols);
   }
 
  private:
@@ -63,13 +48,63 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, 4, 2> {
     for (int i = 0; i < 64; ++i) place_in(s, i) += sums[i];
   }
 
-  // Starts the products of the next chunk, c of the tile; what is small goes first. `fresh`: there are no sums yet.
-  template <bool fresh>
-  MONGE_DEVICE void multiply(int c, float (&sums)[64]) {
+  // The next tile's steps are waited for while the products of this one may still be on their way: what these read is
+  // not copied over before the next tile but one. Behind the last tile products of anything are started: with a branch,
+  // or a second place that starts products, the compiler copies sums, for which it waits.
+  MONGE_DEVICE void read_and_start_next(float (&s)[Tile::rows][Tile::cols]) {
+    const Stages next = wait_for_tile();
+    wait_products<0>(next_);
+#pragma unroll
+    for (int i = 0; i < 64; ++i) place_in(s, i) = copied(next_[i]);
+    multiply_tile(next);
+  }
+  struct Stages {
+    int first, second;
+  };
+  MONGE_DEVICE Stages wait_for_tile() {
+    const int first = this->next_step();
+    return {first, this->chunks_ > 1 ? this->next_step() : first};
+  }
+  MONGE_DEVICE void multiply_tile(const Stages& stages) {
+    multiply<true>(this->m_.x[0], this->m_.y[stages.first], next_);
+    if (this->chunks_ > 1) multiply<false>(this->m_.x[1], this->m_.y[stages.second], next_);
+  }
+
+  MONGE_DEVICE void read_in_turns(float (&s)[Tile::rows][Tile::cols]) {
+    float even[64], odd[64];
+#pragma unroll
+    for (int i = 0; i < 64; ++i) place_in(s, i) = 0;
+    multiply_next(even);
+    int c = 1;
+    for (; c + 1 < this->chunks_; c += 2) {
+      multiply_next(odd);
+      wait_products<1>(even);
+      add(even, s);
+      multiply_next(even);
+      wait_products<1>(odd);
+      add(odd, s);
+    }
+    if (c < this->chunks_) {
+      multiply_next(odd);
+      wait_products<0>(even);
+      wait_products<0>(odd);
+      add(even, s);
+      add(odd, s);
+    } else {
+      wait_products<0>(even);
+      add(even, s);
+    }
+  }
+  MONGE_DEVICE void multiply_next(float (&sums)[64]) {
     const int stage = this->next_step();
+    multiply<true>(this->m_.x[stage], this->m_.y[stage], sums);
+  }
+
+  // Starts the products of a chunk; what is small goes first. `fresh`: there are no sums yet.
+  template <bool fresh>
+  MONGE_DEVICE void multiply(const Chunk& x_chunk, const Chunk& y_chunk, float (&sums)[64]) {
     const int rows = typename Tile::Place{thread()}.group() * Tile::group_rows * chunk_halves;
-    const Operand x = operand_at(this->m_.x[Base::resident ? c : stage].halves + rows);
-    const Operand y = operand_at(this->m_.y[stage].halves);
+    const Operand x = operand_at(x_chunk.halves + rows), y = operand_at(y_chunk.halves);
     constexpr int high = 0, low = 2 * chunk_dims, step = 32;  // bytes; a step is 16 coordinates
     if (this->p_.single_product) {
       begin_products();
@@ -95,6 +130,8 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, 4, 2> {
       multiply_add(sums, x, y);
     }
   }
+
+  float next_[Base::resident ? 64 : 1];
 };
 
 }  // namespace monge::ot::cuda

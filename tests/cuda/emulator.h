@@ -121,6 +121,7 @@ template <int pending>
 void wait_groups() {
   emulator::wait_groups(pending);
 }
+inline float copied(float x) { return x; }
 inline float exp2_of(float t) { return t < -126 ? 0.0f : std::exp2(t); }
 inline double exp2_of(double t) { return t < -1022 ? 0.0 : std::exp2(t); }
 inline float larger(float a, float b) { return std::fmax(a, b); }
