@@ -229,6 +229,7 @@ void meet(const char* operation, void* mine, const std::function<void(void* cons
 void start_copy(void* to, const void* from) {
   if (reinterpret_cast<std::uintptr_t>(to) % 16 != 0 || reinterpret_cast<std::uintptr_t>(from) % 16 != 0)
     fail("a copy of 16 bytes that are not aligned");
+  std::memset(to, 0xff, 16);  // what was there may be gone at any time from now on
   machine.current->started.push_back({to, from});
 }
 void end_group() {
