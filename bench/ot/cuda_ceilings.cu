@@ -55,6 +55,32 @@ __global__ void mma_kernel(float* out) {
   if (sum == -12345.0f) out[threadIdx.x] = sum;
 }
 
+// Two warpgroups, 64 x 64 times 64 x 128 of halves near 1 again and again.
+constexpr int wgmma_bytes = (2 * 64 + 128) * 128, wgmma_rounds = rounds / 4;
+MONGE_KERNEL(2) wgmma_kernel(float* out) {
+  using namespace ot::cuda;
+  unsigned char* const shared = shared_memory();
+  auto* const words = reinterpret_cast<std::uint32_t*>(shared);
+  for (int w = thread(); w < wgmma_bytes / 4; w += block_threads) words[w] = 0x3c003c00u + w * 2654435761u % 0x200u;
+  show_copies();
+  barrier();
+  const Operand a = operand_at(shared + thread() / 128 * 64 * 128), b = operand_at(shared + 2 * 64 * 128);
+  float sums[64];
+#pragma unroll
+  for (float& sum : sums) sum = 0;
+  for (int r = 0; r < wgmma_rounds; ++r) {
+    begin_products();
+#pragma unroll
+    for (int k = 0; k < 4; ++k) multiply_add(sums, moved(a, 32 * k), moved(b, 32 * k));
+    end_products();
+    wait_products<0>(sums);
+  }
+  float sum = 0;
+#pragma unroll
+  for (const float one : sums) sum += one;
+  if (sum == -12345.0f) out[thread()] = sum;
+}
+
 }  // namespace
 
 double device_seconds(int times, const std::function<void(void*)>& work) {
@@ -99,6 +125,13 @@ Ceilings measure_ceilings() {
             });
   c.mma = steps / 32 * 16 * 8 * 16 /
           device_seconds(5, [&](void* s) { mma_kernel<<<blocks, threads, 0, cudaStream_t(s)>>>(out); });
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+  if (major == 9 && minor == 0) {
+    c.wgmma = 2.0 * blocks * wgmma_rounds * 4 * 64 * 128 * 16 /
+              device_seconds(5, [&](void* s) { wgmma_kernel<<<blocks, threads, wgmma_bytes, cudaStream_t(s)>>>(out); });
+  }
   check(cudaFree(out));
   const std::size_t bytes = std::size_t{1} << 31;  // far beyond any L2
   void *from = nullptr, *to = nullptr;

@@ -118,7 +118,7 @@ void pass(benchmark::State& state, const Verb& verb, Metric metric, Products pro
   const bool halves = metric == Metric::dot && d > 8;
   const double product =
       verb.passes * pairs * dims *
-      (halves ? (products == Products::full ? 3 : 1) / c.mma : (metric == Metric::dot ? 1 : 2) / c.fma);
+      (halves ? (products == Products::full ? 3 : 1) / bench::products(c) : (metric == Metric::dot ? 1 : 2) / c.fma);
   const double exps = verb.exps * pairs / c.exp2, read = stored ? verb.passes * 4 * pairs / c.copy : 0;
   state.counters["pairs/s"] = pairs / time;
   state.counters["product_ms"] = 1e3 * product;
@@ -158,6 +158,7 @@ int main(int argc, char** argv) {
   };
   say("copy", 1e-12 * c.copy, "TB/s");
   say("mma_fp16", 2e-12 * c.mma, "TFLOP/s");
+  say("wgmma_fp16", 2e-12 * c.wgmma, "TFLOP/s");
   say("exp2", 1e-12 * c.exp2, "T/s");
   say("fma_fp32", 2e-12 * c.fma, "TFLOP/s");
   say("fma_fp64", 2e-12 * c.fma64, "TFLOP/s");

@@ -183,15 +183,23 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
   return kept;
 }
 
+// Blocks are done in waves of as many as the chip takes, and a block takes about a tile's time to begin: the width
+// whose waves take least, of some that fill them.
 template <class T>
-Index share_columns(Problem<T>& p, Index least) {
-  constexpr Index wanted = 264, most_parts = 65535;  // blocks: two for each multiprocessor of the largest chips
+Index share_columns(Problem<T>& p, Index least, Index most_waves) {
+  constexpr Index wave = 264, most_parts = 65535;  // two blocks for each multiprocessor of the largest chips
   const Index blocks = std::max<Index>(1, (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows);
   const Index tiles = std::max<Index>(1, (p.cols + WarpTile<T>::tile_cols - 1) / WarpTile<T>::tile_cols);
-  const Index parts = std::clamp<Index>((wanted + blocks - 1) / blocks, 1, std::min(most_parts, tiles));
-  const Index width = ((tiles + parts - 1) / parts + least - 1) / least * least;
-  p.tiles_per_part = static_cast<std::int32_t>(width);
-  return (tiles + width - 1) / width;
+  Index best_width = 0, best_cost = 0;
+  for (Index waves = 1; waves <= most_waves; ++waves) {
+    const Index wanted = std::clamp<Index>(waves * wave / blocks, 1, std::min(most_parts, tiles));
+    const Index width = ((tiles + wanted - 1) / wanted + least - 1) / least * least;
+    const Index parts = (tiles + width - 1) / width;
+    const Index cost = (blocks * parts + wave - 1) / wave * (width + 1);
+    if (best_width == 0 || cost < best_cost) best_width = width, best_cost = cost;
+  }
+  p.tiles_per_part = static_cast<std::int32_t>(best_width);
+  return (tiles + best_width - 1) / best_width;
 }
 
 template <class T, class F, class W>
@@ -213,8 +221,8 @@ template Rate<float> rate_of(float, Index);
 template Rate<double> rate_of(double, Index);
 template Problem<float> read_scores(Call&, const Scores<float>&, Products);
 template Problem<double> read_scores(Call&, const Scores<double>&, Products);
-template Index share_columns(Problem<float>&, Index);
-template Index share_columns(Problem<double>&, Index);
+template Index share_columns(Problem<float>&, Index, Index);
+template Index share_columns(Problem<double>&, Index, Index);
 template void shift_rows(Call&, Index, const float*, const float*, const float*, const double*, double, float*, float*);
 template void shift_rows(Call&, Index, const double*, const float*, const double*, const double*, double, float*,
                          float*);

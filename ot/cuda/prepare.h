@@ -14,10 +14,10 @@ Rate<T> rate_of(T epsilon, Index cols);
 template <class T>
 Problem<T> read_scores(Call& call, const Scores<T>& s, Products products);
 
-// How many parts the columns are shared out in, a function of the shape alone: enough blocks for a large chip, each
-// with at least `least` tiles, in multiples of it.
+// How many parts the columns are shared out in, a function of the shape alone: enough blocks for a large chip,
+// `most_waves` times as many at most, each with at least `least` tiles, in multiples of it.
 template <class T>
-Index share_columns(Problem<T>& p, Index least = 2);
+Index share_columns(Problem<T>& p, Index least = 2, Index most_waves = 8);
 
 // For row i: shift_i, a T, nearest to f_i + u_i, and factor_i = weight_i / unit exp(what is left of it / epsilon), so
 // that masses do not suffer from f being a T. Rows that send nothing have -infinity and 0. Any input but f may be null

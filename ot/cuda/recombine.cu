@@ -39,7 +39,7 @@ void best_of_sets(Call& call, Problem<float> p, const RecombineArgs& given, Matr
   args.bias = p.col_bias;  // comes after mixing
   p.col_bias = nullptr;
   p.scale = 0.125f;
-  const Index parts = share_columns(p, 8), rows = scores.rows, lists = parts * lists_of_row;
+  const Index parts = share_columns(p, 8, 1), rows = scores.rows, lists = parts * lists_of_row;
   args.limits = call.scratch<std::int32_t>(parts * rows);
   args.lists = call.scratch<Scored<float>>(lists * rows * list_places);
   for (args.first_set = 0; args.first_set < args.all_sets; args.first_set += most_sets) {

@@ -118,6 +118,8 @@ void check_launch(const char* what) { check(cudaGetLastError(), what); }
 void allow_shared(const void* kernel, std::size_t bytes) {
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
         concat("a kernel needs ", bytes, " bytes of shared memory").c_str());
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
+        "cudaFuncSetAttribute");
 }
 
 }  // namespace monge::ot::cuda

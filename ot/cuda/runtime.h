@@ -43,7 +43,7 @@ void synchronize(Stream stream);
 
 // Throws if the last launch failed.
 void check_launch(const char* what);
-// Lets a kernel have more shared memory than every kernel may.
+// Lets a kernel have more shared memory than every kernel may, and several blocks of it at a time.
 void allow_shared(const void* kernel, std::size_t bytes);
 
 // Runs a kernel on blocks_x x blocks_y blocks of block_threads threads. It is told by its arguments alone.

@@ -1,7 +1,8 @@
 // A GPU made of the host, for kernels to run in tests without one: what ot/cuda/ops.h has, with threads of a block as
 // fibers. A fiber runs until it waits for others, so any order of them is possible; copies that a thread starts are
-// done when it waits for them and no sooner, and leave NaN until then; shared memory starts as NaN. What goes wrong (lanes of a warp in different
-// operations, threads that wait for ever, sums read or points overwritten while warpgroups multiply) ends the program.
+// done when it waits for them and no sooner, and leave NaN until then; shared memory starts as NaN. What goes wrong
+// (lanes of a warp in different operations, threads that wait for ever, sums read or points overwritten while
+// warpgroups multiply) ends the program.
 #pragma once
 #define MONGE_CUDA_EMULATED
 
