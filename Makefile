@@ -37,14 +37,14 @@ bench: build ## Run the benchmarks (MACHINE=name keeps their raw output under be
 bundle: build ## Programs with their libraries, for another machine (BUILD=build-cuda OUT=bundle PROGRAMS="monge cuda_tests")
 	@./scripts/bundle $(BUILD) $(or $(OUT),$(BUILD)/bundle) $(PROGRAMS)
 
-# The CUDA room alone, for all of its architectures: needs nvcc, no GPU.
+# All CUDA sources, for all of their architectures: needs nvcc, no GPU.
 nvcc = $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 cuda-check: setup ## Compile the CUDA room, if there is an nvcc
 ifeq ($(nvcc),)
 	@echo "cuda-check: skipped, there is no nvcc"
 else
 	@cmake -S . -B build-cuda $(generator) -DCMAKE_BUILD_TYPE=Release -DMONGE_CUDA=ON >/dev/null
-	@cmake --build build-cuda -j $(JOBS) --target monge_ot_cuda
+	@cmake --build build-cuda -j $(JOBS) --target monge_ot_cuda monge_cuda_ceilings
 endif
 
 demo: apps ## Fit, train, sample and compare on Fashion-MNIST into runs/demo (SEEDS=3 for three seeds)

@@ -19,7 +19,7 @@ struct AssignmentProgress {
 struct AssignmentOptions {
   Context context;                                               // between clouds also a GPU: docs/exact.md
   double max_seconds = std::numeric_limits<double>::infinity();  // wall time; then Status::time_limit
-  std::function<bool(const AssignmentProgress&)> progress;       // called at every check; false stops the run
+  std::function<bool(const AssignmentProgress&)> progress = {};  // called at every check; false stops the run
   double stored_bytes = 2.2e9;  // between clouds, most that n x m floats may take; more are made again for each pass
 };
 

@@ -21,7 +21,7 @@ struct ExactProgress {
 struct ExactOptions {
   Context context;                                               // CPU only; results do not depend on the threads
   double max_seconds = std::numeric_limits<double>::infinity();  // wall time; then Status::time_limit
-  std::function<bool(const ExactProgress&)> progress;            // called at every check; false stops the run
+  std::function<bool(const ExactProgress&)> progress = {};       // called at every check; false stops the run
   double stored_bytes = 2.2e9;  // the most that n x m scores between clouds may take; more are made again for each pass
 };
 

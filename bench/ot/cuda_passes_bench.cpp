@@ -144,7 +144,12 @@ int main(int argc, char** argv) {
   }
   for (const Verb& verb : verbs) {
     register_pass(verb, "", Metric::dot, Products::full,
-                  {{65536, 65536, 64}, {65536, 65536, 3}, {16384, 16384, 784}, {32768, 32768, 0}, {256, 60000, 784}});
+                  {{65536, 65536, 64},
+                   {65536, 65536, 3},
+                   {16384, 16384, 784},
+                   {16384, 16384, 0},
+                   {10000, 10000, 64},
+                   {256, 60000, 784}});
   }
   register_pass(verbs[0], "_large", Metric::dot, Products::full, {{262144, 262144, 3}, {16384, 16384, 3072}});
   register_pass(verbs[0], "_single", Metric::dot, Products::single, {{65536, 65536, 64}, {16384, 16384, 3072}});

@@ -1,13 +1,16 @@
 // Solvers on the first GPU, and what they are made of, by the clock of the host: normals, recombined candidates (pairs
-// a second, all sets counted), a semidiscrete fit with its check, batches of small assignments, one large one.
+// a second, all sets counted), a semidiscrete fit with its check, batches of small assignments, large ones. What is
+// called large_... takes minutes: `scripts/gpu_check BIN OUT large`.
 #include <benchmark/benchmark.h>
 
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
 #include "monge/ot/assignment.h"
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/doctor.h"
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/semidiscrete.h"
 #include "monge/ot/source.h"
@@ -38,7 +41,7 @@ void wait(const Matrix<float>& there) {
 void normals(benchmark::State& state) {
   Matrix<float> x(1 << 16, 1024, device);
   for (auto _ : state) {
-    draw({}, Rng{1}, 0, x.view(), context);
+    ot::draw({}, Rng{1}, 0, x.view(), context);
     wait(x);
   }
   state.counters["numbers/s"] = rate(x.rows() * x.cols());
@@ -51,8 +54,8 @@ void recombined(benchmark::State& state) {
   const Matrix<float> y = normal_cloud(atoms, d, 2);
   const auto ready = ot::backend_for(device).prepare(y.view(), context);
   Matrix<float> x((rounds > 0 ? 64 : 1024) * ot::group_rows, d, device), scores, v(1, atoms, device);
-  draw({}, Rng{1}, 0, x.view(), context);
-  draw({}, Rng{3}, 0, v.view(), context);
+  ot::draw({}, Rng{1}, 0, x.view(), context);
+  ot::draw({}, Rng{3}, 0, v.view(), context);
   const ot::Recombination r{.x = x.view(),
                             .y = y.view(),
                             .v = {v.data(), atoms, device},
@@ -78,15 +81,21 @@ BENCHMARK(recombined)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
-// To a chi-square of 0.05. Arguments: atoms, dimensions.
-void fit(benchmark::State& state) {
-  const Matrix<float> y = normal_cloud(state.range(0), state.range(1), 5);
+// To a chi-square of 0.05.
+void time_fit(benchmark::State& state, const Matrix<float>& y, const ot::SemidiscreteOptions& options) {
   ot::SemidiscreteResult result;
-  for (auto _ : state) result = ot::semidiscrete(y.view(), {}, {.context = context});
+  for (auto _ : state) result = ot::semidiscrete(y.view(), {}, options);
   state.counters["fit_s"] = result.seconds;
   state.counters["check_s"] = result.check_seconds;
   state.counters["samples_per_atom"] = result.samples_per_atom;
+  state.counters["gemm_rows_per_atom"] = result.gemm_rows_per_atom;
   state.counters["chi2"] = result.marginal.chi2;
+  state.counters["chi2_upper"] = result.marginal.upper;
+}
+
+// Arguments: atoms, dimensions.
+void fit(benchmark::State& state) {
+  time_fit(state, normal_cloud(state.range(0), state.range(1), 5), {.context = context});
 }
 BENCHMARK(fit)
     ->Args({4096, 128})
@@ -108,6 +117,7 @@ BENCHMARK(assign_batch)
     ->Args({64, 2048, 64})
     ->Args({128, 1024, 64})
     ->Args({256, 1024, 64})
+    ->Args({512, 256, 64})
     ->Args({1024, 256, 64})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
@@ -119,6 +129,43 @@ void assign(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(ot::assign(x.view(), y.view(), {.context = context}).cost);
 }
 BENCHMARK(assign)->Args({10000, 64})->Args({20000, 784})->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(assign)
+    ->Name("large_assign")
+    ->Args({100000, 3})
+    ->Args({100000, 64})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Atoms with a spectrum like images': variances that fall as k^-1.3, a quarter for each dimension in the mean.
+// Arguments: atoms, dimensions, thousandths of the cost's deviation as epsilon, seconds that the fit may take.
+void large_fit(benchmark::State& state) {
+  const Index n = state.range(0), d = state.range(1);
+  double all = 0;
+  for (Index k = 1; k <= d; ++k) all += std::pow(static_cast<double>(k), -1.3);
+  std::vector<float> deviation;
+  for (Index k = 1; k <= d; ++k) {
+    deviation.push_back(
+        static_cast<float>(std::sqrt(0.25 * static_cast<double>(d) / all * std::pow(static_cast<double>(k), -1.3))));
+  }
+  Matrix<float> y(n, d);
+  parallel_for(0, n, [&](Index i, int) {
+    float* const row = y.view().row(i);
+    fill_normal(Rng{10}, static_cast<std::uint64_t>(i * d), {row, d});
+    for (Index k = 0; k < d; ++k) row[k] *= deviation[static_cast<std::size_t>(k)];
+  });
+  time_fit(state, y,
+           {.epsilon = 1e-3 * static_cast<double>(state.range(2)) * std::sqrt(0.25 * static_cast<double>(d)),
+            .max_seconds = static_cast<double>(state.range(3)),
+            .context = context});
+}
+BENCHMARK(large_fit)
+    ->Args({2560000, 500, 0, 320})
+    ->Args({2560000, 500, 10, 320})
+    ->Args({2560000, 3072, 0, 480})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace
 
