@@ -176,7 +176,7 @@ void Geometry<T>::store(const Context& context) {
   stored_ = std::move(out);
 }
 
-// Products of halves on tensor cores (docs/cuda.md) are off by at most (480 + d / 64) u |x||y|, more than products of T
+// Products of halves on tensor cores (docs/cuda.md) are off by at most (480 + d / 32) u |x||y|, more than products of T
 // in any order when d is small.
 template <class T>
 void Geometry<T>::keep_on(Device device) {
@@ -189,7 +189,7 @@ void Geometry<T>::keep_on(Device device) {
   const double x = *std::max_element(row_square_.begin(), row_square_.end());
   const double y = *std::max_element(col_square_.begin(), col_square_.end());
   const double u = 0.5 * std::numeric_limits<T>::epsilon(), d = static_cast<double>(x_.cols());
-  rounding_ += 1.02 * u * product_scale() * (480 + d / 64) * std::sqrt(x * y);
+  rounding_ += 1.02 * u * product_scale() * (480 + d / 32) * std::sqrt(x * y);
 }
 
 template <class T>

@@ -16,7 +16,7 @@ constexpr double kUnit = 0x1p-24;  // of float
 // Of products of halves on tensor cores, or of sums in any order (docs/cuda.md).
 double product_error(Index dims) {
   const double d = static_cast<double>(dims);
-  return std::max(d, 480 + d / 64);
+  return std::max(d, 480 + d / 32);
 }
 
 Context in_full(Context context) {
