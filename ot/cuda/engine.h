@@ -1,10 +1,6 @@
 #pragma once  // private: never installed
 #include <type_traits>
 
-#include "monge/ot/cuda/fragment.h"
-#include "monge/ot/cuda/ops.h"
-#include "monge/ot/cuda/partial.h"
-#include "monge/ot/cuda/problem.h"
 #include "monge/ot/cuda/source_direct.h"
 #include "monge/ot/cuda/source_warp.h"
 #include "monge/ot/cuda/source_warpgroup.h"

@@ -1,8 +1,5 @@
 #pragma once  // private: never installed
-#include "monge/ot/cuda/fragment.h"
-#include "monge/ot/cuda/ops.h"
-#include "monge/ot/cuda/partial.h"
-#include "monge/ot/cuda/problem.h"
+#include "monge/ot/cuda/source.h"
 
 namespace monge::ot::cuda {
 
@@ -172,7 +169,7 @@ class DirectSource {
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) s[r][c] = fma(p_.scale, s[r][c], bias);
     }
-    if (p_.row_labels) penalise(place, s);
+    if (p_.row_labels) penalise<Tile>(p_, first_row_, m_.labels[parity_], s);
   }
   template <class Change>
   static MONGE_DEVICE void for_each(T (&s)[Tile::rows][Tile::cols], const Change& change) {
@@ -180,17 +177,6 @@ class DirectSource {
     for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
       for (int c = 0; c < Tile::cols; ++c) s[r][c] = change(s[r][c]);
-    }
-  }
-  MONGE_DEVICE void penalise(const Place& place, T (&s)[Tile::rows][Tile::cols]) const {
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) {
-      const Index i = first_row_ + place.row(r);
-      const std::int32_t label = i < p_.rows ? p_.row_labels[i] : 0;
-#pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) {
-        if (m_.labels[parity_][place.col(c)] != label) s[r][c] -= p_.label_penalty;
-      }
     }
   }
 

@@ -1,8 +1,7 @@
 #pragma once  // private: never installed
-#include "monge/ot/cuda/fragment.h"
-#include "monge/ot/cuda/ops.h"
-#include "monge/ot/cuda/partial.h"
-#include "monge/ot/cuda/problem.h"
+#include <type_traits>
+
+#include "monge/ot/cuda/source.h"
 #include "monge/ot/cuda/split_points.h"
 
 namespace monge::ot::cuda {
@@ -72,7 +71,7 @@ class HalvesSource {
   // Waits for the next chunk of points, and starts copies of one further on. All threads.
   MONGE_DEVICE int next_step() {
     wait_groups<ahead - 1>();
-    if constexpr (Tile::warp_columns == 1) show_copies();
+    if constexpr (std::is_same_v<Tile, WideTile>) show_copies();  // to products of warpgroups
     barrier();  // everybody's copies are there, and what was read stages - ahead steps ago is done with
     start();
     const int stage = stage_;
@@ -104,7 +103,7 @@ class HalvesSource {
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) s[r][c] = fmaf(s[r][c], row_unit[r] * unit[column], bias[column]);
     }
-    if (p_.row_labels) penalise(place, s);
+    if (p_.row_labels) penalise<Tile>(p_, first_row_, m_.labels[parity_], s);
   }
 
   const Problem<float>& p_;
@@ -113,18 +112,6 @@ class HalvesSource {
   const int chunks_;
 
  private:
-  MONGE_DEVICE void penalise(const typename Tile::Place& place, float (&s)[Tile::rows][Tile::cols]) const {
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) {
-      const Index i = first_row_ + place.row(r);
-      const std::int32_t label = i < p_.rows ? p_.row_labels[i] : 0;
-#pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) {
-        if (m_.labels[parity_][place.col(c)] != label) s[r][c] -= p_.label_penalty;
-      }
-    }
-  }
-
   MONGE_DEVICE const std::uint16_t* x_chunk(int c) const {
     return p_.x_halves + first_row_ * 2 * p_.padded_dims + c * chunk_halves;
   }
