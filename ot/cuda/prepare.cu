@@ -183,16 +183,26 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
   return kept;
 }
 
+Index rows_in_cache(Index padded_dims) {
+  constexpr Index bytes = Index{24} << 20;  // about half of the cache of large chips
+  return bytes / (padded_dims * Index{sizeof(float)});
+}
+
 // Blocks are done in waves of as many as the chip takes, and a block takes about a tile's time to begin: the width
-// whose waves take least, of some that fill them.
+// whose waves take least, of some that fill them. Where the points of a wave's rows would not stay in the cache, a wave
+// is made of few rows and, to be about square, `square` parts.
 template <class T>
 Index share_columns(Problem<T>& p, Index least, Index most_waves) {
   constexpr Index wave = 264, most_parts = 65535;  // two blocks for each multiprocessor of the largest chips
   const Index blocks = std::max<Index>(1, (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows);
   const Index tiles = std::max<Index>(1, (p.cols + WarpTile<T>::tile_cols - 1) / WarpTile<T>::tile_cols);
+  constexpr Index square = 12, most_y = 65535;
+  p.parts_first = p.maker == Maker::halves && most_waves > 1 && blocks <= most_y &&
+                  std::min(blocks, wave) * WarpTile<T>::tile_rows > rows_in_cache(p.padded_dims);
+  const Index fewest = p.parts_first ? square : 1;
   Index best_width = 0, best_cost = 0;
   for (Index waves = 1; waves <= most_waves; ++waves) {
-    const Index wanted = std::clamp<Index>(waves * wave / blocks, 1, std::min(most_parts, tiles));
+    const Index wanted = std::clamp<Index>(std::max(waves * wave / blocks, fewest), 1, std::min(most_parts, tiles));
     const Index width = ((tiles + wanted - 1) / wanted + least - 1) / least * least;
     const Index parts = (tiles + width - 1) / width;
     const Index cost = (blocks * parts + wave - 1) / wave * (width + 1);

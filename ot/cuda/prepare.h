@@ -18,6 +18,8 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products);
 // `most_waves` times as many at most, each with at least `least` tiles, in multiples of it.
 template <class T>
 Index share_columns(Problem<T>& p, Index least = 2, Index most_waves = 8);
+// So many rows' points, of so many dimensions, stay in the L2 cache beside as many columns'.
+Index rows_in_cache(Index padded_dims);
 
 // For row i: shift_i, a T, nearest to f_i + u_i, and factor_i = weight_i / unit exp(what is left of it / epsilon), so
 // that masses do not suffer from f being a T. Rows that send nothing have -infinity and 0. Any input but f may be null
@@ -39,7 +41,8 @@ void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
     using Pass = Reduction<typename Source::Tile>;
     constexpr int shared_bytes = Source::shared_bytes + Pass::shared_bytes;
     static_assert(shared_bytes <= Source::most_shared);
-    call.run(pass_kernel<Source, Pass>, blocks, parts, shared_bytes, p, args);
+    const Index x = p.parts_first ? parts : blocks, y = p.parts_first ? blocks : parts;
+    call.run(pass_kernel<Source, Pass>, x, y, shared_bytes, p, args);
   };
   if constexpr (sizeof(T) == 8) {
     over(static_cast<DirectSource<WarpTile<T>>*>(nullptr));

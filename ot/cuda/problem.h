@@ -40,8 +40,9 @@ struct Problem {
   bool by_warpgroups = false;   // who multiplies
   bool single_product = false;  // high parts only
 
-  // Columns are shared among blocks: so many tiles for each.
+  // Columns are shared among blocks: so many tiles for each. Blocks are begun in the order of rows, or of parts.
   std::int32_t tiles_per_part = 1;
+  bool parts_first = false;
 };
 
 template <class V>

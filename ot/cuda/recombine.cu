@@ -72,7 +72,9 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
   const std::int32_t* row_labels = r.is_labelled() ? call.in(r.row_labels) : nullptr;
   const std::int32_t* col_labels = r.is_labelled() ? call.in(r.col_labels) : nullptr;
 
-  const Index at_once = std::clamp<Index>(most_bytes / (group_rows * sets * row_bytes), 1, r.groups());
+  const Index in_cache = rows_in_cache(std::max<Index>(x.cols, 1)) / group_rows / 2 * 2;  // whole tiles
+  const Index at_once =
+      std::clamp<Index>(std::min(most_bytes / (group_rows * sets * row_bytes), in_cache), 1, r.groups());
   for (Index first = 0; first < r.groups(); first += at_once) {
     Call step("recombined_candidates", room, context);  // its memory is free again after each
     const Index groups = std::min(at_once, r.groups() - first), first_row = first * group_rows * sets,

@@ -99,6 +99,19 @@ TYPED_TEST(CudaPassesTest, SoftminOfScoresThatRiseAndFall) {
   }
 }
 
+// So many that even these rows do not stay in a cache, where blocks are begun in another order.
+TEST(CudaManyDimensions, Softmin) {
+  std::string why;
+  Backend* const room = cuda_room(&why);
+  if (!room) GTEST_SKIP() << why;
+  PassProblem<float> p({130, 140, 24600}, normal<float>(22));
+  p.scale = 1.0f / 64;
+  const auto s = reference::dense(p.scores());
+  std::vector<float> f(130, NAN);
+  room->passes(float{}).softmin(p.scores(), 1.0f, f, {.device = device});
+  for (Index i = 0; i < 130; ++i) ASSERT_NEAR(f[i], reference::softmin(s, 1.0f, i), 2e-4) << "row " << i;
+}
+
 TYPED_TEST(CudaPassesTest, Hardmin) {
   using T = TypeParam;
   for (const Case& c : table()) {
