@@ -7,7 +7,7 @@
 namespace monge::ot::cuda {
 
 // How the scores of 64 rows, a group, come to one thread for each column: a group takes half of a tile's threads, which
-// keep `lists` lists of a row between them. exchange: all threads.
+// keep lists_of_row lists of a row between them. exchange: all threads.
 template <class Tile>
 struct ColumnExchange;
 
