@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "monge/ot/assignment_cloud.h"
@@ -8,6 +9,7 @@
 #include "monge/ot/assignment_solve.h"
 #include "monge/ot/cloud_pairs.h"
 #include "monge/ot/core/backend.h"
+#include "monge/ot/crowded_assignment.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/grouped_start.h"
 #include "monge/ot/multilevel_start.h"
@@ -170,7 +172,12 @@ AssignmentResult solve_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   if (call.method == Method::hungarian) check_runs_here(call);
   backend_for(call.options.context.device);  // refuses what is not there
   AssignmentResult result;
-  with_team(threads_worth(call.options.context.threads, x.rows * y.rows), [&] { result = match_clouds(x, y, call); });
+  with_team(threads_worth(call.options.context.threads, x.rows * y.rows), [&] {
+    std::optional<AssignmentResult> crowded;
+    if (call.method == Method::automatic && x.rows == y.rows && x.rows > kDenseClouds)
+      crowded = assign_crowded(x, y, call);
+    result = crowded ? std::move(*crowded) : match_clouds(x, y, call);
+  });
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "monge/ot/assignment_rows.h"
 #include "monge/ot/assignment_searches.h"
+#include "monge/ot/crowded_assignment.h"
 #include "monge/ot/matrix_pairs.h"
 #include "monge/ot/multilevel_start.h"
 #include "monge/ot/sparse_pairs.h"
@@ -18,6 +19,7 @@ using Method = AssignmentMethod;
 
 constexpr Index kListedOfMatrices = 48, kListedOfGraphs = 1;  // pairs of a row's first shortlist
 constexpr Index kDenseBelow = 48;                             // rows of a given matrix that is searched as it is
+constexpr Index kCrowdsFrom = 256;                            // rows of a given matrix that may be equal to each other
 
 // Of each row; throws at NaN, at -infinity and for rows without an allowed pair.
 template <class T>
@@ -110,6 +112,8 @@ AssignmentResult match_matrix(MatrixView<const T> cost, const AssignmentCall& ca
   std::vector<RowSummary> rows = summaries(cost, call);
   const double largest = largest_of(rows);
   const int exponent = largest > 0 ? std::ilogb(largest) : 0;
+  if (call.method == Method::automatic && cost.rows == cost.cols && cost.rows >= kCrowdsFrom)
+    if (auto crowded = assign_crowded(cost, call)) return std::move(*crowded);
   if (std::abs(exponent) < 900) return solve_scaled(cost, rows, 0, call);
   Matrix<double> scaled(cost.rows, cost.cols);  // sums of the costs as given would overflow or lose bits
   for (Index i = 0; i < cost.rows; ++i)

@@ -1,7 +1,6 @@
 #include "monge/ot/atoms.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -11,6 +10,7 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/cpu/gemm.h"
+#include "monge/ot/equal_points.h"
 #include "monge/ot/finite.h"
 #include "monge/ot/moments.h"
 #include "monge/ot/semidiscrete.h"
@@ -18,57 +18,8 @@
 namespace monge::ot {
 namespace {
 
-// Points with their labels, all the same where there are none.
-struct LabelledCloud {
-  MatrixView<const float> y;
-  VectorView<const std::int32_t> labels;
-
-  std::int32_t label(Index i) const { return labels.empty() ? 0 : labels[i]; }
-  bool same(Index i, Index j) const {
-    return label(i) == label(j) && std::equal(y.row(i), y.row(i) + y.cols, y.row(j));
-  }
-};
-
-std::uint64_t row_hash(const LabelledCloud& cloud, Index i) {
-  const MatrixView<const float> y = cloud.y;
-  std::uint64_t h = 0x9E3779B97F4A7C15ull ^ static_cast<std::uint32_t>(cloud.label(i));
-  for (Index k = 0; k < y.cols; ++k) {
-    const float value = y(i, k) == 0 ? 0.0f : y(i, k);  // -0 equals 0
-    h = (h ^ std::bit_cast<std::uint32_t>(value)) * 0xD6E8FEB86659FD93ull;
-    h ^= h >> 32;
-  }
-  return h;
-}
-
-// For each atom of positive weight, in ascending order, the lowest index of an equal atom.
-std::vector<Index> representatives(const LabelledCloud& cloud, const std::vector<Index>& kept, const Context& context) {
-  std::vector<std::uint64_t> hash(kept.size());
-  constexpr Index block = 1024;
-  const auto n = static_cast<Index>(kept.size());
-  parallel_for(context.threads, (n + block - 1) / block, [&](Index task, int) {
-    for (Index i = task * block; i < std::min(n, (task + 1) * block); ++i) {
-      hash[static_cast<std::size_t>(i)] = row_hash(cloud, kept[static_cast<std::size_t>(i)]);
-    }
-  });
-  std::vector<std::size_t> order(kept.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t p, std::size_t q) { return hash[p] != hash[q] ? hash[p] < hash[q] : p < q; });
-  std::vector<Index> representative(kept);
-  for (std::size_t begin = 0, end; begin < order.size(); begin = end) {
-    end = begin + 1;
-    while (end < order.size() && hash[order[end]] == hash[order[begin]]) ++end;
-    for (std::size_t q = begin + 1; q < end; ++q) {
-      for (std::size_t p = begin; p < q; ++p) {
-        if (representative[order[p]] != kept[order[p]]) continue;  // compare with representatives only
-        if (!cloud.same(kept[order[p]], kept[order[q]])) continue;
-        representative[order[q]] = kept[order[p]];
-        break;
-      }
-    }
-  }
-  return representative;
-}
+using detail::LabelledCloud;
+using detail::point_hash;
 
 // The rows of y that are named, less the centre.
 Matrix<float> centred_rows(MatrixView<const float> y, const std::vector<Index>& rows, const std::vector<double>& centre,
@@ -119,8 +70,8 @@ Projections project_rows(const Pca& pca, MatrixView<const float> y, const std::v
 // For each projection z_j the first one of its label that it is the same as, up to what rounding makes of points that
 // differ in other directions alone: u |y| of the points as they were given, u |y_i - y_j| of the directions, u |z| of
 // the result. Next to a point near the centre the others are of the size of most.
-std::vector<Index> coinciding(const LabelledCloud& projected, const std::vector<double>& sizes, double centre) {
-  const MatrixView<const float> z = projected.y;
+std::vector<Index> coinciding(const LabelledCloud<float>& projected, const std::vector<double>& sizes, double centre) {
+  const MatrixView<const float> z = projected.x;
   std::vector<double> sorted(sizes);
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
   std::nth_element(sorted.begin(), middle, sorted.end());
@@ -246,7 +197,7 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
   for (Index j = 0; j < y.rows; ++j) {
     if (weights[static_cast<std::size_t>(j)] > 0) kept.push_back(j);
   }
-  const std::vector<Index> representative = representatives({y, labels}, kept, context);
+  const std::vector<Index> representative = detail::representatives<float>({y, labels}, kept, context);
   std::vector<Index> slot(static_cast<std::size_t>(y.rows), -1);  // original index of a representative -> distinct
   std::vector<Index> distinct;
   std::vector<std::int32_t> distinct_labels;
@@ -281,11 +232,12 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
 std::vector<std::int32_t> origin_of(MatrixView<const float> y, MatrixView<const float> before) {
   require(y.cols == before.cols, "origin_of: the atoms have ", y.cols, " dimensions, those before had ", before.cols);
   std::vector<std::pair<std::uint64_t, std::int32_t>> known;
-  for (Index i = 0; i < before.rows; ++i) known.emplace_back(row_hash({before, {}}, i), static_cast<std::int32_t>(i));
+  for (Index i = 0; i < before.rows; ++i)
+    known.emplace_back(point_hash<float>({before}, i), static_cast<std::int32_t>(i));
   std::sort(known.begin(), known.end());
   std::vector<std::int32_t> origin(static_cast<std::size_t>(y.rows), -1);
   for (Index j = 0; j < y.rows; ++j) {
-    const std::pair<std::uint64_t, std::int32_t> sought{row_hash({y, {}}, j), 0};
+    const std::pair<std::uint64_t, std::int32_t> sought{point_hash<float>({y}, j), 0};
     for (auto at = std::lower_bound(known.begin(), known.end(), sought); at != known.end() && at->first == sought.first;
          ++at) {
       if (!std::equal(y.row(j), y.row(j) + y.cols, before.row(at->second))) continue;

@@ -9,18 +9,21 @@
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/exact_assignment.h"
 #include "monge/ot/exact_start.h"
+#include "monge/ot/exact_transport.h"
 #include "monge/ot/geometry_pairs.h"
 #include "monge/ot/matrix_pairs.h"
 #include "monge/ot/network_simplex.h"
 #include "monge/ot/sinkhorn_start.h"
 #include "monge/ot/sparse_pairs.h"
+#include "monge/ot/transport_flows.h"
 
 namespace monge::ot {
 namespace {
 
-using detail::Basis;
 using detail::BoundedSum;
+using detail::DistinctProblem;
 using detail::ExactMonitor;
+using detail::Flow;
 using detail::TransportCosts;
 using detail::TransportMasses;
 using detail::TransportSolution;
@@ -43,42 +46,6 @@ void check_options(const Call& call) {
     throw Error(Errc::backend_unavailable, concat(who, ": runs on the CPU only"));
 }
 
-// The masses of a basis as a plan, in the units of weights and costs.
-struct Flows {
-  SparsePlan plan;
-  BoundedSum cost;
-  double forbidden = 0;  // mass
-};
-
-Flows flows_of(const TransportCosts& costs, const TransportMasses& masses, const Basis& basis) {
-  Flows out;
-  const Index n = costs.pairs.rows(), m = costs.pairs.cols();
-  std::vector<const Basis::Link*> used;
-  for (const Basis::Link& link : basis.links) {
-    if (link.parent < 0 || link.mass == 0) continue;
-    if (std::isfinite(link.arc.cost))
-      used.push_back(&link);
-    else
-      out.forbidden += masses.in_units(link.mass);
-  }
-  std::sort(used.begin(), used.end(), [](const Basis::Link* a, const Basis::Link* b) {
-    return a->arc.row != b->arc.row ? a->arc.row < b->arc.row : a->arc.column < b->arc.column;
-  });
-  SparsePlan& plan = out.plan;
-  plan.rows = n, plan.cols = m;
-  plan.offsets.assign(static_cast<std::size_t>(n) + 1, 0);
-  for (const Basis::Link* link : used) {
-    const double mass = masses.in_units(link->mass), cost = link->arc.cost;
-    ++plan.offsets[masses.rows[link->arc.row] + 1];
-    plan.columns.push_back(masses.cols[link->arc.column]);
-    plan.values.push_back(mass);
-    out.cost.add(mass * cost);
-    out.cost.widen(mass * (costs.share * std::abs(cost) + costs.most) + underflow);
-  }
-  for (Index i = 0; i < n; ++i) plan.offsets[i + 1] += plan.offsets[i];
-  return out;
-}
-
 // g_j = min_i c_ij - f_i of columns that take no part.
 void extend(const TransportCosts& costs, const std::vector<double>& f, std::vector<double>& g, const Context& context) {
   std::vector<Index> open;
@@ -95,62 +62,77 @@ void extend(const TransportCosts& costs, const std::vector<double>& f, std::vect
   });
 }
 
-// L1 distance of the plan's marginals from the masses.
-double marginal_error(const TransportMasses& masses, const SparsePlan& plan) {
-  std::vector<double> rows(plan.rows), cols(plan.cols);
-  for (std::size_t r = 0; r < masses.rows.size(); ++r) rows[masses.rows[r]] = -masses.in_units(masses.supply[r]);
-  for (std::size_t c = 0; c < masses.cols.size(); ++c) cols[masses.cols[c]] = -masses.in_units(masses.demand[c]);
-  for (Index i = 0; i < plan.rows; ++i)
-    for (auto k = plan.offsets[i]; k < plan.offsets[i + 1]; ++k)
-      rows[i] += plan.values[k], cols[plan.columns[k]] += plan.values[k];
-  double error = 0;
-  for (const auto* sums : {&rows, &cols})
-    for (const double e : *sums) error += std::abs(e);
-  return error;
-}
-
 // In the caller's units.
-ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, TransportSolution solution,
-                   const Call& call) {
+ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, const TransportSolution& solution,
+                   std::vector<Flow> flows, const Call& call) {
   ExactResult r;
   r.status = solution.status;
   r.iterations = solution.pivots;
-  r.f = std::move(solution.f), r.g = std::move(solution.g);
-  extend(costs, r.f, r.g, call.options.context);
+  r.f = solution.f, r.g = solution.g;
   for (auto* potentials : {&r.f, &r.g})
     for (double& value : *potentials) {
       value *= costs.unit;
       require(std::isfinite(value), call.who, ": the potentials overflow double");
     }
-  Flows flows = flows_of(costs, masses, solution.basis);
+  const Index n = static_cast<Index>(r.f.size()), m = static_cast<Index>(r.g.size());
   const double total = masses.total();
-  if (flows.forbidden > dust * total) {
+  BoundedSum cost;
+  double forbidden = 0;  // mass
+  for (const Flow& flow : flows) {
+    const double mass = masses.in_units(flow.mass), c = flow.arc.cost;
+    if (!std::isfinite(c)) {
+      forbidden += mass;
+      continue;
+    }
+    cost.add(mass * c);
+    cost.widen(mass * (costs.share * std::abs(c) + costs.most) + underflow);
+  }
+  if (forbidden > dust * total) {
     if (r.status == Status::converged)
-      throw Error(Errc::infeasible, concat(call.who, ": infeasible: every plan moves ", flows.forbidden, " of ", total,
+      throw Error(Errc::infeasible, concat(call.who, ": infeasible: every plan moves ", forbidden, " of ", total,
                                            " over forbidden pairs"));
-    r.plan = {flows.plan.rows, flows.plan.cols, std::vector<std::int64_t>(r.f.size() + 1), {}, {}, 0};
+    r.plan = detail::plan_of({}, masses, n, m);
     r.cost = HUGE_VAL;
     return r;
   }
-  r.plan = std::move(flows.plan);
-  r.marginal_error = marginal_error(masses, r.plan);
-  r.cost = flows.cost.value() * costs.unit;
+  std::erase_if(flows, [](const Flow& flow) { return !std::isfinite(flow.arc.cost); });
+  r.plan = detail::plan_of(flows, masses, n, m);
+  r.marginal_error = detail::marginal_error(masses, r.plan);
+  r.cost = cost.value() * costs.unit;
   require(std::isfinite(r.cost), call.who, ": the cost overflows double");
   // Masses that are a little different from the weights meant would move so much more or less.
   const double off = costs.complete ? 2 * masses.off * total * costs.largest : 0;
   const auto outward = [&](double bound, double to) { return std::nextafter(bound * costs.unit, to); };
   const double lower = outward(solution.lower - off, -HUGE_VAL);
   r.certificate = {Certificate::Kind::proven, costs.least < 0 ? lower : std::max(0.0, lower),
-                   outward(flows.cost.upper() + off, HUGE_VAL)};
+                   outward(cost.upper() + off, HUGE_VAL)};
   return r;
 }
 
+ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, TransportSolution solution,
+                   const Call& call) {
+  extend(costs, solution.f, solution.g, call.options.context);
+  return finish(costs, masses, solution, detail::flows_of(solution.basis, masses), call);
+}
+
+// A solution between distinct points.
 template <class T>
-ExactResult solve_clouds(const Problem<T>& given, const Call& call) {
-  const TransportMasses masses(given.a, given.rows(), given.b, given.cols(), call.who);
+ExactResult finish(const TransportCosts& costs, const TransportMasses& masses, const DistinctProblem<T>& distinct,
+                   TransportSolution solution, const Call& call) {
+  extend(costs, solution.f, solution.g, call.options.context);
+  solution.f = distinct.of_rows(std::move(solution.f)), solution.g = distinct.of_cols(std::move(solution.g));
+  std::vector<Flow> flows = detail::flows_of(solution.basis, distinct.masses());
+  return finish(costs, masses, solution, distinct.flows_of_all(std::move(flows)), call);
+}
+
+template <class T>
+ExactResult solve_clouds(const Problem<T>& all, const Call& call) {
+  const TransportMasses masses(all.a, all.rows(), all.b, all.cols(), call.who);
   ExactMonitor monitor(call.options);
   Context context = call.options.context;
   context.stop = &monitor.in_passes();
+  const DistinctProblem<T> distinct(all, masses, context);
+  const Problem<T>& given = distinct.problem();
   detail::OwnedProblem<double> owned;
   const Problem<double>& problem = detail::as_double(given, owned);
   detail::GeometryPairs pairs(problem, call.options.stored_bytes, context);
@@ -163,16 +145,13 @@ ExactResult solve_clouds(const Problem<T>& given, const Call& call) {
                              .least = given.cost == Cost::negative_dot ? -pairs.largest_cost() : 0,
                              .largest = pairs.largest_cost(),
                              .complete = problem.x_labels.empty() || std::isfinite(problem.label_penalty)};
-  return finish(costs, masses,
-                detail::network_simplex(costs, masses, monitor,
-                                        [&] {
-                                          std::vector<double> v =
-                                              detail::exact_start(given, pairs, costs.unit, costs.largest,
-                                                                  call.options.stored_bytes, context);
-                                          for (double& e : v) e /= costs.unit;
-                                          return v;
-                                        }),
-                call);
+  const auto start = [&] {
+    std::vector<double> v =
+        detail::exact_start(given, pairs, costs.unit, costs.largest, call.options.stored_bytes, context);
+    for (double& e : v) e /= costs.unit;
+    return v;
+  };
+  return finish(costs, masses, distinct, detail::network_simplex(costs, distinct.masses(), monitor, start), call);
 }
 
 struct Extent {
@@ -200,11 +179,13 @@ struct Rewritten {
 };
 
 template <class T>
-ExactResult solve_matrix(const Problem<T>& problem, const Extent& extent, const Rewritten& as, const Call& call) {
-  const TransportMasses masses(problem.a, problem.rows(), problem.b, problem.cols(), call.who);
+ExactResult solve_matrix(const Problem<T>& all, const Extent& extent, const Rewritten& as, const Call& call) {
+  const TransportMasses masses(all.a, all.rows(), all.b, all.cols(), call.who);
   ExactMonitor monitor(call.options);
   Context context = call.options.context;
   context.stop = &monitor.in_passes();
+  const DistinctProblem<T> distinct(all, masses, context);
+  const Problem<T>& problem = distinct.problem();
   detail::MatrixPairs<T> pairs(problem.cost_matrix, context);
   const TransportCosts costs{.pairs = pairs,
                              .unit = as.unit,
@@ -213,12 +194,10 @@ ExactResult solve_matrix(const Problem<T>& problem, const Extent& extent, const 
                              .least = std::min(0.0, extent.least),
                              .largest = extent.largest,
                              .complete = extent.complete};
-  return finish(
-      costs, masses,
-      detail::network_simplex(
-          costs, masses, monitor,
-          [&] { return detail::exact_start(problem, pairs, 1, costs.largest, call.options.stored_bytes, context); }),
-      call);
+  const auto start = [&] {
+    return detail::exact_start(problem, pairs, 1, costs.largest, call.options.stored_bytes, context);
+  };
+  return finish(costs, masses, distinct, detail::network_simplex(costs, distinct.masses(), monitor, start), call);
 }
 
 // In double, where labels are to be added, or costs are so large or small that their sums would not be right.
@@ -264,18 +243,9 @@ ExactResult solve_graph(const SparseCost<T>& graph, VectorView<const double> a, 
 }
 
 template <class T>
-ExactResult simplex(const Problem<T>& problem, const Call& call) {
-  check_options(call);
-  check(problem, call.who, Forbidden::allowed);
-  ExactResult result;
-  with_team(threads_worth(call.options.context.threads, problem.rows() * problem.cols()),
-            [&] { result = problem.is_dense() ? solve_dense(problem, call) : solve_clouds(problem, call); });
-  return result;
-}
-
-template <class T>
 ExactResult choose(const Problem<T>& problem, const Call& call) {
-  return is_assignment(problem) ? detail::exact_assignment(problem, call.who, call.options) : simplex(problem, call);
+  return is_assignment(problem) ? detail::exact_assignment(problem, call.who, call.options)
+                                : detail::exact_transport(problem, call.who, call.options);
 }
 
 template <class T>
@@ -292,6 +262,23 @@ ExactResult choose(const SparseCost<T>& cost, VectorView<const double> a, Vector
 }
 
 }  // namespace
+
+namespace detail {
+
+template <class T>
+ExactResult exact_transport(const Problem<T>& problem, const char* who, const ExactOptions& options) {
+  const Call call{who, options};
+  check_options(call);
+  check(problem, who, Forbidden::allowed);
+  ExactResult result;
+  with_team(threads_worth(options.context.threads, problem.rows() * problem.cols()),
+            [&] { result = problem.is_dense() ? solve_dense(problem, call) : solve_clouds(problem, call); });
+  return result;
+}
+template ExactResult exact_transport(const Problem<float>&, const char*, const ExactOptions&);
+template ExactResult exact_transport(const Problem<double>&, const char*, const ExactOptions&);
+
+}  // namespace detail
 
 ExactResult exact(const Problem<float>& problem, const ExactOptions& options) {
   return choose(problem, {"exact", options});
@@ -314,10 +301,10 @@ ExactResult exact(const SparseCost<double>& cost, VectorView<const double> a, Ve
   return choose(cost, a, b, {"exact", options});
 }
 ExactResult network_simplex(const Problem<float>& problem, const ExactOptions& options) {
-  return simplex(problem, {"network_simplex", options});
+  return detail::exact_transport(problem, "network_simplex", options);
 }
 ExactResult network_simplex(const Problem<double>& problem, const ExactOptions& options) {
-  return simplex(problem, {"network_simplex", options});
+  return detail::exact_transport(problem, "network_simplex", options);
 }
 ExactResult network_simplex(const SparseCost<float>& cost, VectorView<const double> a, VectorView<const double> b,
                             const ExactOptions& options) {

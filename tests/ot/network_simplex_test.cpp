@@ -212,6 +212,23 @@ TEST(NetworkSimplex, DuplicatesAndNothingButDuplicates) {
   EXPECT_LT(r.certificate.upper, 1e-200);
 }
 
+// Masses of equal points are added up, and the plan is spread over them again.
+TEST_P(NetworkSimplexCost, EqualPointsShareAPlan) {
+  Matrix<double> x = normal(300, 4, 61), y = normal(280, 4, 62, 0.3);
+  for (Index i = 0; i < 300; ++i) std::copy_n(x.view().row(i % 3 ? i % 40 : i), 4, x.view().row(i));
+  for (Index j = 0; j < 280; ++j) std::copy_n(y.view().row(j % 60), 4, y.view().row(j));
+  const std::vector<double> a = weights(300, 63, 6), b = weights(280, 64, 6);
+  std::vector<std::int32_t> x_labels(300), y_labels(280);  // equal points may have different ones
+  for (std::size_t i = 0; i < x_labels.size(); ++i) x_labels[i] = static_cast<std::int32_t>(i % 7 == 0);
+  for (std::size_t j = 0; j < y_labels.size(); ++j) y_labels[j] = static_cast<std::int32_t>(j % 11 == 0);
+  Problem<double> p{.x = x.view(), .y = y.view(), .cost = GetParam()};
+  expect_optimal(p, network_simplex(p));
+  p.a = a, p.b = b;
+  expect_optimal(p, network_simplex(p), 1e-11L);
+  p.x_labels = x_labels, p.y_labels = y_labels, p.label_penalty = 0.4;
+  expect_optimal(p, network_simplex(p), 1e-11L);
+}
+
 TEST(NetworkSimplex, OneRowOrColumn) {
   const Matrix<double> x = normal(1, 3, 17), y = normal(90, 3, 18);
   const std::vector<double> b = weights(90, 19);
