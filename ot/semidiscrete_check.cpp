@@ -127,12 +127,16 @@ class Checker {
   // were rounded after centring.
   double rounding() const {
     constexpr double u = 0x1p-24;
-    double longest = 0, farthest = 0, largest = 0;
-    for (Index j = 0; j < atoms_.size(); ++j) {
-      const float* y = atoms_.y.view().row(j);
-      longest = std::max(longest, std::sqrt(dot(y, y, atoms_.dimensions())));
-      farthest = std::max(farthest, std::sqrt(atoms_.squared_norm(j)));
-    }
+    std::vector<double> norms(static_cast<std::size_t>(atoms_.size())), given(norms.size());
+    parallel_for(options_.context.threads, (atoms_.size() + 1023) / 1024, [&](Index block, int) {
+      for (Index j = 1024 * block; j < std::min(atoms_.size(), 1024 * (block + 1)); ++j) {
+        const float* y = atoms_.y.view().row(j);
+        norms[j] = dot(y, y, atoms_.dimensions()), given[j] = atoms_.squared_norm(j);
+      }
+    });
+    const double longest = std::sqrt(*std::max_element(norms.begin(), norms.end()));
+    const double farthest = std::sqrt(*std::max_element(given.begin(), given.end()));
+    double largest = 0;
     for (const float v : hard_)
       if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
     return u * ((3 + product_error(atoms_.dimensions())) * lengths_.mean() * longest + 2 * largest +

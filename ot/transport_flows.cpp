@@ -90,7 +90,8 @@ template <class T>
 DistinctProblem<T>::DistinctProblem(const Problem<T>& given, const TransportMasses& masses, const Context& context)
     : all_(masses),
       rows_(equal_points<T>({given.is_dense() ? given.cost_matrix : given.x, given.x_labels}, context)),
-      cols_(equal_points<T>({given.is_dense() ? given.cost_matrix : given.y, given.y_labels, given.is_dense()}, context)),
+      cols_(
+          equal_points<T>({given.is_dense() ? given.cost_matrix : given.y, given.y_labels, given.is_dense()}, context)),
       as_given_(rows_.all_differ() && cols_.all_differ()),
       masses_(masses),
       problem_(given) {

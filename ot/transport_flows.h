@@ -18,8 +18,8 @@ struct Flow {
 // What moves in a basis, row by row; its nodes are the points that take part.
 std::vector<Flow> flows_of(const Basis& basis, const TransportMasses& masses);
 
-// A problem between distinct points, of labels as of coordinates, whose masses are the sums of those of equal ones. Of a
-// dense cost equal rows and equal columns are the same points.
+// A problem between distinct points, of labels as of coordinates, whose masses are the sums of those of equal ones. Of
+// a dense cost equal rows and equal columns are the same points.
 template <class T>
 class DistinctProblem {
  public:

@@ -162,7 +162,7 @@ void large_fit(benchmark::State& state) {
 BENCHMARK(large_fit)
     ->Args({2560000, 500, 0, 320})
     ->Args({2560000, 500, 10, 320})
-    ->Args({2560000, 3072, 0, 480})
+    ->Args({2560000, 3072, 0, 400})
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();

@@ -13,6 +13,10 @@ Call::Call(const char* verb, const Room& room, const Context& context)
 }
 
 Call::~Call() {
+  try {
+    if (reads_host_) synchronize(stream_);
+  } catch (const Error&) {  // a device that has failed copies no more
+  }
   for (void* memory : taken_) deallocate_on(stream_, memory);
 }
 
@@ -30,6 +34,7 @@ const void* Call::bring(const void* data, Device device, std::size_t width, std:
     throw Error(Errc::invalid_argument,
                 concat(verb_, ": a view is of cuda:", device.index, ", the context of cuda:", device_));
   void* memory = take(width * static_cast<std::size_t>(rows));
+  reads_host_ = true;
   copy_on(stream_, memory, width, data, pitch, width, static_cast<std::size_t>(rows));
   return memory;
 }
@@ -46,7 +51,8 @@ void* Call::owe(void* data, Device device, std::size_t width, std::size_t pitch,
 
 void Call::finish() {
   for (const Debt& d : debts_) copy_on(stream_, d.to, d.to_pitch, d.from, d.width, d.width, d.rows);
-  if (!debts_.empty()) synchronize(stream_);
+  if (!debts_.empty() || reads_host_) synchronize(stream_);
+  reads_host_ = false;
   debts_.clear();
 }
 

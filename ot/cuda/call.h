@@ -62,8 +62,8 @@ class Call {
     return {static_cast<T*>(data), view.rows, view.cols, view.cols};
   }
 
-  // Copies what is owed to host memory and waits for it. Results on the device are not waited for: they are there in
-  // the order of the stream.
+  // Copies what is owed to host memory, and waits if that or what was given is there. Results on the device are not
+  // waited for otherwise: they are there in the order of the stream.
   void finish();
 
   template <class Kernel, class... Given>
@@ -90,6 +90,7 @@ class Call {
   Stream stream_;
   bool by_warpgroups_;
   const Stop* stop_;
+  bool reads_host_ = false;  // copies from there may be under way
   std::vector<void*> taken_;
   std::vector<Debt> debts_;
 };

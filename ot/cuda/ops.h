@@ -87,6 +87,9 @@ MONGE_DEVICE void wait_groups() {
 // Products of whole warpgroups (4 warps), on devices of compute capability 9.0: asynchronous, from operands in shared
 // memory. An operand is 16 columns of a matrix of fp16 whose rows are 128 bytes, from 1024 aligned bytes on: `first` is
 // where its first row would begin, were the rows not swizzled (source_halves.h).
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900 && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#error "compile for 90a: 90 has no products of warpgroups"
+#endif
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define MONGE_ONLY_WARPGROUPS(...) __VA_ARGS__
 #else

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <mutex>
 #include <vector>
 
@@ -45,11 +46,16 @@ cudaMemPool_t pool_of_this_device() {
 
 DeviceScope::DeviceScope(int device) {
   check(cudaGetDevice(&before_), "cudaGetDevice");
-  check(cudaSetDevice(device), "cudaSetDevice");
+  if (device != before_) check(cudaSetDevice(device), "cudaSetDevice");
+  own_ = device;
 }
-DeviceScope::~DeviceScope() { cudaSetDevice(before_); }
+DeviceScope::~DeviceScope() {
+  if (own_ != before_) cudaSetDevice(before_);  // which would wake up a device that nobody has used yet
+}
 
 bool multiplies_by_warpgroups(int device) {
+  constexpr int compiled[] = {__CUDA_ARCH_LIST__};  // without 900 a device compiles kernels of another for itself
+  if (std::find(std::begin(compiled), std::end(compiled), 900) == std::end(compiled)) return false;
   int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
@@ -84,7 +90,7 @@ void* allocate_on(Stream stream, std::size_t bytes) {
   cudaError_t status = cudaMallocFromPoolAsync(&memory, bytes, pool, native(stream));
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize");
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");  // other streams may be about to give some back
     check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
     status = cudaMallocFromPoolAsync(&memory, bytes, pool, native(stream));
   }

@@ -20,10 +20,10 @@ class DeviceScope {
   DeviceScope& operator=(const DeviceScope&) = delete;
 
  private:
-  int before_ = 0;
+  int before_ = 0, own_ = 0;
 };
 
-// Whether a device has matrix instructions of warpgroups (compute capability 9.0).
+// Whether a device has, and this was compiled for, matrix instructions of warpgroups (compute capability 9.0).
 bool multiplies_by_warpgroups(int device);
 
 // All of these are about the thread's device, and throw Error: out_of_memory, which leaves everything usable, or
@@ -35,7 +35,7 @@ void deallocate(void* memory) noexcept;               // waits for the device
 void* allocate_on(Stream stream, std::size_t bytes);  // good for later work of the stream; does not wait
 void deallocate_on(Stream stream, void* memory) noexcept;
 // Rows of `width` bytes, in either direction or within the device, in the order of the stream. Host memory may be
-// reused on return when it is the source, after synchronize when it is the target.
+// reused after synchronize.
 void copy_on(Stream stream, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
              std::size_t rows);
 void zero_on(Stream stream, void* memory, std::size_t bytes);

@@ -46,10 +46,8 @@ TEST(CrowdedAssignment, IsOptimalAndOneToOne) {
   constexpr Index n = 800;
   for (const Index d : {1, 2, 10}) {
     const std::pair<Cloud<double>, Cloud<double>> cases[] = {
-        {half_equal(n, d, 1, 0.5), half_equal(n, d, 2, 0.5)},
-        {half_equal(n, d, 3, 0.3), gaussian<double>(n, d, 4)},
-        {gaussian<double>(n, d, 5), drawn(n, d, 6, 7)},
-        {drawn(n, d, 7, 40), drawn(n, d, 8, 90)},
+        {half_equal(n, d, 1, 0.5), half_equal(n, d, 2, 0.5)}, {half_equal(n, d, 3, 0.3), gaussian<double>(n, d, 4)},
+        {gaussian<double>(n, d, 5), drawn(n, d, 6, 7)},       {drawn(n, d, 7, 40), drawn(n, d, 8, 90)},
         {half_equal(n, d, 9, 1), half_equal(n, d, 10, 1)},
     };
     for (const auto& [x, y] : cases) {

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "monge/ot/core/parallel.h"
 #include "monge/ot/core/scores.h"
 
 namespace monge::ot::reference {
@@ -32,7 +33,9 @@ struct DenseScores {
 template <class T>
 DenseScores dense(const Scores<T>& s) {
   DenseScores out{s.rows(), s.cols(), {}, 0};
-  for (Index i = 0; i < out.n; ++i) {
+  out.s.resize(static_cast<std::size_t>(out.n * out.m));
+  std::vector<double> magnitudes(static_cast<std::size_t>(out.n), 0.0);
+  parallel_for(0, out.n, [&](Index i, int) {
     for (Index j = 0; j < out.m; ++j) {
       double sum = 0, size = 0;
       const auto add = [&](double term) {
@@ -49,10 +52,11 @@ DenseScores dense(const Scores<T>& s) {
       if (!s.u.empty()) add(s.u[i]);
       if (!s.v.empty()) add(s.v[j]);
       if (!s.row_labels.empty() && s.row_labels[i] != s.col_labels[j]) add(-double(s.label_penalty));
-      out.s.push_back(sum);
-      out.magnitude = std::max(out.magnitude, size);
+      out.s[static_cast<std::size_t>(i * out.m + j)] = sum;
+      magnitudes[static_cast<std::size_t>(i)] = std::max(magnitudes[static_cast<std::size_t>(i)], size);
     }
-  }
+  });
+  for (const double m : magnitudes) out.magnitude = std::max(out.magnitude, m);
   return out;
 }
 
