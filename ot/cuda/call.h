@@ -67,9 +67,13 @@ class Call {
   void finish();
 
   template <class Kernel, class... Given>
-  void run(Kernel* kernel, Index blocks_x, Index blocks_y, std::size_t shared_bytes, const Given&... given) {
+  void run(Kernel* kernel, const Grid& grid, std::size_t shared_bytes, const Given&... given) {
     if (stop_) stop_->look();
-    launch(verb_, kernel, blocks_x, blocks_y, shared_bytes, stream_, given...);
+    launch(verb_, kernel, grid, shared_bytes, stream_, given...);
+  }
+  template <class Kernel, class... Given>
+  void run(Kernel* kernel, Index blocks_x, Index blocks_y, std::size_t shared_bytes, const Given&... given) {
+    run(kernel, Grid{blocks_x, blocks_y}, shared_bytes, given...);
   }
 
  private:

@@ -35,6 +35,11 @@ MONGE_DEVICE unsigned char* shared_memory() {
   return monge_shared_memory;
 }
 
+// As instructions name it.
+MONGE_DEVICE std::uint32_t shared_address(const void* shared) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+}
+
 // All lanes of a warp take part in each of these.
 template <class T>
 MONGE_DEVICE T shuffle_xor(T value, int mask) {
@@ -56,10 +61,9 @@ MONGE_DEVICE int lowest_bit(std::uint32_t mask) { return __ffs(static_cast<int>(
 // Four 8 x 8 matrices of 16-bit numbers from shared memory: lane l names row l % 8 of matrix l / 8 (16 bytes, aligned),
 // and gets of each matrix the elements 2 (l % 4) and 2 (l % 4) + 1 of row l / 4.
 MONGE_DEVICE void load_matrices(std::uint32_t (&out)[4], const void* row) {
-  const std::uint32_t address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address)
+               : "r"(shared_address(row))
                : "memory");
 }
 
@@ -74,8 +78,7 @@ MONGE_DEVICE void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::
 
 // Starts a copy of 16 aligned bytes to shared memory.
 MONGE_DEVICE void start_copy(void* shared, const void* global) {
-  const std::uint32_t address = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(address), "l"(global) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(shared_address(shared)), "l"(global) : "memory");
 }
 // Copies started since the last call are one group; waits until at most `pending` of this thread's groups are not done.
 MONGE_DEVICE void end_group() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
@@ -105,14 +108,10 @@ struct Operand {
   }
 };
 MONGE_DEVICE Operand operand_at(const void* first) {
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(first));
-  return {(address & 0x3ffffu) >> 4 | 1u << 16};  // the upper half is a stride that swizzled rows have no use for
+  return {(shared_address(first) & 0x3ffffu) >> 4 |
+          1u << 16};  // the upper half is a stride that swizzled rows have no use for
 }
 MONGE_DEVICE Operand moved(Operand o, int bytes) { return {o.low + static_cast<std::uint32_t>(bytes / 16)}; }
-// What this thread's copies brought may be read by products after the next barrier.
-MONGE_DEVICE void show_copies() {
-  MONGE_ONLY_WARPGROUPS(asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"));
-}
 // Before products, when sums were touched.
 MONGE_DEVICE void begin_products() { MONGE_ONLY_WARPGROUPS(asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory")); }
 
@@ -155,12 +154,88 @@ MONGE_DEVICE void wait_products(float (&c)[64]) {
   for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(c[i])::"memory");  // not to be read earlier
 }
 
+// Copies by the copy engine, on devices of compute capability 9.0, and what says when they are there, in shared memory:
+// an Arrival's phase ends when it has been arrived at `times` times and all bytes that were expected have come. Phases
+// are 0, 1, 0, 1 ...
+struct Arrival {
+  std::uint64_t state;
+};
+MONGE_DEVICE void make_arrival(Arrival& a, int times) {
+  MONGE_ONLY_WARPGROUPS(asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(&a)), "r"(times)
+                                     : "memory"));
+}
+// Those that this thread has made may be used by all, the copy engine too, after the next barrier.
+MONGE_DEVICE void show_arrivals() {
+  MONGE_ONLY_WARPGROUPS(asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async;\n" ::: "memory"));
+}
+MONGE_DEVICE void expect(Arrival& a, int bytes) {
+  MONGE_ONLY_WARPGROUPS(
+      asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(&a)), "r"(bytes)
+                   : "memory"));
+}
+MONGE_DEVICE void arrive(Arrival& a) {
+  MONGE_ONLY_WARPGROUPS(asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(shared_address(&a))
+                                     : "memory"));
+}
+// Until the phase of this parity has ended; it is the last one or the next.
+MONGE_DEVICE void wait(Arrival& a, std::uint32_t parity) {
+  std::uint32_t over = 0;
+  while (!over) {
+    MONGE_ONLY_WARPGROUPS(
+        asm volatile("{\n.reg .pred over;\n"
+                     "mbarrier.try_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+                     "selp.u32 %0, 1, 0, over;\n}\n"
+                     : "=r"(over)
+                     : "r"(shared_address(&a)), "r"(parity)
+                     : "memory"));
+  }
+}
+// Starts a copy to shared memory, of whole 16 aligned bytes.
+MONGE_DEVICE void start_bulk_copy(void* shared, const void* global, int bytes, Arrival& a) {
+  MONGE_ONLY_WARPGROUPS(
+      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(
+                       shared_address(shared)),
+                   "l"(global), "r"(bytes), "r"(shared_address(&a))
+                   : "memory"));
+}
+// Blocks that run together (Grid in runtime.h): this one's number, and a barrier of all their threads.
+MONGE_DEVICE int cluster_rank() {
+  std::uint32_t rank = 0;
+  MONGE_ONLY_WARPGROUPS(asm volatile("mov.u32 %0, %%cluster_ctarank;\n" : "=r"(rank)));
+  return static_cast<int>(rank);
+}
+MONGE_DEVICE void cluster_barrier() {
+  MONGE_ONLY_WARPGROUPS(
+      asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;\n" ::
+                       : "memory"));
+}
+// Arrives at another block's, which is where this one is in this block.
+MONGE_DEVICE void arrive_at(Arrival& a, int rank) {
+  MONGE_ONLY_WARPGROUPS(
+      asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+                   "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(shared_address(&a)),
+                   "r"(rank)
+                   : "memory"));
+}
+// To the same place in each of these blocks, whose own arrivals get to know.
+template <int blocks>
+MONGE_DEVICE void start_cluster_copy(void* shared, const void* global, int bytes, Arrival& a) {
+  MONGE_ONLY_WARPGROUPS(asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
+      "%4;\n" ::"r"(shared_address(shared)),
+      "l"(global), "r"(bytes), "r"(shared_address(&a)), "h"(static_cast<std::uint16_t>((1u << blocks) - 1))
+      : "memory"));
+}
+
 // x in another register, read here and not later.
 MONGE_DEVICE float copied(float x) {
   float out;
   asm volatile("mov.f32 %0, %1;\n" : "=f"(out) : "f"(x));
   return out;
 }
+
+// From here on the compiler knows nothing of x: what follows from it is found where it is used, not kept in registers.
+MONGE_DEVICE void forget(Index& x) { asm volatile("" : "+l"(x)); }
 
 // 2^t, 0 where it would be subnormal; float: within 2 units of the last place.
 MONGE_DEVICE float exp2_of(float t) {

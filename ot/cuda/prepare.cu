@@ -11,53 +11,46 @@
 namespace monge::ot::cuda {
 namespace {
 
-// One warp for each row: its exponent, then its halves, zeros up to the end of the padded row. Rows from x.rows on are
+// One warp for each row: its exponent, then its halves, zeros up to the end of its last chunk. Rows from x.rows on are
 // padding, all zeros.
 MONGE_KERNEL(4)
-split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_rows, std::int32_t padded_cols,
-             std::uint16_t* halves, float* unit) {
+split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_rows, Chunk* chunks, float* unit) {
   const Index i = block_x() * block_warps + thread() / warp_threads;
-  const int lane = thread() % warp_threads;
+  const int lane = thread() % warp_threads, row_of_chunk = static_cast<int>(i % chunk_points);
   if (i >= padded_rows) return;
   const float* row = x + i * stride;
   float largest = 0;
   for (Index k = lane; k < cols && i < rows; k += warp_threads) largest = fmaxf(largest, fabsf(row[k]));
   for (int mask = 1; mask < warp_threads; mask *= 2) largest = fmaxf(largest, shuffle_xor(largest, mask));
   const int exponent = split_exponent(largest);
-  for (Index k = lane; k < padded_cols; k += warp_threads) {
+  const Index all = chunks_for(cols);
+  Chunk* const own = chunks + i / chunk_points * all;
+  static_assert(chunk_dims == warp_threads);
+  for (Index c = 0; c < all; ++c) {
+    const Index k = c * chunk_dims + lane;
     const Halves both = split(k < cols && i < rows ? row[k] : 0.0f, exponent);
-    halves[i * 2 * padded_cols + high_place(k)] = both.high;
-    halves[i * 2 * padded_cols + low_place(k)] = both.low;
+    own[c].halves[place_of(row_of_chunk, lane)] = both.high;
+    own[c].halves[place_of(row_of_chunk, chunk_dims + lane)] = both.low;
   }
   // Below 2^-126 the unit is subnormal, below 2^-149 it is 0.
   if (lane == 0) unit[i] = exponent < -126 ? power_of_two(-126) * power_of_two(exponent + 126) : power_of_two(exponent);
 }
 
-// Halves come in whole tiles of rows, whichever side they are of, and whole chunks of coordinates.
-Index padded_rows(Index rows) {
-  constexpr Index tile = WarpTile<float>::tile_rows;
-  static_assert(tile == WarpTile<float>::tile_cols);
-  return (rows + tile - 1) / tile * tile;
-}
-Index padded_cols(Index cols) { return (cols + chunk_dims - 1) / chunk_dims * chunk_dims; }
-
 struct Split {
-  const std::uint16_t* halves;
+  const Chunk* chunks;
   const float* unit;
 };
 
-void split_into(Call& call, MatrixView<const float> x, std::uint16_t* halves, float* unit) {
-  const Index rows = padded_rows(x.rows);
-  call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows,
-           static_cast<std::int32_t>(padded_cols(x.cols)), halves, unit);
+void split_into(Call& call, MatrixView<const float> x, Chunk* chunks, float* unit) {
+  const Index rows = padded_points(x.rows);
+  call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows, chunks, unit);
 }
 
 Split split_points(Call& call, MatrixView<const float> x) {
-  const Index rows = padded_rows(x.rows);
-  auto* halves = call.scratch<std::uint16_t>(rows * 2 * padded_cols(x.cols));
-  float* unit = call.scratch<float>(rows);
-  split_into(call, x, halves, unit);
-  return {halves, unit};
+  auto* chunks = call.scratch<Chunk>(chunks_for(x.rows, x.cols));
+  float* unit = call.scratch<float>(padded_points(x.rows));
+  split_into(call, x, chunks, unit);
+  return {chunks, unit};
 }
 
 // What was kept of y, if on this device; else null.
@@ -156,12 +149,12 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
   if constexpr (sizeof(T) == 4) {
     if (p.maker == Maker::dot && p.dims > direct_dims && p.rows > 0 && p.cols > 0) {
       const Split xs = split_points(call, x);
-      const Split ys = kept ? Split{kept->halves.data(), kept->unit.data()} : split_points(call, y);
+      const Split ys = kept ? Split{kept->chunks.data(), kept->unit.data()} : split_points(call, y);
       p.maker = Maker::halves;
       p.by_warpgroups = call.by_warpgroups();
-      p.x_halves = xs.halves, p.x_unit = xs.unit;
-      p.y_halves = ys.halves, p.y_unit = ys.unit;
-      p.padded_dims = static_cast<std::int32_t>(padded_cols(p.dims));
+      p.x_chunks = xs.chunks, p.x_unit = xs.unit;
+      p.y_chunks = ys.chunks, p.y_unit = ys.unit;
+      p.chunks = static_cast<std::int32_t>(chunks_for(p.dims));
       p.single_product = products == Products::single;
     }
   }
@@ -174,18 +167,17 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
   kept->points = Matrix<float>(y.rows, y.cols, here);
   copy(y, kept->points.view());
   if (y.cols <= direct_dims || y.empty()) return kept;
-  const Index rows = padded_rows(y.rows);
-  kept->halves = Buffer<std::uint16_t>(rows * 2 * padded_cols(y.cols), here);
-  kept->unit = Buffer<float>(rows, here);
+  kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), here);
+  kept->unit = Buffer<float>(padded_points(y.rows), here);
   Call call("prepare", room, context);
-  split_into(call, std::as_const(kept->points).view(), kept->halves.data(), kept->unit.data());
+  split_into(call, std::as_const(kept->points).view(), kept->chunks.data(), kept->unit.data());
   synchronize(call.stream());  // whatever stream will use it
   return kept;
 }
 
-Index rows_in_cache(Index padded_dims) {
+Index rows_in_cache(Index chunks) {
   constexpr Index bytes = Index{24} << 20;  // about half of the cache of large chips
-  return bytes / (padded_dims * Index{sizeof(float)});
+  return bytes / (chunks * Index{chunk_halves * sizeof(std::uint16_t)});
 }
 
 // Blocks are done in waves of as many as the chip takes, and a block takes about a tile's time to begin: the width
@@ -198,7 +190,7 @@ Index share_columns(Problem<T>& p, Index least, Index most_waves) {
   const Index tiles = std::max<Index>(1, (p.cols + WarpTile<T>::tile_cols - 1) / WarpTile<T>::tile_cols);
   constexpr Index square = 12, most_y = 65535;
   p.parts_first = p.maker == Maker::halves && most_waves > 1 && blocks <= most_y &&
-                  std::min(blocks, wave) * WarpTile<T>::tile_rows > rows_in_cache(p.padded_dims);
+                  std::min(blocks, wave) * WarpTile<T>::tile_rows > rows_in_cache(p.chunks);
   const Index fewest = p.parts_first ? square : 1;
   Index best_width = 0, best_cost = 0;
   for (Index waves = 1; waves <= most_waves; ++waves) {

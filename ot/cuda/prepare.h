@@ -18,8 +18,8 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products);
 // `most_waves` times as many at most, each with at least `least` tiles, in multiples of it.
 template <class T>
 Index share_columns(Problem<T>& p, Index least = 2, Index most_waves = 8);
-// So many rows' points, of so many dimensions, stay in the L2 cache beside as many columns'.
-Index rows_in_cache(Index padded_dims);
+// So many rows' points, of so many chunks, stay in the L2 cache beside as many columns'.
+Index rows_in_cache(Index chunks);
 
 // For row i: shift_i, a T, nearest to f_i + u_i, and factor_i = weight_i / unit exp(what is left of it / epsilon), so
 // that masses do not suffer from f being a T. Rows that send nothing have -infinity and 0. Any input but f may be null
@@ -41,13 +41,15 @@ void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
     using Pass = Reduction<typename Source::Tile>;
     constexpr int shared_bytes = Source::shared_bytes + Pass::shared_bytes;
     static_assert(shared_bytes <= Source::most_shared);
-    const Index x = p.parts_first ? parts : blocks, y = p.parts_first ? blocks : parts;
-    call.run(pass_kernel<Source, Pass>, x, y, shared_bytes, p, args);
+    constexpr int together = Source::cluster;
+    const Index rows = (blocks + together - 1) / together * together;
+    const Grid grid = p.parts_first ? Grid{parts, rows, 1, together} : Grid{rows, parts, together, 1};
+    call.run(pass_kernel<Source, Pass>, grid, shared_bytes, p, args);
   };
   if constexpr (sizeof(T) == 8) {
     over(static_cast<DirectSource<WarpTile<T>>*>(nullptr));
   } else {
-    const bool resident = p.padded_dims <= resident_chunks * chunk_dims;
+    const bool resident = p.chunks <= resident_chunks;
     if (p.maker == Maker::halves && p.by_warpgroups)
       return resident ? over(static_cast<WarpgroupSource<true>*>(nullptr))
                       : over(static_cast<WarpgroupSource<false>*>(nullptr));

@@ -6,6 +6,7 @@
 
 #include "monge/ot/core/random.h"
 #include "monge/ot/core/scores.h"
+#include "monge/ot/cuda/split_points.h"
 
 namespace monge::ot::cuda {
 
@@ -31,12 +32,12 @@ struct Problem {
   const std::int32_t* col_labels = nullptr;
   T label_penalty = 0;
 
-  // Maker::halves: rows of 2 padded_dims halves (split_points.h), and what they are in units of.
-  const std::uint16_t* x_halves = nullptr;
-  const std::uint16_t* y_halves = nullptr;
+  // Maker::halves: split points, so many chunks in a row, and what they are in units of.
+  const Chunk* x_chunks = nullptr;
+  const Chunk* y_chunks = nullptr;
   const float* x_unit = nullptr;
   const float* y_unit = nullptr;
-  std::int32_t padded_dims = 0;
+  std::int32_t chunks = 0;
   bool by_warpgroups = false;   // who multiplies
   bool single_product = false;  // high parts only
 
@@ -61,7 +62,7 @@ Problem<T> transposed(Problem<T> p) {
   exchange_values(p.stored_row, p.stored_col);
   exchange_values(p.row_bias, p.col_bias);
   exchange_values(p.row_labels, p.col_labels);
-  exchange_values(p.x_halves, p.y_halves);
+  exchange_values(p.x_chunks, p.y_chunks);
   exchange_values(p.x_unit, p.y_unit);
   return p;
 }

@@ -72,7 +72,7 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
   const std::int32_t* row_labels = r.is_labelled() ? call.in(r.row_labels) : nullptr;
   const std::int32_t* col_labels = r.is_labelled() ? call.in(r.col_labels) : nullptr;
 
-  const Index in_cache = rows_in_cache(std::max<Index>(x.cols, 1)) / group_rows / 2 * 2;  // whole tiles
+  const Index in_cache = rows_in_cache(chunks_for(std::max<Index>(x.cols, 1))) / group_rows / 2 * 2;  // whole tiles
   const Index at_once =
       std::clamp<Index>(std::min(most_bytes / (group_rows * sets * row_bytes), in_cache), 1, r.groups());
   for (Index first = 0; first < r.groups(); first += at_once) {

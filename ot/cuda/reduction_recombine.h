@@ -41,13 +41,12 @@ struct ColumnExchange<WarpTile<float>> {
   }
 };
 
-// A warpgroup has all 64 rows of 128 columns, a thread each; they go through shared memory, half of the columns at a
-// time.
+// A warpgroup has all 64 rows of 128 columns, a thread each; they go through shared memory, a warp's columns at a time.
 template <>
 struct ColumnExchange<WideTile> {
   using Tile = WideTile;
   using Place = Tile::Place;
-  static constexpr int half = Tile::tile_cols / 2, stride = half + 8;  // rows lie 8 banks apart
+  static constexpr int at_once = 32, stride = at_once + 8;  // rows lie 8 banks apart
   static constexpr int shared_bytes = Tile::tile_rows * stride * sizeof(float);
 
   static MONGE_DEVICE int group(const Place& place) { return place.group(); }
@@ -59,17 +58,17 @@ struct ColumnExchange<WideTile> {
     float* const scores = reinterpret_cast<float*>(memory);
     const int mine = column(place);
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      if (h > 0) barrier();
+    for (int w = 0; w < Tile::tile_cols / at_once; ++w) {
+      if (w > 0) barrier();
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
 #pragma unroll
-        for (int c = 16 * h; c < 16 * (h + 1); ++c) scores[place.row(r) * stride + place.col(c) % half] = s[r][c];
+        for (int c = 8 * w; c < 8 * (w + 1); ++c) scores[place.row(r) * stride + place.col(c) % at_once] = s[r][c];
       }
       barrier();
-      if (mine / half != h) continue;  // a warp's columns are all in one half
+      if (mine / at_once != w) continue;
 #pragma unroll
-      for (int i = 0; i < 64; ++i) a[i] = scores[(group(place) * Tile::group_rows + i) * stride + mine % half];
+      for (int i = 0; i < 64; ++i) a[i] = scores[(group(place) * Tile::group_rows + i) * stride + mine % at_once];
     }
   }
 };
@@ -129,6 +128,8 @@ struct RecombineReduction {
 
   MONGE_DEVICE void add(const float (&s)[Tile::rows][Tile::cols], Index first_col) {
     const Place place{thread()};
+    forget(block_.first_row);  // registers are for sums
+    forget(block_.part);
     barrier();  // all have raised the limits of the last tile
     for (int e = thread(); e < groups * args_.sets * rows_of_group; e += block_threads) {
       if (is_there(e)) m_.limits[e] = from_order(*limit_of(e));

@@ -46,19 +46,35 @@ void check_launch(const char* what);
 // Lets a kernel have more shared memory than every kernel may, and several blocks of it at a time.
 void allow_shared(const void* kernel, std::size_t bytes);
 
-// Runs a kernel on blocks_x x blocks_y blocks of block_threads threads. It is told by its arguments alone.
+// Blocks, and how many of them along either axis run together and may copy into each other's shared memory.
+struct Grid {
+  Index x = 1, y = 1;
+  int together_x = 1, together_y = 1;
+};
+
+// Runs a kernel on blocks of block_threads threads. It is told by its arguments alone.
 template <class... Told, class... Given>
-void launch(const char* name, void (*kernel)(Told...), Index blocks_x, Index blocks_y, std::size_t shared_bytes,
-            Stream stream, const Given&... given) {
-  if (blocks_x <= 0 || blocks_y <= 0) return;
+void launch(const char* name, void (*kernel)(Told...), const Grid& grid, std::size_t shared_bytes, Stream stream,
+            const Given&... given) {
+  if (grid.x <= 0 || grid.y <= 0) return;
 #ifdef __CUDACC__
   if (shared_bytes > 48 * 1024) allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
-  const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
-  kernel<<<grid, block_threads, shared_bytes, static_cast<cudaStream_t>(stream)>>>(given...);
+  cudaLaunchAttribute cluster;
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(grid.together_x), static_cast<unsigned>(grid.together_y), 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y));
+  config.blockDim = dim3(block_threads);
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &cluster;
+  config.numAttrs = grid.together_x * grid.together_y > 1 ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, given...);
   check_launch(name);
 #else
   static_cast<void>(name), static_cast<void>(stream);
-  emulator::run_grid(blocks_x, blocks_y, block_threads, shared_bytes, [&] { kernel(given...); });
+  emulator::run_grid(grid.x, grid.y, grid.together_x * grid.together_y, grid.together_y > 1, block_threads,
+                     shared_bytes, [&] { kernel(given...); });
 #endif
 }
 

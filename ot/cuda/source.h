@@ -9,7 +9,7 @@ namespace monge::ot::cuda {
 // A source makes the tiles of a block, one after the other, for the columns it was told of. It is a type with
 //   Tile, T                         what it makes, WarpTile<T> or WideTile
 //   shared_bytes, most_shared       its share of shared memory; what a block may have where it runs
-//   blocks                          at most so many on a multiprocessor
+//   blocks, cluster                 at most so many on a multiprocessor; so many successive blocks of rows go together
 //   lead                            so many tiles are read before the first, and nothing is in them
 //   Source(problem, first_row, first_col, tiles, memory)
 //   read(first_col, s)              this thread's scores, -infinity behind the last column; all threads

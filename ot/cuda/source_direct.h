@@ -23,7 +23,7 @@ class DirectSource {
     std::int32_t labels[2][Tile::tile_cols];
   };
   static constexpr int shared_bytes = (sizeof(Memory) + 127) / 128 * 128;
-  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1, lead = 0, most_shared = shared_of_80;
+  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1, lead = 0, cluster = 1, most_shared = shared_of_80;
 
   MONGE_DEVICE DirectSource(const Problem<T>& p, Index first_row, Index first_col, Index, unsigned char* memory)
       : p_(p),

@@ -1,41 +1,35 @@
 #pragma once  // private: never installed
 #include <type_traits>
 
+#include "monge/ot/cuda/copies.h"
 #include "monge/ot/cuda/source.h"
-#include "monge/ot/cuda/split_points.h"
 
 namespace monge::ot::cuda {
 
 // Products on tensor cores, of points split into two halves each (half.h):
 //   <x, y> = units (high_x high_y + high_x low_y + low_x high_y),  low_x low_y being below what is kept.
 // This is what those who multiply have in common: points come to shared memory a chunk at a time, copied ahead across
-// tiles. `resident`: the rows' points (at most two chunks) stay there, otherwise they are copied again with each tile.
-// A copy may overwrite what was read `stages - ahead` steps ago.
+// tiles (copies.h). `resident`: the rows' points (at most two chunks) stay there, otherwise they are copied again with
+// each tile. A copy may overwrite what was read `stages - ahead` steps ago.
 inline constexpr int resident_chunks = 2;
 
-template <class Tile_, bool resident_, int stages_, int ahead_>
+template <class Tile_, bool resident_, class Copies>
 class HalvesSource {
  public:
   using Tile = Tile_;
   using T = float;
   static constexpr bool resident = resident_;
-  static constexpr int stages = stages_, ahead = ahead_;
-  static_assert(Tile::tile_rows == Tile::tile_cols);
+  static constexpr int stages = Copies::stages, ahead = Copies::ahead, cluster = Copies::shared_by;
+  static_assert(Tile::tile_rows == chunk_points && Tile::tile_cols == chunk_points);
 
-  struct Chunk {  // of a tile's rows or columns
-    std::uint16_t halves[Tile::tile_rows * chunk_halves];
-  };
   struct Memory {
     Chunk y[stages];
     Chunk x[resident ? resident_chunks : stages];
     float bias[2][Tile::tile_cols], unit[2][Tile::tile_cols], row_unit[Tile::tile_rows];  // of this tile and the last
     std::int32_t labels[2][Tile::tile_cols];
+    typename Copies::Memory copies;
   };
   static constexpr int shared_bytes = (sizeof(Memory) + 127) / 128 * 128;
-
-  // Where half h of a row is: rows of 128 bytes, whose eight pieces are exchanged so that those of equal place in eight
-  // successive rows lie in different banks. It is what wgmma calls a swizzle of 128 bytes.
-  static MONGE_DEVICE int place_of(int row, int h) { return row * chunk_halves + ((h / 8) ^ (row % 8)) * 8 + h % 8; }
 
   // Tiles will be read in order, `tiles` of them from column first_col on.
   MONGE_DEVICE HalvesSource(const Problem<float>& p, Index first_row, Index first_col, Index tiles,
@@ -43,16 +37,18 @@ class HalvesSource {
       : p_(p),
         m_(*reinterpret_cast<Memory*>(memory)),
         first_row_(first_row),
-        chunks_(p.padded_dims / chunk_dims),
-        steps_left_(static_cast<int>(tiles) * chunks_),
-        next_y_(p.y_halves + first_col * 2 * p.padded_dims) {
+        chunks_(p.chunks),
+        copies_(m_.copies),
+        x_(p.x_chunks + first_row / chunk_points * p.chunks),
+        next_y_(p.y_chunks + first_col / chunk_points * p.chunks),
+        steps_left_(static_cast<int>(tiles) * chunks_) {
     for (int i = thread(); i < Tile::tile_rows; i += block_threads) {
       m_.row_unit[i] = first_row + i < p.rows ? p.x_unit[first_row + i] : 0.0f;
     }
-    if constexpr (resident) {
-      for (int c = 0; c < chunks_; ++c) load(x_chunk(c), m_.x[c]);
+    if (copies_.copies()) {
+      for (int c = 0; resident && c < chunks_; ++c) copies_.start(0, m_.x[c], x_[c]);  // part of the first step
+      for (int s = 0; s < ahead; ++s) start();
     }
-    for (int s = 0; s < ahead; ++s) start();  // the resident rows are part of the first group
     fetch_columns(first_col);
   }
 
@@ -70,12 +66,14 @@ class HalvesSource {
 
   // Waits for the next chunk of points, and starts copies of one further on. All threads.
   MONGE_DEVICE int next_step() {
-    wait_groups<ahead - 1>();
-    if constexpr (std::is_same_v<Tile, WideTile>) show_copies();  // to products of warpgroups
-    barrier();  // everybody's copies are there, and what was read stages - ahead steps ago is done with
-    start();
+    copies_.release();
+    if (copies_.copies()) {
+      copies_.reclaim(next_stage_);
+      start();
+    }
     const int stage = stage_;
     stage_ = stage + 1 == stages ? 0 : stage + 1;
+    copies_.await(stage);
     return stage;
   }
 
@@ -112,43 +110,23 @@ class HalvesSource {
   const int chunks_;
 
  private:
-  MONGE_DEVICE const std::uint16_t* x_chunk(int c) const {
-    return p_.x_halves + first_row_ * 2 * p_.padded_dims + c * chunk_halves;
-  }
-
-  // Starts copies of a chunk of a tile of points, from where its first row has it; tiles are whole. Of single products
-  // the low parts are not wanted.
-  MONGE_DEVICE void load(const std::uint16_t* from, Chunk& to) const {
-    constexpr int pieces = 8, rows = block_threads / pieces;  // a thread copies the same piece of every so many rows
-    static_assert(rows % 8 == 0 && Tile::tile_rows % rows == 0);
-    const int row = thread() / pieces, h = thread() % pieces * 8;
-    if (p_.single_product && h >= chunk_dims) return;
-    std::uint16_t* const there = to.halves + place_of(row, h);
-    from += row * 2 * p_.padded_dims + h;
-#pragma unroll
-    for (int i = 0; i < Tile::tile_rows / rows; ++i) {
-      start_copy(there + i * rows * chunk_halves, from + i * rows * Index{2} * p_.padded_dims);
-    }
-  }
-
-  // The copies of a step, or an empty group behind the last.
+  // By those who copy: the copies of a step, or none behind the last. Chunks of columns follow each other from tile to
+  // tile.
   MONGE_DEVICE void start() {
     if (steps_left_ > 0) {
-      load(next_y_, m_.y[next_stage_]);
-      if constexpr (!resident) load(x_chunk(next_chunk_), m_.x[next_stage_]);
-      next_y_ += chunk_halves;
-      if (++next_chunk_ == chunks_) {
-        next_chunk_ = 0;
-        next_y_ += (Tile::tile_cols - 1) * Index{2} * p_.padded_dims;
-      }
-      if (++next_stage_ == stages) next_stage_ = 0;
+      copies_.start_shared(next_stage_, m_.y[next_stage_], *next_y_++);
+      if constexpr (!resident) copies_.start(next_stage_, m_.x[next_stage_], x_[next_chunk_]);
+      if (++next_chunk_ == chunks_) next_chunk_ = 0;
       --steps_left_;
     }
-    end_group();
+    copies_.end(next_stage_);
+    if (++next_stage_ == stages) next_stage_ = 0;
   }
 
+  Copies copies_;
+  const Chunk* const x_;
+  const Chunk* next_y_;
   int steps_left_, next_chunk_ = 0, next_stage_ = 0;  // of copies
-  const std::uint16_t* next_y_;
   int stage_ = 0, parity_ = 1;
   float bias_, unit_;
   std::int32_t label_;

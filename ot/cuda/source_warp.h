@@ -7,9 +7,8 @@ namespace monge::ot::cuda {
 // of sums will do; beyond, every two chunks the sums of the tensor cores, which cut off what they cannot hold, are
 // added to others that are rounded.
 template <bool resident_>
-class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
-  using Base = HalvesSource<WarpTile<float>, resident_, 3, 2>;
-  using typename Base::Chunk;
+class WarpSource : public HalvesSource<WarpTile<float>, resident_, ThreadCopies<3, 2>> {
+  using Base = HalvesSource<WarpTile<float>, resident_, ThreadCopies<3, 2>>;
 
  public:
   using typename Base::Tile;
@@ -73,7 +72,7 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
     const MatrixRow left = left_row(place.lane()), right = right_row(place.lane());
     const bool single = this->p_.single_product;
     const auto load_left = [&](int i, int h, std::uint32_t(&a)[4]) {
-      load_matrices(a, x.halves + Base::place_of(place.first_row() + 16 * i + left.row, h + left.k));
+      load_matrices(a, x.halves + place_of(place.first_row() + 16 * i + left.row, h + left.k));
     };
 #pragma unroll
     for (int k = 0; k < chunk_dims; k += 16) {
@@ -81,8 +80,8 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, 3, 2> {
 #pragma unroll
       for (int j = 0; j < Tile::along / 2; ++j) {
         const int row = place.first_col() + 16 * j + right.row;
-        load_matrices(high[j], y.halves + Base::place_of(row, k + right.k));
-        if (!single) load_matrices(low[j], y.halves + Base::place_of(row, chunk_dims + k + right.k));
+        load_matrices(high[j], y.halves + place_of(row, k + right.k));
+        if (!single) load_matrices(low[j], y.halves + place_of(row, chunk_dims + k + right.k));
       }
 #pragma unroll
       for (int i = 0; i < Tile::across; ++i) {

@@ -6,10 +6,13 @@ namespace monge::ot::cuda {
 // Tiles of split points by wgmma.m64n128k16, a warpgroup at a time, in the background: compute capability 9.0.
 // `resident`: while a tile is reduced, the products of the next are made. Otherwise there are two sets of sums: while
 // the tensor cores, which cut off what their sums cannot hold, fill one, the other is added to sums that are rounded.
+// Beyond, blocks come in pairs that share their columns.
+template <bool resident>
+using CopiesForWarpgroups = std::conditional_t<resident, BulkCopies<6, 2, 1>, BulkCopies<5, 3, 2>>;
+
 template <bool resident_>
-class WarpgroupSource : public HalvesSource<WideTile, resident_, resident_ ? 6 : 4, 2> {
-  using Base = HalvesSource<WideTile, resident_, resident_ ? 6 : 4, 2>;
-  using typename Base::Chunk;
+class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgroups<resident_>> {
+  using Base = HalvesSource<WideTile, resident_, CopiesForWarpgroups<resident_>>;
   static_assert(resident_chunks == 2);
 
  public:

@@ -5,6 +5,8 @@
 #include <tuple>
 
 #include "../ot/passes_problem.h"
+#include "monge/ot/cuda/passes.h"
+#include "monge/ot/cuda/prepare.h"
 #include "monge/ot/recombine.h"
 #include "rooms.h"
 
@@ -74,6 +76,47 @@ TYPED_TEST(EmulatedTest, NothingDependsOnTheOrderOfThreads) {
       EXPECT_TRUE(one == run_all<T>(p.scores(), 3));
     }
     cuda::emulator::set_order(Order::rising);
+  }
+}
+
+// Blocks along either axis, in pairs where their columns are shared; tiles of rows are odd in number.
+TEST(EmulatedGrid, BlocksInTheOrderOfRowsOrOfPartsSayTheSame) {
+  using cuda::emulator::Order;
+  constexpr Index rows = 270, cols = 650, tiles = 6;
+  const int device = cuda_device().index;
+  const cuda::Room room{device, cuda::make_stream(), cuda::multiplies_by_warpgroups(device)};
+  for (const Index dims : {50, 130}) {
+    const PassProblem<float> p({rows, cols, dims}, normal<float>(20));
+    const reference::DenseScores dense = reference::dense(p.scores());
+    const auto run = [&](bool parts_first, Index tiles_per_part) {
+      cuda::Call call("test", room, context);
+      cuda::Problem<float> problem = cuda::read_scores(call, p.scores(), Products::full);
+      problem.parts_first = parts_first;
+      problem.tiles_per_part = static_cast<std::int32_t>(tiles_per_part);
+      const Index parts = (tiles + tiles_per_part - 1) / tiles_per_part;
+      std::vector<cuda::LogSum<float>> sums(static_cast<std::size_t>(parts * rows));
+      cuda::run_pass<cuda::SoftminReduction>(call, problem, parts,
+                                             cuda::SoftminArgs<float>{cuda::rate_of(2.0f, cols), sums.data()});
+      std::vector<double> f;
+      for (Index i = 0; i < rows; ++i) {
+        cuda::LogSum<float> all;
+        for (Index part = 0; part < parts; ++part) all.add(sums[static_cast<std::size_t>(part * rows + i)], 2);
+        f.push_back(-all.value(2));
+      }
+      return f;
+    };
+    for (const Index width : {1, 4, 6}) {
+      const std::vector<double> one = run(false, width);
+      for (const Order order : {Order::rising, Order::falling, Order::shuffled}) {
+        cuda::emulator::set_order(order);
+        EXPECT_EQ(run(true, width), one);
+      }
+      cuda::emulator::set_order(Order::rising);
+      for (Index i = 0; i < rows; ++i) {
+        const double u = p.scores().u.empty() ? 0.0 : p.scores().u[i];
+        ASSERT_NEAR(one[static_cast<std::size_t>(i)], reference::softmin(dense, 2, i) + u, 1e-3) << i;
+      }
+    }
   }
 }
 

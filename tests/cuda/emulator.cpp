@@ -49,11 +49,11 @@ struct Copy {
 struct Fiber {
   unsigned char* stack = nullptr;
   void* top = nullptr;
-  int thread = 0;
+  Here here;
   bool done = false;
   std::vector<std::vector<Copy>> groups;  // ended ones
   std::vector<Copy> started;
-  bool hidden_copies = false;  // some that products may not read yet
+  std::vector<Arrival*> made;  // and not shown
 };
 
 constexpr int group_lanes = 128;
@@ -79,6 +79,18 @@ struct Warpgroup {
   std::map<float*, std::array<float, 64>> sums;  // of products on their way
 };
 
+struct Phases {
+  int times = 0, missing = 0, ended = 0;
+  long bytes = 0;  // that are yet to come
+  bool shown = false;
+};
+struct BulkCopy {
+  unsigned char* to;
+  const unsigned char* from;
+  int bytes;
+  Arrival* arrival;
+};
+
 [[noreturn]] void fail(const char* what, const char* detail = "") {
   std::fprintf(stderr, "emulator: %s%s\n", what, detail);
   std::abort();
@@ -91,10 +103,19 @@ struct Machine {
   const std::function<void()>* body = nullptr;
   void* scheduler = nullptr;
   Fiber* current = nullptr;
-  int at_barrier = 0;
-  Index barriers = 0, progress = 0;
+  struct Barrier {
+    int arrived = 0;
+    Index times = 0;
+  };
+  std::vector<Barrier> barriers;  // of each block, then of all
+  Index progress = 0;
+  int threads = 0;  // of a block
+  std::map<Arrival*, Phases> arrivals;
+  std::vector<BulkCopy> bulk_copies;
 
-  void run_block(int threads);
+  void run_blocks(const std::vector<Here>& blocks);
+  bool run_once(const std::vector<int>& turn);
+  int place() const { return here.rank * threads + here.thread; }  // among all that run
   void prepare(Fiber& fiber);
   void yield() {
     Fiber* const fiber = current;
@@ -127,44 +148,105 @@ void Machine::prepare(Fiber& fiber) {
   fiber.done = false;
   fiber.groups.clear();
   fiber.started.clear();
-  fiber.hidden_copies = false;
+  fiber.made.clear();
 }
 
-void Machine::run_block(int threads) {
-  fibers.resize(std::max(fibers.size(), static_cast<std::size_t>(threads)));
-  warps.assign(static_cast<std::size_t>(threads / 32), {});
-  crowds.assign(static_cast<std::size_t>(threads / group_lanes), {});
+template <class T>
+void shuffle(std::vector<T>& some) {
+  for (std::size_t t = some.size(); t > 1 && order == Order::shuffled; --t) {
+    const std::uint64_t other = uniform_below(Rng{static_cast<std::uint64_t>(machine.progress)}, t, t);
+    std::swap(some[t - 1], some[static_cast<std::size_t>(other)]);
+  }
+}
+
+// Each of these threads that has not ended until it waits; whether there were any.
+bool Machine::run_once(const std::vector<int>& turn) {
+  bool left = false;
+  for (const int t : turn) {
+    Fiber& fiber = fibers[t];
+    if (fiber.done) continue;
+    current = &fiber;
+    here = fiber.here;
+    monge_switch_fiber(&scheduler, fiber.top);
+    left = true;
+  }
+  return left;
+}
+
+void Machine::run_blocks(const std::vector<Here>& blocks) {
+  const auto all = static_cast<int>(blocks.size()) * threads;
+  fibers.resize(std::max(fibers.size(), static_cast<std::size_t>(all)));
+  warps.assign(static_cast<std::size_t>(all / 32), {});
+  crowds.assign(static_cast<std::size_t>(all / group_lanes), {});
   warpgroups.assign(crowds.size(), {});
-  at_barrier = 0;
-  std::vector<int> turn(static_cast<std::size_t>(threads));
-  for (int t = 0; t < threads; ++t) {
-    turn[t] = order == Order::falling ? threads - 1 - t : t;
-    fibers[t].thread = t;
-    prepare(fibers[t]);
+  barriers.assign(blocks.size() + 1, {});
+  arrivals.clear();
+  std::vector<std::vector<int>> turns;  // of blocks, each of which goes as far as it can before the next
+  for (const Here& block : blocks) {
+    std::vector<int> turn;
+    for (int t = 0; t < threads; ++t) {
+      turn.push_back(block.rank * threads + (order == Order::falling ? threads - 1 - t : t));
+      fibers[turn.back()].here = block;
+      fibers[turn.back()].here.thread = turn.back() % threads;
+      prepare(fibers[turn.back()]);
+    }
+    shuffle(turn);
+    turns.push_back(std::move(turn));
   }
-  for (std::size_t t = turn.size(); t > 1 && order == Order::shuffled; --t) {
-    const std::uint64_t other = uniform_below(Rng{static_cast<std::uint64_t>(progress)}, t, t);
-    std::swap(turn[t - 1], turn[static_cast<std::size_t>(other)]);
-  }
+  if (order == Order::falling) std::reverse(turns.begin(), turns.end());
   for (bool left = true; left;) {
     left = false;
     const Index before = progress;
-    for (const int t : turn) {
-      Fiber& fiber = fibers[t];
-      if (fiber.done) continue;
-      current = &fiber;
-      here.thread = t;
-      monge_switch_fiber(&scheduler, fiber.top);
-      left = left || !fiber.done;
+    for (const std::vector<int>& turn : turns) {
+      for (Index at = -1; at != progress;) {
+        at = progress;
+        left = run_once(turn) || left;
+      }
     }
     if (left && progress == before) fail("threads wait for ever");
+    shuffle(turns);
   }
+  if (!bulk_copies.empty()) fail("blocks ended before copies to their memory had come");
 }
 
-int alive() {
-  int count = 0;
-  for (std::size_t t = 0; t < machine.warps.size() * 32; ++t) count += !machine.fibers[t].done;
-  return count;
+// Waits for all threads of a block, or of all blocks that run together.
+void wait_for(std::size_t barrier) {
+  ++machine.progress;
+  const std::size_t first = barrier + 1 < machine.barriers.size() ? barrier * machine.threads : 0;
+  const std::size_t count = barrier + 1 < machine.barriers.size() ? machine.threads : machine.warps.size() * 32;
+  for (std::size_t t = first; t < first + count; ++t)
+    if (machine.fibers[t].done) fail("a barrier that some threads will never reach");
+  Machine::Barrier& own = machine.barriers[barrier];
+  const Index times = own.times;
+  if (++own.arrived == static_cast<int>(count)) {
+    own.arrived = 0;
+    ++own.times;
+    return;
+  }
+  while (own.times == times) machine.yield();
+}
+
+// What is at this place of this block, in another.
+template <class T>
+T* in_block(T* shared, int rank) {
+  const std::size_t first = static_cast<std::size_t>(rank) * machine.threads;
+  bool runs = false;
+  for (std::size_t t = first; t < first + machine.threads; ++t) runs = runs || !machine.fibers[t].done;
+  if (!runs) fail("a block that has ended is told something");
+  return reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(shared) - here.shared +
+                              machine.fibers[first].here.shared);
+}
+
+Phases& phases_of(Arrival* a) {
+  const auto found = machine.arrivals.find(a);
+  if (found == machine.arrivals.end() || !found->second.shown) fail("an arrival that was not made, or not shown");
+  return found->second;
+}
+void end_phase(Phases& p) {
+  if (p.missing > 0 || p.bytes != 0) return;
+  p.missing = p.times;
+  ++p.ended;
+  ++machine.progress;
 }
 
 void finish(std::vector<Copy>& copies) {
@@ -179,38 +261,34 @@ Here here;
 void set_order(Order o) { order = o; }
 Index kernels_run() { return kernels; }
 
-void run_grid(Index blocks_x, Index blocks_y, int threads, std::size_t shared_bytes,
+void run_grid(Index blocks_x, Index blocks_y, int together, bool along_y, int threads, std::size_t shared_bytes,
               const std::function<void()>& body) {
   if (threads % 32 != 0) fail("no whole warps");
+  if ((along_y ? blocks_y : blocks_x) % together != 0) fail("no whole clusters of blocks");
   ++kernels;
   machine.body = &body;
+  machine.threads = threads;
   const std::size_t room = std::max<std::size_t>(1024, (shared_bytes + 1023) / 1024 * 1024);
-  for (Index b = 0; b < blocks_x * blocks_y; ++b) {
-    const std::unique_ptr<unsigned char, void (*)(void*)> shared(
-        static_cast<unsigned char*>(std::aligned_alloc(1024, room)), std::free);
-    std::memset(shared.get(), 0xff, room);
-    here = {0, b % blocks_x, b / blocks_x, blocks_x, shared.get()};
-    machine.run_block(threads);
+  const Index step_x = along_y ? 1 : together, step_y = along_y ? together : 1;
+  for (Index y = 0; y < blocks_y; y += step_y) {
+    for (Index x = 0; x < blocks_x; x += step_x) {
+      std::vector<std::unique_ptr<unsigned char, void (*)(void*)>> shared;
+      std::vector<Here> blocks;
+      for (int r = 0; r < together; ++r) {
+        shared.emplace_back(static_cast<unsigned char*>(std::aligned_alloc(1024, room)), std::free);
+        std::memset(shared.back().get(), 0xff, room);
+        blocks.push_back({0, r, along_y ? x : x + r, along_y ? y + r : y, blocks_x, shared.back().get()});
+      }
+      machine.run_blocks(blocks);
+    }
   }
 }
 
-void wait_for_block() {
-  ++machine.progress;
-  const Index times = machine.barriers;
-  if (++machine.at_barrier == alive()) {
-    if (alive() != static_cast<int>(machine.warps.size()) * 32) fail("a barrier that some threads will never reach");
-    machine.at_barrier = 0;
-    ++machine.barriers;
-    return;
-  }
-  const int thread = here.thread;
-  while (machine.barriers == times) machine.yield();
-  here.thread = thread;
-}
+void wait_for_block() { wait_for(static_cast<std::size_t>(here.rank)); }
 
 void meet(const char* operation, void* mine, const std::function<void(void* const*)>& work, int lanes) {
   ++machine.progress;
-  Crowd& crowd = (lanes == 32 ? machine.warps : machine.crowds)[static_cast<std::size_t>(here.thread / lanes)];
+  Crowd& crowd = (lanes == 32 ? machine.warps : machine.crowds)[static_cast<std::size_t>(machine.place() / lanes)];
   if (crowd.arrived == 0) crowd.operation = operation;
   if (std::strcmp(crowd.operation, operation) != 0) fail("lanes of one warp in different operations: ", operation);
   crowd.lanes[here.thread % lanes] = mine;
@@ -221,9 +299,7 @@ void meet(const char* operation, void* mine, const std::function<void(void* cons
     return;
   }
   const Index times = crowd.times;
-  const int thread = here.thread;
   while (crowd.times == times) machine.yield();
-  here.thread = thread;
 }
 
 void start_copy(void* to, const void* from) {
@@ -240,7 +316,6 @@ void end_group() {
 void wait_groups(int pending) {
   auto& groups = machine.current->groups;
   while (groups.size() > static_cast<std::size_t>(pending)) {
-    machine.current->hidden_copies |= !groups.front().empty();
     finish(groups.front());
     groups.erase(groups.begin());
   }
@@ -248,7 +323,7 @@ void wait_groups(int pending) {
 
 namespace {
 
-Warpgroup& my_warpgroup() { return machine.warpgroups[static_cast<std::size_t>(here.thread / group_lanes)]; }
+Warpgroup& my_warpgroup() { return machine.warpgroups[static_cast<std::size_t>(machine.place() / group_lanes)]; }
 
 // Rows of 128 bytes, whose pieces of 16 bytes are where the bits of the address that count rows, 7 to 9, change those
 // that count pieces, 4 to 6.
@@ -300,9 +375,6 @@ void multiply(float* sums, const unsigned char* a, const unsigned char* b, bool 
       [&](void* const* lanes) {
         Product product{{}, a, b, fresh, read_operand(a, 64), read_operand(b, 128)};
         Warpgroup& group = my_warpgroup();
-        for (const Fiber& fiber : machine.fibers) {
-          if (fiber.hidden_copies) fail("copies were not shown to products");
-        }
         for (int t = 0; t < group_lanes; ++t) {
           const Mine& lane = *static_cast<Mine*>(lanes[t]);
           if (lane.a != a || lane.b != b) fail("a warpgroup's operands differ");
@@ -340,6 +412,19 @@ void wait_products(int pending) {
       group_lanes);
 }
 
+void start_bulk_copy(void* to, const void* from, int bytes, void* arrival, int blocks) {
+  const auto aligned = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
+  if (!aligned(to) || !aligned(from) || bytes % 16 != 0) fail("a copy of bytes that are not aligned");
+  for (int r = 0; r < blocks; ++r) {
+    const int rank = blocks == 1 ? here.rank : r;
+    auto* const there = static_cast<unsigned char*>(in_block(to, rank));
+    std::memset(there, 0xff, static_cast<std::size_t>(bytes));  // it may be gone at any time from now on
+    Arrival* const known = in_block(static_cast<Arrival*>(arrival), rank);
+    phases_of(known);
+    machine.bulk_copies.push_back({there, static_cast<const unsigned char*>(from), bytes, known});
+  }
+}
+
 }  // namespace monge::ot::cuda::emulator
 
 namespace monge::ot::cuda {
@@ -373,7 +458,38 @@ void load_matrices(std::uint32_t (&out)[4], const void* row) {
   });
 }
 
-void show_copies() { emulator::machine.current->hidden_copies = false; }
+void make_arrival(Arrival& a, int times) {
+  emulator::machine.arrivals[&a] = {times, times};
+  emulator::machine.current->made.push_back(&a);
+}
+void show_arrivals() {
+  for (Arrival* a : emulator::machine.current->made) emulator::machine.arrivals[a].shown = true;
+  emulator::machine.current->made.clear();
+}
+void expect(Arrival& a, int bytes) { emulator::phases_of(&a).bytes += bytes; }
+void arrive(Arrival& a) {
+  emulator::Phases& phases = emulator::phases_of(&a);
+  if (--phases.missing < 0) emulator::fail("more arrivals than an arrival was made for");
+  emulator::end_phase(phases);
+}
+void arrive_at(Arrival& a, int rank) { arrive(*emulator::in_block(&a, rank)); }
+void wait(Arrival& a, std::uint32_t parity) {
+  using emulator::machine;
+  ++machine.progress;
+  emulator::Phases& phases = emulator::phases_of(&a);
+  while (static_cast<std::uint32_t>(phases.ended % 2) == parity) {
+    std::erase_if(machine.bulk_copies, [&](const emulator::BulkCopy& copy) {
+      if (copy.arrival != &a) return false;
+      std::memcpy(copy.to, copy.from, static_cast<std::size_t>(copy.bytes));
+      phases.bytes -= copy.bytes;
+      ++machine.progress;
+      return true;
+    });
+    emulator::end_phase(phases);
+    if (static_cast<std::uint32_t>(phases.ended % 2) == parity) machine.yield();
+  }
+}
+void cluster_barrier() { emulator::wait_for(emulator::machine.barriers.size() - 1); }
 
 void end_products() {
   emulator::meet(

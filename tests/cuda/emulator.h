@@ -25,8 +25,9 @@ namespace emulator {
 enum class Order { rising, falling, shuffled };
 void set_order(Order order);
 
-// Runs body() once for each thread of each block.
-void run_grid(Index blocks_x, Index blocks_y, int threads, std::size_t shared_bytes, const std::function<void()>& body);
+// Runs body() once for each thread of each block, `together` successive blocks along an axis at the same time.
+void run_grid(Index blocks_x, Index blocks_y, int together, bool along_y, int threads, std::size_t shared_bytes,
+              const std::function<void()>& body);
 Index kernels_run();
 
 // The next so many allocations succeed, the one after that fails once. -1: none fails.
@@ -34,7 +35,7 @@ void fail_allocation_after(int allocations);
 std::size_t bytes_in_use();
 
 struct Here {
-  int thread = 0;
+  int thread = 0, rank = 0;  // in its block; the block's among those that run together
   Index block_x = 0, block_y = 0, blocks_x = 1;
   unsigned char* shared = nullptr;
 };
@@ -50,6 +51,7 @@ void end_group();
 void wait_groups(int pending);
 void multiply(float* sums, const unsigned char* a, const unsigned char* b, bool fresh);
 void wait_products(int pending);
+void start_bulk_copy(void* to, const void* from, int bytes, void* arrival, int blocks);
 
 }  // namespace emulator
 
@@ -106,7 +108,6 @@ struct Operand {
 };
 inline Operand operand_at(const void* first) { return {static_cast<const unsigned char*>(first)}; }
 inline Operand moved(Operand o, int bytes) { return {o.first + bytes}; }
-void show_copies();
 inline void begin_products() {}
 inline void multiply(float (&c)[64], Operand a, Operand b) { emulator::multiply(c, a.first, b.first, true); }
 inline void multiply_add(float (&c)[64], Operand a, Operand b) { emulator::multiply(c, a.first, b.first, false); }
@@ -122,7 +123,29 @@ template <int pending>
 void wait_groups() {
   emulator::wait_groups(pending);
 }
+
+// Copies by the copy engine are made when somebody waits for them and no sooner; until then NaN is where they go to.
+struct Arrival {
+  std::uint64_t state;
+};
+void make_arrival(Arrival& a, int times);
+void show_arrivals();
+void expect(Arrival& a, int bytes);
+void arrive(Arrival& a);
+void arrive_at(Arrival& a, int rank);
+void wait(Arrival& a, std::uint32_t parity);
+inline void start_bulk_copy(void* shared, const void* global, int bytes, Arrival& a) {
+  emulator::start_bulk_copy(shared, global, bytes, &a, 1);
+}
+template <int blocks>
+void start_cluster_copy(void* shared, const void* global, int bytes, Arrival& a) {
+  emulator::start_bulk_copy(shared, global, bytes, &a, blocks);
+}
+inline int cluster_rank() { return emulator::here.rank; }
+void cluster_barrier();
+
 inline float copied(float x) { return x; }
+inline void forget(Index&) {}
 inline float exp2_of(float t) { return t < -126 ? 0.0f : std::exp2(t); }
 inline double exp2_of(double t) { return t < -1022 ? 0.0 : std::exp2(t); }
 inline float larger(float a, float b) { return std::fmax(a, b); }
