@@ -230,6 +230,15 @@ double Geometry<T>::col_reach(Index j) const {
 }
 
 template <class T>
+double Geometry<T>::score_scale() const {
+  if (dense_ || product_scale() == 0) return largest_;
+  const auto longest = [](const std::vector<double>& squares) {
+    return *std::max_element(squares.begin(), squares.end());
+  };
+  return product_scale() * std::sqrt(longest(row_square_) * longest(col_square_)) + label_penalty_;
+}
+
+template <class T>
 double Geometry<T>::product_bound(const std::vector<double>& p, const std::vector<double>& q) const {
   double sum = 0, total = 0;
   const bool exact = product_scale() != 0 && !dense_;

@@ -49,6 +49,7 @@ class Geometry {
   double row_reach(Index i) const;
   double col_reach(Index j) const;
   double largest_cost() const { return largest_; }
+  double score_scale() const;  // the size of what scores are made of, units of 2^exponent
   // sum_ij a_i b_j c_ij / (sum a sum b), units of 2^exponent.
   double mean_cost(const std::vector<double>& a, const std::vector<double>& b, const Context& context) const;
   double rounding() const { return rounding_; }

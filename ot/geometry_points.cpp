@@ -158,23 +158,24 @@ void Geometry<T>::read_points(const Problem<T>& problem) {
 // |x - y|^2 and -<x, y> with x = x' + p, y = y' + q, D = p - q:
 //   |x'|^2 + 2 <x', D> + |D|^2  +  |y'|^2 - 2 <y', D>  -  2 <x', y'>,
 //   -<x', q> - <p, q>  -  <p, y'>  -  <x', y'>.
+// What belongs to neither is shared, so that clouds exchanged have their parts exchanged.
 template <class T>
 void Geometry<T>::split_costs(const Means& means) {
   if (product_scale() == 0) return;
   const Index d = x_.cols();
   const std::vector<double>& gap = means.gap;
   const bool squared = cost_ == Cost::squared_euclidean;
-  const double constant = squared ? dot(gap.data(), gap.data(), d) : -dot(means.x.data(), means.y.data(), d);
+  const double half = 0.5 * (squared ? dot(gap.data(), gap.data(), d) : -dot(means.x.data(), means.y.data(), d));
   for_blocks(rows_, d, [&](Index, Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const T* x = x_.view().row(i);
-      row_own_[i] = constant + (squared ? row_square_[i] + 2 * dot(x, gap.data(), d) : -dot(x, means.y.data(), d));
+      row_own_[i] = half + (squared ? row_square_[i] + 2 * dot(x, gap.data(), d) : -dot(x, means.y.data(), d));
     }
   });
   for_blocks(cols_, d, [&](Index, Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
       const T* y = y_.view().row(j);
-      col_own_[j] = squared ? col_square_[j] - 2 * dot(y, gap.data(), d) : -dot(y, means.x.data(), d);
+      col_own_[j] = half + (squared ? col_square_[j] - 2 * dot(y, gap.data(), d) : -dot(y, means.x.data(), d));
     }
   });
 }

@@ -134,6 +134,7 @@ Gradients<T> gradients(const Problem<T>& problem, const SinkhornResult& result, 
 
   SinkhornResult back = result;
   std::swap(back.f, back.g);
+  std::swap(back.f_rest, back.g_rest);
   Matrix<T> transposed;
   const Problem<T> other = swapped(problem, transposed);
   const auto cols = detail::plan_body(other, back, options.context);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
@@ -23,13 +24,21 @@ Matrix<S> converted(MatrixView<const T> values) {
   return out;
 }
 
-// Reduced potentials of one side as biases of the scores: F + epsilon log w.
+// Potentials of one side less what is the points' own, in units of the geometry.
+std::vector<double> reduced(const std::vector<double>& potentials, const std::vector<double>& rest,
+                            const std::vector<double>& own, double unit) {
+  std::vector<double> out(potentials.size());
+  for (std::size_t j = 0; j < out.size(); ++j)
+    out[j] = potentials[j] / unit - own[j] + (rest.empty() ? 0.0 : rest[j] / unit);
+  return out;
+}
+
+// These as biases of the scores: F + epsilon log w.
 template <class T>
-std::vector<T> biases(const std::vector<double>& potentials, const std::vector<double>& own,
-                      const std::vector<double>& weights, double unit, double epsilon) {
+std::vector<T> biases(const std::vector<double>& potentials, const std::vector<double>& weights, double epsilon) {
   std::vector<T> v(potentials.size());
   for (std::size_t j = 0; j < v.size(); ++j) {
-    v[j] = weights[j] > 0 ? static_cast<T>(potentials[j] / unit - own[j] + epsilon * std::log(weights[j]))
+    v[j] = weights[j] > 0 ? static_cast<T>(potentials[j] + epsilon * std::log(weights[j]))
                           : -std::numeric_limits<T>::infinity();
   }
   return v;
@@ -43,19 +52,16 @@ class Body final : public PlanBody {
         y_(problem.y),
         geometry_(problem),
         epsilon_(static_cast<T>(result.epsilon / geometry_.unit())),
-        result_f_(result.f) {
+        wanted_(reduced(result.f, result.f_rest, geometry_.row_own(), geometry_.unit())),
+        fitted_(wanted_) {
     context = where;
     a = weights_of(problem.a, problem.rows());
     b = weights_of(problem.b, problem.cols());
-    v_ = biases<T>(result.g, geometry_.col_own(), b, geometry_.unit(), epsilon_);
-    fitted_.resize(a.size());
-    std::vector<double> wanted(a.size());
-    for (std::size_t i = 0; i < a.size(); ++i)
-      wanted[i] = fitted_[i] = result.f[i] / geometry_.unit() - geometry_.row_own()[i];
+    v_ = biases<T>(reduced(result.g, result.g_rest, geometry_.col_own(), geometry_.unit()), b, epsilon());
     std::vector<double> unused(b.size());
     passes().balance(scores(), epsilon_, a, fitted_, unused, context);
     for (std::size_t i = 0; i < a.size(); ++i) {
-      row_shares.push_back(std::exp((wanted[i] - fitted_[i]) / epsilon()));
+      row_shares.push_back(std::exp((wanted_[i] - fitted_[i]) / epsilon()));
       row_masses.push_back(a[i] > 0 ? a[i] * row_shares[i] : 0);
     }
   }
@@ -120,7 +126,7 @@ class Body final : public PlanBody {
   void apply_own(bool transposed, MatrixView<const T> values, MatrixView<T> out) const {
     if (transposed) {
       const Geometry<T> other = geometry_.transposed();
-      const std::vector<T> u = biases<T>(result_f_, geometry_.row_own(), a, geometry_.unit(), epsilon());
+      const std::vector<T> u = biases<T>(wanted_, a, epsilon());
       passes().apply(other.scores(VectorView<const T>(u)), epsilon_, values, out, context);
       scale_rows(out, col_masses(row_masses));
     } else {
@@ -168,7 +174,7 @@ class Body final : public PlanBody {
   MatrixView<const T> y_;
   Geometry<T> geometry_;
   T epsilon_;
-  std::vector<double> result_f_, fitted_;  // f; softmin of the rows, units of the geometry
+  std::vector<double> wanted_, fitted_;  // f; softmin of the rows; both reduced
   std::vector<T> v_;
 };
 
@@ -179,6 +185,9 @@ void check_result(const Problem<T>& problem, const SinkhornResult& result) {
           problem.rows(), " rows");
   require(static_cast<Index>(result.g.size()) == problem.cols(), "plan: g has ", result.g.size(), " potentials for ",
           problem.cols(), " columns");
+  for (const auto& [rest, all] : {std::pair(&result.f_rest, &result.f), std::pair(&result.g_rest, &result.g)})
+    require(rest->empty() || rest->size() == all->size(), "plan: ", rest->size(), " rests of ", all->size(),
+            " potentials");
   require(std::isfinite(result.epsilon) && result.epsilon > 0, "plan: epsilon is ", result.epsilon,
           ", should be positive");
 }

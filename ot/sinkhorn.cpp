@@ -82,7 +82,8 @@ bool certify(const Problem<T>& problem, const Weights& weights, const SinkhornOp
         geometry, detail::sinkhorn_side(weights.a, geometry.row_own(), options.tau_a, options.mass, unit),
         detail::sinkhorn_side(weights.b, geometry.col_own(), options.tau_b, options.mass, unit), options.context);
     std::vector<double> potentials(result.g);
-    for (std::size_t j = 0; j < potentials.size(); ++j) potentials[j] = potentials[j] / unit - geometry.col_own()[j];
+    for (std::size_t j = 0; j < potentials.size(); ++j)
+      potentials[j] = potentials[j] / unit - geometry.col_own()[j] + result.g_rest[j] / unit;
     if (!finishes([&] {
           again.look(potentials, result.epsilon / unit);
           bounds = detail::sinkhorn_bounds(again);
@@ -93,7 +94,8 @@ bool certify(const Problem<T>& problem, const Weights& weights, const SinkhornOp
   return bounds.whole;
 }
 
-// Whether float knows a converged plan from another: scores are off by some 2^-24 of the costs, in units of epsilon.
+// Whether float knows a converged plan from another: scores and potentials are off by some 2^-24 of the costs, in units
+// of epsilon.
 bool float_can_tell(double epsilon, double cost, double tolerance) {
   return 0x1p-22 * cost <= 0.1 * tolerance * epsilon;
 }
@@ -118,10 +120,11 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
     if (measure > 0) result.epsilon *= measure;
   }
   if constexpr (std::is_same_v<T, float>) {
-    if (!float_can_tell(result.epsilon, solver.typical_cost(), options.tolerance)) {
+    if (!float_can_tell(result.epsilon, std::max(solver.typical_cost(), solver.price_of_gap()), options.tolerance)) {
       return solve(detail::in_double(problem).view, options, monitor);
     }
   }
+  result.epsilon = std::max(result.epsilon, solver.least_epsilon());
   std::vector<double> start(options.start.begin(), options.start.end());
   require(start.empty() || static_cast<Index>(start.size()) == problem.cols(), "sinkhorn: start has ", start.size(),
           " potentials for ", problem.cols(), " columns");
@@ -136,8 +139,8 @@ SinkhornResult solve(const Problem<T>& problem, const SinkhornOptions& options, 
   const SinkhornIteration<T>& last = solver.iteration();
   const double unit = solver.geometry().unit();
   if (static_cast<T>(result.epsilon / unit) != last.epsilon()) result.epsilon = last.epsilon() * unit;
-  result.f = solver.row_potentials();
-  result.g = solver.col_potentials();
+  result.f = solver.row_potentials(&result.f_rest);
+  result.g = solver.col_potentials(&result.g_rest);
   result.level = last.row_state().level * unit;
   result.mass = sum_of(last.row_state().masses);
   result.regularised = regularised_value(weights, options, result, result.mass);

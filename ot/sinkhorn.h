@@ -58,10 +58,12 @@ struct SinkhornOptions {
 // (iterations = 0) f and g are empty.
 struct SinkhornResult {
   Status status = Status::iteration_limit;
-  std::vector<double> f;      // n, units of the cost
-  std::vector<double> g;      // m, units of the cost
-  double level = 0;           // partial: the multiplier of the mass, which f contains; units of the cost
-  double epsilon = 0;         // of the plan, units of the cost: larger than asked for if stopped on the way there
+  std::vector<double> f;            // n, units of the cost
+  std::vector<double> g;            // m, units of the cost
+  std::vector<double> f_rest = {};  // n, m: what rounding took from f and g, which may be far larger than epsilon where
+  std::vector<double> g_rest = {};  // the clouds are far from the origin; Plan adds it again. May be empty: zeros
+  double level = 0;                 // partial: the multiplier of the mass, which f contains; units of the cost
+  double epsilon = 0;               // of the plan, units of the cost: larger than asked for if stopped on the way there
   bool has_cost = false;      // cost and value are known: not without `certify`, nor if a stop came before they were
   double cost = 0;            // <P, C>
   double value = 0;           // what the certificate brackets at its optimum: <P, C> and the prices of tau_a, tau_b

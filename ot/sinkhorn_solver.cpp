@@ -110,33 +110,50 @@ void SinkhornSolver<T>::solve(const Potentials* start, double epsilon, double to
   } else {
     if (iteration_.cols().law != Side::Law::fixed)
       for (std::size_t j = 0; j < potentials_.size(); ++j) potentials_[j] = -geometry_.col_own()[j];
-    for (double e = spread; e > 2 * target; e /= 4) {
+    for (double e = spread; e > 2 * target && left() > 1; e /= 4) {
       const double loose = std::max(tolerance, 0.02);
-      if (!iterate(static_cast<double>(static_cast<T>(e)), loose, options_.max_iterations)) return;
+      if (!iterate(static_cast<double>(static_cast<T>(e)), loose, left() / 2)) return;
     }
   }
-  iterate(target, tolerance, options_.max_iterations);
+  iterate(target, tolerance, left());
 }
 
+// a + b, and what rounding takes from it.
+struct RoundedSum {
+  double sum, rest;
+  RoundedSum(double a, double b) : sum(a + b) {
+    const double back = sum - a;
+    rest = (a - (sum - back)) + (b - back);
+  }
+};
+
 template <class T>
-Potentials SinkhornSolver<T>::row_potentials() const {
+Potentials SinkhornSolver<T>::row_potentials(Potentials* rest) const {
   const auto& rows = iteration_.row_state();
   Potentials f(rows.potentials);
+  if (rest) rest->assign(f.size(), 0.0);
   for (std::size_t i = 0; i < f.size(); ++i) {
-    f[i] = std::isfinite(f[i]) ? (f[i] + rows.level + geometry_.row_own()[i]) * geometry_.unit() : 0;
+    const RoundedSum whole(geometry_.row_own()[i], f[i] + rows.level);
+    const bool known = std::isfinite(f[i]);
+    f[i] = known ? whole.sum * geometry_.unit() : 0;
+    if (rest && known) (*rest)[i] = whole.rest * geometry_.unit();
   }
   return f;
 }
 
 template <class T>
-Potentials SinkhornSolver<T>::col_potentials() const {
+Potentials SinkhornSolver<T>::col_potentials(Potentials* rest) const {
   Potentials g(potentials_.size());
+  if (rest) rest->assign(g.size(), 0.0);
   std::vector<std::int32_t> weightless;
   for (std::size_t j = 0; j < g.size(); ++j) {
-    if (weights_.b[j] > 0)
-      g[j] = (iteration_.col_potential(static_cast<Index>(j)) + geometry_.col_own()[j]) * geometry_.unit();
-    else
+    if (weights_.b[j] > 0) {
+      const RoundedSum whole(geometry_.col_own()[j], iteration_.col_potential(static_cast<Index>(j)));
+      g[j] = whole.sum * geometry_.unit();
+      if (rest) (*rest)[j] = whole.rest * geometry_.unit();
+    } else {
       weightless.push_back(static_cast<std::int32_t>(j));
+    }
   }
   if (!weightless.empty() && std::isfinite(error_)) finishes([&] { extend_to(weightless, g); });  // or they stay 0
   return g;
@@ -172,6 +189,23 @@ double SinkhornSolver<T>::typical_cost() const {
   double mean = 0;
   for (const double c : costs) mean += std::abs(c) / static_cast<double>(costs.size());
   return mean * geometry_.unit();
+}
+
+template <class T>
+double SinkhornSolver<T>::price_of_gap() const {
+  const double tau = std::min(options_.tau_a, options_.tau_b),
+               gap = std::abs(std::log(weights_.all_a / weights_.all_b));
+  return std::isfinite(tau) && gap > 1e-9 ? tau * gap : 0;
+}
+
+// Potentials are of the size of scores, and where masses may stray of what is the points' own, too.
+template <class T>
+double SinkhornSolver<T>::least_epsilon() const {
+  double size = geometry_.score_scale();
+  const bool strays = options_.mass > 0 || std::isfinite(options_.tau_a) || std::isfinite(options_.tau_b);
+  for (const auto* own : {&geometry_.row_own(), &geometry_.col_own()})
+    for (const double e : *own) size = std::max(size, strays ? std::abs(e) : 0.0);
+  return 0x1p-34 * std::max(size * geometry_.unit(), price_of_gap());
 }
 
 template <class T>

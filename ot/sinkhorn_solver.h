@@ -68,20 +68,24 @@ class SinkhornSolver {
   double error() const { return error_; }
   Index iterations() const { return iterations_; }
   double typical_cost() const;  // mean modulus of some costs, units of the cost
+  double price_of_gap() const;  // of unbalanced masses: what potentials have to be for sums that differ
+  // Of a smaller epsilon double would not know the plan: potentials, in units of it, are off by more than 2^-19.
+  double least_epsilon() const;
 
   // From potentials near the solution, or from nothing; epsilon in units of the cost. Stopped, it is at its best look
   // so far, of the epsilon that was then in use; there is none without iterations.
   void solve(const Potentials* start, double epsilon, double tolerance);
 
   // Of the last look, units of the cost.
-  Potentials row_potentials() const;
-  Potentials col_potentials() const;
+  Potentials row_potentials(Potentials* rest = nullptr) const;
+  Potentials col_potentials(Potentials* rest = nullptr) const;
 
  private:
   static constexpr Index large = 2048 * 2048;  // pairs; below that larger epsilons are as good a start as samples
   static constexpr Index ratio = 8;            // of the points of a problem to those of its sample
 
   Side side(const std::vector<double>& weights, const std::vector<double>& own, double tau) const;
+  Index left() const { return options_.max_iterations - iterations_; }
   double in_type(double epsilon) const;
   bool is_large() const { return options_.coarse_start && geometry_.rows() * geometry_.cols() > large; }
 

@@ -6,7 +6,8 @@ namespace monge::ot::cuda {
 
 // Who copies chunks to shared memory, in steps: each fills a stage, of which there are `stages`, one after the other,
 // `ahead` steps before it is read. A type with
-//   Memory, shared_by              its share of shared memory; so many blocks have the same columns, and copy them for all
+//   Memory, shared_by              its share of shared memory; so many blocks have the same columns, and each copies a
+//                                  share of them for all
 //   Copies(memory)                 all threads
 //   release()                      all threads have read what was there `stages - ahead` steps ago
 //   copies()                       whether this thread starts copies, of a step:
@@ -89,7 +90,8 @@ class BulkCopies {
     constexpr int share = chunk_points * chunk_halves / shared_by;
     const int first = cluster_rank() * share;
     expect(m_.full[stage], sizeof(Chunk));
-    start_cluster_copy<shared_by>(to.halves + first, from.halves + first, share * sizeof(std::uint16_t), m_.full[stage]);
+    start_cluster_copy<shared_by>(to.halves + first, from.halves + first, share * sizeof(std::uint16_t),
+                                  m_.full[stage]);
   }
   MONGE_DEVICE void end(int stage) const { arrive(m_.full[stage]); }
   MONGE_DEVICE void await(int stage) {
