@@ -136,6 +136,7 @@ ExactResult solve_clouds(const Problem<T>& all, const Call& call) {
   detail::OwnedProblem<double> owned;
   const Problem<double>& problem = detail::as_double(given, owned);
   detail::GeometryPairs pairs(problem, call.options.stored_bytes, context);
+  require(std::isfinite(pairs.unit()), call.who, ": the costs overflow double: rescale the points");
   detail::GeometryPairs columns(detail::turned(problem), 0, context);
   const TransportCosts costs{.pairs = pairs,
                              .turned = &columns,

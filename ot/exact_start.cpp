@@ -19,18 +19,19 @@ double median(std::vector<double>& values) {
   return *middle;
 }
 
-// Median distance of some costs from their median.
+// Median modulus of what some costs have that neither their row nor their column has alone: all that plans depend on.
 double spread_of(const PairCosts& pairs) {
   constexpr Index wanted = 4096;
-  std::vector<double> costs;
+  std::vector<double> parts;
   for (Index k = 0; k < wanted; ++k) {
-    const double c = pairs.cost(spread(2 * k, pairs.rows()), spread(2 * k + 1, pairs.cols()));
-    if (std::isfinite(c)) costs.push_back(c);
+    const Index i = spread(4 * k, pairs.rows()), other_i = spread(4 * k + 1, pairs.rows());
+    const Index j = spread(4 * k + 2, pairs.cols()), other_j = spread(4 * k + 3, pairs.cols());
+    if (i == other_i || j == other_j) continue;
+    const double part =
+        pairs.cost(i, j) - pairs.cost(i, other_j) - (pairs.cost(other_i, j) - pairs.cost(other_i, other_j));
+    if (std::isfinite(part)) parts.push_back(std::abs(part) / 2);
   }
-  if (costs.empty()) return 0;
-  const double middle = median(costs);
-  for (double& c : costs) c = std::abs(c - middle);
-  return median(costs);
+  return parts.empty() ? 0 : median(parts);
 }
 
 // Forbidden pairs cost more than all others instead.

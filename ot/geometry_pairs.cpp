@@ -50,7 +50,7 @@ double longest(MatrixView<const double> x, int exponent) {
 GeometryPairs::GeometryPairs(const Problem<double>& problem, double stored_bytes, const Context& context)
     : problem_(problem), context_(context), geometry_(problem) {
   const double d = static_cast<double>(problem.dims());
-  const int exponent = std::ilogb(geometry_.unit());
+  const int exponent = std::isfinite(geometry_.unit()) ? std::ilogb(geometry_.unit()) : 0;
   const bool products = problem.cost == Cost::squared_euclidean || problem.cost == Cost::negative_dot;
   exponent_ = products ? exponent / 2 : exponent;
   if (problem.cost == Cost::cosine) {

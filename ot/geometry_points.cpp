@@ -142,7 +142,8 @@ void Geometry<T>::read_points(const Problem<T>& problem) {
   // Squared distances know nothing of where both clouds are.
   if (cost_ == Cost::squared_euclidean) largest = std::max(largest, largest_in(means.gap));
   if (cost_ == Cost::negative_dot) largest = std::max({largest, largest_in(means.x), largest_in(means.y)});
-  const int e = largest > 0 ? std::max(std::ilogb(largest), -1000) : 0;
+  const int least = product_scale() != 0 ? -500 : -1000;  // the unit of costs is a normal number
+  const int e = largest > 0 ? std::max(std::ilogb(largest), least) : 0;
   exponent_ = product_scale() != 0 ? 2 * e : e;
   x_ = shifted(problem.x, means.x, e);
   y_ = shifted(problem.y, means.y, e);

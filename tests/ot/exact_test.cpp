@@ -127,6 +127,13 @@ TYPED_TEST(ExactOf, CloudsOfAnyScaleAreSolved) {
     expect_proven(filled<T>(60, 4, value), filled<T>(60, 4, value), concat("scale ", scale));
     expect_proven(filled<T>(30, 12, value), filled<T>(50, 12, value), concat("wide, scale ", scale));
   }
+  for (const Cost cost : {Cost::squared_euclidean, Cost::negative_dot}) {  // costs that double does not hold
+    const auto value = [&] { return 1e-170 * this->normal(this->random); };
+    const Matrix<T> x = filled<T>(6, 2, value), y = filled<T>(7, 2, value);
+    const ExactResult r = network_simplex(Problem<T>{.x = x.view(), .y = y.view(), .cost = cost}, {.max_seconds = 10});
+    EXPECT_EQ(r.status, Status::converged);
+    EXPECT_LE(std::abs(r.cost) + r.certificate.upper - r.certificate.lower, 1e-320);
+  }
   // Far from the origin: for float a lattice.
   const auto far = [&] { return 1e8 + 100 * this->normal(this->random); };
   expect_proven(filled<T>(80, 3, far), filled<T>(80, 3, far), "far out");
