@@ -46,7 +46,9 @@ bool has_decimal_comma(std::string_view field) {
 }
 
 // The first number with a decimal comma, in a line that is written with them: "1,5;2,5", but also "1,5 2,5".
+// Blanks at the ends of a line separate nothing: "1,2 " is two columns.
 std::string_view decimal_comma(std::string_view line) {
+  line = trimmed(line);
   for (const char separator : {';', '\t', ' '}) {
     if (line.find(separator) == line.npos) continue;
     std::string_view found;
