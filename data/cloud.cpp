@@ -34,6 +34,9 @@ std::size_t hdf5_colon(const std::string& where) {
   return colon;
 }
 
+std::string kind_of(const std::string& where) { return lower(std::filesystem::path(where).extension().string()); }
+bool is_text(const std::string& kind) { return kind == ".csv" || kind == ".tsv" || kind == ".txt"; }
+
 template <class S, class T>
 Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, Index cols, bool matrix) {
   if constexpr (std::is_same_v<S, T>)
@@ -43,8 +46,7 @@ Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, I
   Matrix<T> values(rows, cols);
   if (const Index bad = convert(stored.data(), rows * cols, values.data()); bad >= 0)
     file.fail(name, concat("row ", bad / cols, ", column ", bad % cols, ": ",
-                           static_cast<double>(stored[static_cast<std::size_t>(bad)]), " is too large for a ",
-                           8 * sizeof(T), "-bit float"));
+                           why_not_converted<T>(stored[static_cast<std::size_t>(bad)])));
   return values;
 }
 
@@ -134,9 +136,9 @@ template <class T>
 Matrix<T> read_cloud(const std::string& where, double max_bytes) {
   if (const std::size_t colon = hdf5_colon(where); colon != where.npos)
     return read_hdf5<T>(where.substr(0, colon), where.substr(colon + 1), max_bytes);
-  const std::string kind = lower(std::filesystem::path(where).extension().string());
+  const std::string kind = kind_of(where);
   if (kind == ".npy") return read_npy<T>(where, max_bytes);
-  if (kind == ".csv" || kind == ".tsv" || kind == ".txt") return read_csv<T>(where, max_bytes);
+  if (is_text(kind)) return read_csv<T>(where, max_bytes);
   require(kind != ".h5" && kind != ".hdf5", caller, ": ", where,
           ": the array in it is not named: FILE.h5:/path/to/array");
   throw Error(
@@ -144,12 +146,17 @@ Matrix<T> read_cloud(const std::string& where, double max_bytes) {
       concat(caller, ": ", where, ": not the name of a .npy, .csv, .tsv or .txt file, nor FILE.h5:/path/to/array"));
 }
 
+std::string place_in_cloud(const std::string& where, Index row, Index col) {
+  if (hdf5_colon(where) == where.npos && is_text(kind_of(where))) return place_in_csv(where, row, col);
+  return concat("row ", row, ", column ", col);
+}
+
 bool holds_floats(const std::string& where) {
   if (const std::size_t colon = hdf5_colon(where); colon != where.npos) {
     std::string name = where.substr(colon + 1);
     return is_float(look_at(where.substr(0, colon), name).type);
   }
-  return lower(std::filesystem::path(where).extension().string()) == ".npy" && npy_holds_floats(where);
+  return kind_of(where) == ".npy" && npy_holds_floats(where);
 }
 
 std::vector<double> read_weights(const std::string& where, double max_bytes) {

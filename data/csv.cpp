@@ -148,6 +148,15 @@ Matrix<T> read_csv(const std::filesystem::path& path, double max_bytes) {
   return values;
 }
 
+std::string place_in_csv(const std::filesystem::path& path, Index row, Index col) {
+  InputFile file("read_csv", path);
+  const Index first_line = survey(file).first_line;
+  CsvLines lines(file);
+  for (auto line = lines.next(); line; line = lines.next())
+    if (lines.number() >= first_line && row-- == 0) break;
+  return concat("line ", lines.number(), ", column ", col + 1);
+}
+
 template Matrix<float> read_csv(const std::filesystem::path&, double);
 template Matrix<double> read_csv(const std::filesystem::path&, double);
 

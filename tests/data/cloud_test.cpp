@@ -184,6 +184,10 @@ TEST_F(Cloud, Hdf5Refusals) {
   const std::vector<double> values = {1, 2, 3, 4, 5, 1e39};
   const std::string where = hdf5("x", {2, 3}, values);
   refused(Errc::bad_file, {"/x: row 1, column 2: 1e+39 is too large for a 32-bit float"}, where);
+  const std::vector<std::int64_t> wide = {1, (std::int64_t{1} << 53) + 1};
+  refused(Errc::bad_file, {"/i: row 1, column 0: 9007199254740993 has more digits than a 64-bit float"},
+          hdf5("i", {2}, wide));
+  hdf5("x", {2, 3}, values);
   refused(Errc::bad_file, {"/y", "missing"}, file("a.h5:/y"));
   refused(Errc::bad_file, {"/x/y"}, file("a.h5:/x/y"));
   refused(Errc::bad_file, {"/g", "3 dimensions"}, hdf5("g", {1, 2, 3}, values));
