@@ -438,9 +438,6 @@ int main(int argc, char** argv) {
   app.add_option("--json", a.json, "Write the figures as JSON; - = standard output, instead of the table")
       ->type_name("FILE|-");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads);
   return apps::run_main(app, argc, argv, [&] { evaluate(a); });
 }

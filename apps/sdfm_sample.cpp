@@ -256,9 +256,6 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads);
   return apps::run_main(app, argc, argv, [&] { sample(a); });
 }

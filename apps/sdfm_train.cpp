@@ -268,9 +268,6 @@ int main(int argc, char** argv) {
   app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR")->excludes("--out");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
   app.add_option("--seed", a.seed, "Sets run.seed")->type_name("N")->check(apps::at_least<std::int64_t>(0));
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads, "The result does not depend on it");
   return apps::run_main(app, argc, argv, [&] { train(a); });
 }

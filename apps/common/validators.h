@@ -52,4 +52,13 @@ inline CLI::Validator at_least_or_infinite(double low) {
       [number = at_least(low)](std::string& text) { return text == "inf" ? std::string() : number(text); }, "");
 }
 
+// --threads of every program. More than the most is refused here: OpenMP would end the program without a word of ours.
+inline void add_threads(CLI::App& app, int& threads, const std::string& note = "") {
+  constexpr int most = 1024;
+  app.add_option("--threads", threads, "CPU threads; 0 = all" + (note.empty() ? "" : ". " + note))
+      ->type_name("N")
+      ->check(in_range(0, most))
+      ->capture_default_str();
+}
+
 }  // namespace monge::apps

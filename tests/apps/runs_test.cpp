@@ -219,6 +219,9 @@ TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
   expect_refusal("sdfm_train", "", "CONFIG.toml or --resume DIR", 2);
   expect_refusal("sdfm_train", "config.toml --out a --resume b", "--resume", 2);
   expect_refusal("sdfm_train", "config.toml --out a --threads -1", "--threads", 2);
+  for (const char* program : {"sdfm_train", "sdfm_sample", "sdfm_eval", "sdfm_report", "sdfm_classifier", "ot_fit",
+                              "ot_solve", "coupling_cost"})
+    expect_refusal(program, "x --threads 100000", "--threads: must be a whole number from 0 to 1024, not 100000", 2);
 }
 
 TEST_F(Runs, KeepTheLargestSeed) {
