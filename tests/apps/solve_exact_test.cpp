@@ -220,6 +220,7 @@ TEST_F(SolveExact, AutoSaysWhy) {
   save_cloud("x.npy", 30, 2, 1);
   save_cloud("y.npy", 20, 2, 2);
   save_cloud("many.npy", 4001, 2, 3);
+  save_cloud("x1.npy", 70, 1, 4);
   const auto expect_choice = [&](const std::string& arguments, const std::string& solver, const std::string& why) {
     const Outcome outcome = solve(arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -227,8 +228,19 @@ TEST_F(SolveExact, AutoSaysWhy) {
     EXPECT_NE(outcome.out.find("chosen because: " + why), std::string::npos) << outcome.out;
   };
   expect_choice("x.npy y.npy", "exact", "at most 4000 points on each side");
-  expect_choice("many.npy y.npy", "sinkhorn", "more than 4000 points on a side");
-  expect_choice("x.npy many.npy", "sinkhorn", "more than 4000 points on a side");
+  expect_choice("many.npy y.npy", "sinkhorn", "more than 4000 distinct points on a side");
+  expect_choice("x.npy many.npy", "sinkhorn", "more than 4000 distinct points on a side");
+  // Each point three hundred times; labels tell equal points apart.
+  std::vector<float> crowd;
+  for (int k = 0; k < 9000; ++k) crowd.push_back(static_cast<float>(k % 30));
+  save("crowd.npy", 9000, crowd);
+  std::vector<std::int32_t> labels(9000);
+  std::iota(labels.begin(), labels.end(), 0);
+  data::write_npy(folder / "labels.npy", labels);
+  expect_choice("crowd.npy crowd.npy", "exact", "at most 4000 distinct points on each side");
+  expect_choice("crowd.npy x1.npy", "exact", "at most 4000 distinct points on each side");
+  expect_choice("crowd.npy crowd.npy --x-labels labels.npy --y-labels labels.npy --label-penalty 0",
+                "sinkhorn", "more than 4000 distinct points on a side");
   expect_choice("x.npy y.npy --epsilon 1", "sinkhorn", "an epsilon is given");
   expect_choice("x.npy y.npy --mass 0.5", "sinkhorn", "masses may differ");
   expect_choice("x.npy y.npy --max-iterations 9", "sinkhorn", "--max-iterations is given");
