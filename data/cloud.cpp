@@ -5,10 +5,12 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <type_traits>
 
 #include "monge/data/convert.h"
 #include "monge/data/csv.h"
+#include "monge/data/dataset_file.h"
 #include "monge/data/hdf5_reader.h"
 #include "monge/data/input_file.h"
 #include "monge/data/npy.h"
@@ -50,6 +52,19 @@ Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, I
   return values;
 }
 
+// The points of a data set, by their path in its file.
+bool holds_points(const std::string& name) { return name == "x" || name == "test/x"; }
+
+// The floats that the bytes of a data set stand for, which its digest is of.
+template <class T>
+Matrix<T> read_pixels(const Hdf5Reader& file, const std::string& name, Index rows, Index cols) {
+  const auto [low, high] = read_dataset_range(file);
+  Matrix<T> values = read_as<std::uint8_t, T>(file, name, rows, cols, false);
+  for (T& value : std::span(values.data(), static_cast<std::size_t>(rows * cols)))
+    value = pixel_value(low, high, static_cast<int>(value));
+  return values;
+}
+
 // `name` loses its leading slashes. Looking takes no memory, so nothing is in the way of saying how much reading would
 // take.
 ArrayInfo look_at(const std::filesystem::path& path, std::string& name) {
@@ -78,7 +93,9 @@ Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double 
 
   switch (info.type) {
     case ElementType::u8:
-      return read_as<std::uint8_t, T>(file, name, rows, cols, matrix);
+      return holds_points(name) && file.has_attribute("", "range")
+                 ? read_pixels<T>(file, name, rows, cols)
+                 : read_as<std::uint8_t, T>(file, name, rows, cols, matrix);
     case ElementType::i32:
       return read_as<std::int32_t, T>(file, name, rows, cols, matrix);
     case ElementType::i64:
@@ -178,7 +195,7 @@ std::string labels_beside(const std::string& where) {
   if (colon == where.npos) return "";
   std::string name = where.substr(colon + 1);
   name.erase(0, name.find_first_not_of('/'));
-  if (name != "x" && name != "test/x") return "";
+  if (!holds_points(name)) return "";
   name.replace(name.size() - 1, 1, "labels");
   const std::string file = where.substr(0, colon);
   return Hdf5Reader(caller, file).has(name) ? concat(file, ":/", name) : "";

@@ -10,9 +10,10 @@ namespace monge::data {
 // Point clouds from the files people have. `where` names one: "x.npy" (as read_npy), "x.csv", "x.tsv" or "x.txt" (as
 // read_csv), or an array in an HDF5 file, "file.h5:/path/to/array" or "file.hdf5:/path/to/array": integers of 1 to 8
 // bytes (that a double holds exactly), floats of 2, 4 or 8, or h5py's booleans, of one or two dimensions, through the
-// guards of Hdf5Reader, its numbers as they are stored. `max_bytes`: what the result may take; while HDF5 values of
-// another type are converted, they are in memory besides. Errors: Error(invalid_argument) for a name that says nothing
-// of the kind of file; else as read_npy and read_csv, with the path of an HDF5 array besides the file.
+// guards of Hdf5Reader, its numbers as they are stored; but bytes in /x and /test/x of a file with the attribute
+// `range` are read as load_dataset reads them. `max_bytes`: what the result may take; while HDF5 values of another type
+// are converted, they are in memory besides. Errors: Error(invalid_argument) for a name that says nothing of the kind
+// of file; else as read_npy and read_csv, with the path of an HDF5 array besides the file.
 
 // One point per row, T float or double; n numbers in one dimension are n x 1.
 template <class T>

@@ -167,6 +167,13 @@ TEST_F(SolveExact, PairsAreThoseOfTheAssignment) {
     EXPECT_EQ(pairs.x0(2, 0), 4);
     EXPECT_EQ(pairs.dataset_digest, data::load_dataset(folder / "y.h5").digest);
   }
+  // Bytes on a range are the points that the data set stands for.
+  dataset.storage = data::Storage::u8;
+  dataset.low = 0, dataset.high = 51;
+  data::save_dataset(dataset, folder / "bytes.h5");
+  ASSERT_EQ(solve("x.npy bytes.h5:/x --pairs pairs.h5 --json r.json").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "pairs.h5").dataset_digest, data::load_dataset(folder / "bytes.h5").digest);
+  EXPECT_NEAR(nlohmann::json::parse(read_file(folder / "r.json")).at("cost"), (1 + 0.25 + 0 + 1) / 4, 1e-6);
   save("few.npy", 2, std::vector<float>{0.6f, 2.4f});
   EXPECT_EQ(solve("x.npy few.npy --pairs two.h5").status, 0);
   EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{0, 0, 1, 1}));
@@ -239,8 +246,8 @@ TEST_F(SolveExact, AutoSaysWhy) {
   data::write_npy(folder / "labels.npy", labels);
   expect_choice("crowd.npy crowd.npy", "exact", "at most 4000 distinct points on each side");
   expect_choice("crowd.npy x1.npy", "exact", "at most 4000 distinct points on each side");
-  expect_choice("crowd.npy crowd.npy --x-labels labels.npy --y-labels labels.npy --label-penalty 0",
-                "sinkhorn", "more than 4000 distinct points on a side");
+  expect_choice("crowd.npy crowd.npy --x-labels labels.npy --y-labels labels.npy --label-penalty 0", "sinkhorn",
+                "more than 4000 distinct points on a side");
   expect_choice("x.npy y.npy --epsilon 1", "sinkhorn", "an epsilon is given");
   expect_choice("x.npy y.npy --mass 0.5", "sinkhorn", "masses may differ");
   expect_choice("x.npy y.npy --max-iterations 9", "sinkhorn", "--max-iterations is given");

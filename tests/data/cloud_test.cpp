@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "monge/data/dataset.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
 #include "support.h"
@@ -173,6 +174,30 @@ TEST_F(Cloud, LabelsBesideThePointsOfADataFile) {
   EXPECT_EQ(read_labels(labels_beside(file("b.h5:x")), plenty), labels);
   for (const std::string where : {"b.h5:/test/x", "b.h5:/labels", "b.h5:/", "x.npy", "x.csv"})
     EXPECT_EQ(labels_beside(file(where)), "") << where;
+}
+
+TEST_F(Cloud, BytesOfADataSetAreItsPoints) {
+  const std::vector<std::uint8_t> bytes = {0, 51, 255, 7};
+  for (const bool ranged : {true, false}) {
+    Hdf5Writer writer("test", folder_ / "b.h5");
+    for (const char* name : {"x", "test/x", "raw"}) writer.array(name, {2, 2}, bytes.data());
+    if (ranged) writer.attribute("", "range", std::vector<double>{-1, 1});
+    writer.commit();
+    is<float>(file("b.h5:/raw"), 2, 2, {0, 51, 255, 7});
+    const Dataset dataset = load_dataset(folder_ / "b.h5");
+    const std::vector<float> points(dataset.train.x.data(), dataset.train.x.data() + 4);
+    EXPECT_EQ(points[2], ranged ? 1 : 255);
+    for (const char* name : {"b.h5:/x", "b.h5:/test/x"}) {
+      is<float>(file(name), 2, 2, points);
+      is<double>(file(name), 2, 2, std::vector<double>(points.begin(), points.end()));
+    }
+  }
+  Hdf5Writer writer("test", folder_ / "b.h5");
+  writer.array("x", {2, 2}, bytes.data());
+  writer.attribute("", "range", std::vector<double>{1, -1});
+  writer.commit();
+  expect_error(Errc::bad_file, {"read_cloud", "b.h5", "attribute range"},
+               [&] { read_cloud<float>(file("b.h5:/x"), plenty); });
 }
 
 TEST_F(Cloud, Hdf5Refusals) {
