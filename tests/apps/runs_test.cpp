@@ -208,6 +208,8 @@ TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
                                       {"coupling.kind=semidiscrete --set coupling.potentials=missing.h5", "missing.h5"},
                                       {"coupling.kind=semidiscrete --set coupling.potentials=data.h5", "data.h5"},
                                       {"data.digest=xxh64:0", "not the data of the run"},
+                                      {"coupling.kind=minibatch --set coupling.ot_batch=48",
+                                       "coupling.ot_batch is 48, no multiple of train.batch, which is 32"},
                                       {"data.file=caf\xE9.h5", "not a TOML value"},
                                       {"train.steps=5 --seed -1", "--seed"},
                                       {"train.steps=5 --seed 9223372036854775808", "--seed"}}) {
@@ -314,6 +316,20 @@ TEST_F(Runs, SayWhatTheirPotentialsAreWorth) {
   const Outcome good = train(with + "good.h5 --set coupling.status=converged --out b");
   EXPECT_EQ(good.status, 0) << good.err;
   EXPECT_EQ(good.err.find("warning"), std::string::npos) << good.err;
+}
+
+// Refused by the outcome of the fit: the folder can be had again.
+TEST_F(Runs, LeaveNothingWhenTheirFitIsRefused) {
+  const std::string own = "config.toml --out new/a --set coupling.kind=semidiscrete --set coupling.status=";
+  const Outcome refused = train(own + "iteration_limit");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("coupling.status is iteration_limit, theirs is converged"), std::string::npos)
+      << refused.err;
+  EXPECT_FALSE(fs::exists(folder / "new"));
+  fs::create_directory(folder / "new");
+  EXPECT_EQ(train(own + "iteration_limit").status, 1);
+  EXPECT_TRUE(fs::is_empty(folder / "new"));
+  EXPECT_EQ(train(own + "converged").status, 0);
 }
 
 TEST_F(Runs, TrainOnWhatNoPictureCanShow) {
