@@ -38,7 +38,7 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   const apps::Choice choice = apps::choose_solver(input, r, budget.left());
   apps::check_options_of(choice.solver, r);
   if (!apps::is_exact(choice.solver) && choice.solver != "semidiscrete") apps::require_no_forbidden_pairs(input, r);
-  apps::check_output_memory(input, r, choice.solver, budget);
+  apps::check_outputs(input, r, choice.solver, budget);
   apps::check_interrupt();
   const Solution solution = run_solver(choice.solver, input, r, budget);
 

@@ -419,7 +419,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--guidance", a.guidance, "Samples are of the test points' classes, with this guidance towards them")
       ->type_name("G")
-      ->check(CLI::Number);
+      ->check(apps::finite());
   app.add_option("--likelihood", a.likelihood,
                  "Also the log-likelihood of so many test points, by the exact trace up to 64 dimensions")
       ->type_name("N")
@@ -429,7 +429,8 @@ int main(int argc, char** argv) {
       ->check(apps::at_least<Index>(1));
   app.add_option("--picture", a.picture,
                  "Draw paths in the plane: pairs as in the training, and the model's own from the same noise")
-      ->type_name("FILE.svg");
+      ->type_name("FILE.svg")
+      ->check([](const std::string& file) { return file.ends_with(".svg") ? "" : "writes .svg, not " + file; });
   app.add_option("--source", a.source,
                  "Start from the test points of this data file (training points if it has none); left out: from the\n"
                  "source of the run's coupling, or noise")

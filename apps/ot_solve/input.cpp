@@ -154,7 +154,7 @@ ot::Problem<T> Input<T>::problem() const {
           .cost = cost,
           .a = a,
           .b = b,
-          .x_labels = x_labels,
+          .x_labels = y_labels.empty() ? VectorView<const std::int32_t>() : x_labels,
           .y_labels = y_labels,
           .label_penalty = label_penalty};
 }

@@ -161,6 +161,9 @@ TEST_F(Runs, OutputsAreJudgedBeforeAnyWork) {
   expect_refusal("sdfm_sample", sample + "s.npy --count 9000000000000000000", "--count", 2);
   expect_refusal("sdfm_sample", sample + "s.npy --seed 9223372036854775808", "--seed", 2);
   expect_refusal("sdfm_sample", sample + "s.png --count 1000000000", "too many pixels");
+  expect_refusal("sdfm_sample", sample + "s.npy --rtol 0 --atol 0", "--atol: must be a number above 0, not 0 (", 2);
+  expect_refusal("sdfm_sample", sample + "s.npy --guidance nan", "--guidance: must be a finite number, not nan", 2);
+  expect_refusal("sdfm_eval", eval + "j.json --picture o.png", "--picture: writes .svg, not o.png", 2);
   EXPECT_FALSE(fs::exists(folder / "s.npy") || fs::exists(folder / "s.png"));
 
   // PNG keeps width and height in bytes 16 to 23.
@@ -170,7 +173,7 @@ TEST_F(Runs, OutputsAreJudgedBeforeAnyWork) {
     return std::pair<int, int>{static_cast<unsigned char>(png[19]), static_cast<unsigned char>(png[23])};
   };
   EXPECT_EQ(size("--count 20 --columns 7"), (std::pair<int, int>{7 * 6 - 2, 3 * 6 - 2}));
-  EXPECT_EQ(size("--count 3 --columns 2000000000"), (std::pair<int, int>{3 * 6 - 2, 4}));  // no columns are left empty
+  expect_refusal("sdfm_sample", sample + "s.png --count 7 --columns 9", "--columns 9: there are 7 samples");
 }
 
 TEST_F(Runs, GoOnFromAnywhereWithTheirOwnConfigOnly) {

@@ -177,9 +177,20 @@ TEST_F(SolveExact, PairsAreThoseOfTheAssignment) {
   save("few.npy", 2, std::vector<float>{0.6f, 2.4f});
   EXPECT_EQ(solve("x.npy few.npy --pairs two.h5").status, 0);
   EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{0, 0, 1, 1}));
-  const Outcome split = solve("few.npy x.npy --pairs split.h5");
-  EXPECT_EQ(split.status, 1);
-  EXPECT_NE(split.err.find("--pairs: x 0 is split"), std::string::npos) << split.err;
+  // What cannot work is refused before it is solved.
+  const auto expect_no_pairs = [&](const std::string& arguments, const std::string& what) {
+    const Outcome outcome = solve(arguments + " --pairs split.h5");
+    EXPECT_EQ(outcome.status, 1) << arguments;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find(what), std::string::npos) << outcome.err;
+  };
+  expect_no_pairs("few.npy x.npy", "--pairs: y 0 of 4 would be the partner of 0.5 of the 2 x; pairs are of points of");
+  save("a.npy", 4, std::vector<double>{1, 1, 1, 3});
+  save("b.npy", 2, std::vector<double>{1.5, 4.5});
+  expect_no_pairs("x.npy few.npy --a a.npy --b b.npy", "--pairs: x 3 weighs 3, x 0 1; pairs are of points of");
+  save("a.npy", 4, std::vector<double>{1.5, 1.5, 1.5, 1.5});
+  ASSERT_EQ(solve("x.npy few.npy --a a.npy --b b.npy --pairs two.h5").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{1, 0, 1, 1}));
   EXPECT_EQ(solve("x.npy few.npy --solver sinkhorn --pairs other.h5").status, 2);
   for (const char* name : {"split.h5", "other.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name));
 }
@@ -208,6 +219,13 @@ TEST_F(SolveExact, PairsHaveTheLabelsOfX) {
   save("x.npy", 4, std::vector<float>{1, 2, 3, 4});
   ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5").status, 0);
   EXPECT_TRUE(data::load_pairs(folder / "pairs.h5").labels.empty());
+  std::ofstream(folder / "labels.csv") << "5\n6\n7\n8\n";  // of X alone: no cost, but kept
+  for (const std::string solver : {"exact", "hungarian"}) {
+    ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5 --x-labels labels.csv --solver " + solver).status, 0);
+    pairs = data::load_pairs(folder / "pairs.h5");
+    EXPECT_EQ(pairs.atoms, (std::vector<std::int32_t>{0, 1, 2, 3}));
+    EXPECT_EQ(pairs.labels, (std::vector<std::int32_t>{5, 6, 7, 8}));
+  }
 }
 
 TEST_F(SolveExact, ForbiddenPairs) {
