@@ -229,9 +229,6 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all. The costs do not depend on it")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads, "The costs do not depend on it");
   return apps::run_main(app, argc, argv, [&] { bench_or_say_what_is_kept(a); });
 }

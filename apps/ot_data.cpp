@@ -102,6 +102,11 @@ struct Clouds {
 
 void read_split(const std::string& x, const std::string& labels, double max_bytes, data::Split& split) {
   split.x = data::read_cloud<float>(x, max_bytes);
+  const float *const begin = split.x.data(), *const end = begin + split.rows() * split.x.cols();
+  const float* const bad = std::find_if_not(begin, end, [](float v) { return std::isfinite(v); });
+  if (const Index at = bad - begin; bad != end)
+    throw Error(Errc::not_finite, concat(x, ": the value is ", *bad, " in ",
+                                         data::place_in_cloud(x, at / split.x.cols(), at % split.x.cols())));
   if (labels.empty()) return;
   split.labels = data::read_labels(labels, max_bytes);
   require(static_cast<Index>(split.labels.size()) == split.rows(), labels, ": has ", split.labels.size(), " labels, ",

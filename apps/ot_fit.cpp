@@ -80,6 +80,16 @@ void print(const Arguments& a, const data::PotentialsFile& p, const ot::Semidisc
               std::isinf(p.tau) ? "" : ", the price of the masses included");
 }
 
+void warn_unless_converged(const Arguments& a, const data::PotentialsFile& p) {
+  if (p.status == ot::Status::converged || p.status == ot::Status::stopped_by_caller) return;
+  const std::string chi2 = p.check_samples > 0 ? concat("the chi-square of the marginal is at most ", p.chi2_upper)
+                                               : "the marginal was never checked";
+  const char* limit = p.status == ot::Status::time_limit ? "--max-seconds" : "--max-samples";
+  apps::say("ot_fit", concat("warning: not converged (", ot::to_string(p.status), "): ", chi2, ", the tolerance is ",
+                             a.fit.tolerance, "; raise ", limit, " or --tolerance",
+                             a.fit.epsilon == 0 && a.refit.empty() ? ", or give an --epsilon" : ""));
+}
+
 // A source of points; N(0, I) where no file is named.
 struct Source {
   data::Dataset dataset;
@@ -139,6 +149,7 @@ void fit(Arguments& a) {
   if (result.status == ot::Status::stopped_by_caller) {
     throw apps::Interrupted("interrupted; " + a.out + " holds the potentials reached so far");
   }
+  warn_unless_converged(a, file);
 }
 
 }  // namespace
@@ -160,7 +171,8 @@ int main(int argc, char** argv) {
       "  ot_fit day.h5 --source night.h5 --labels --out potentials.h5\n"
       "  ot_fit more.h5 --out more_potentials.h5 --refit potentials.h5 --refit-data fashion.h5\n\n"
       "Ctrl-C saves the potentials reached so far (status stopped_by_caller) and exits 130.\n"
-      "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
+      "A fit that did not converge is written all the same, with a warning on stderr.\n"
+      "Exit status: 0 when done, converged or not, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
   Arguments a;
   app.add_option("data", a.data, "Data file (HDF5, as ot_data makes it); its training points are the atoms")
       ->required()
@@ -186,12 +198,12 @@ int main(int argc, char** argv) {
   app.add_option("--label-penalty", a.fit.label_penalty,
                  "Cost of unequal labels, units of the cost; not given: they never meet")
       ->type_name("P")
-      ->check(apps::at_least<double>(0))
+      ->check(apps::at_least_or_infinite(0))
       ->needs(labels);
   app.add_option("--tau", a.fit.tau,
                  "Price of masses other than uniform: tau KL, units of the cost; not given: exact masses")
       ->type_name("T")
-      ->check(apps::at_least<double>(0));
+      ->check(apps::at_least_or_infinite(0));
   app.add_option("--tolerance", a.fit.tolerance, "On the chi-square of the marginal, in (0, 1]")
       ->type_name("T")
       ->check(apps::in_range<double>(0, 1))
@@ -209,10 +221,7 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
-  app.add_option("--threads", a.fit.context.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.fit.context.threads, "The result does not depend on it");
   auto* refit = app.add_option("--refit", a.refit,
                                "Start from these potentials of data before, and keep their cost, epsilon, directions, "
                                "labels, penalty and tau")

@@ -1,6 +1,8 @@
 // ot_solve: optimal transport between two clouds, with a proof.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "monge/apps/common/interrupt.h"
@@ -36,7 +38,7 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
   const apps::Choice choice = apps::choose_solver(input, r, budget.left());
   apps::check_options_of(choice.solver, r);
   if (!apps::is_exact(choice.solver) && choice.solver != "semidiscrete") apps::require_no_forbidden_pairs(input, r);
-  apps::check_output_memory(input, r, choice.solver, budget);
+  apps::check_outputs(input, r, choice.solver, budget);
   apps::check_interrupt();
   const Solution solution = run_solver(choice.solver, input, r, budget);
 
@@ -58,7 +60,9 @@ void solve(const Input<T>& input, const Request& r, const MemoryBudget& budget) 
     throw apps::Interrupted("interrupted; what is told is the best so far");
 }
 
-void solve(const Request& r) {
+void solve(Request r) {
+  for (std::optional<double>* tau : {&r.tau_a, &r.tau_b})
+    if (*tau && std::isinf(**tau)) tau->reset();  // the default
   apps::check_request(r);
   const MemoryBudget budget(r.memory_mb);
   // What the request alone decides is refused before anything is read.
@@ -111,8 +115,8 @@ void add_solver(CLI::App& app, Request& r) {
   app.add_flag("--relative", r.relative, "Epsilon is a share of the mean cost");
   app.add_option("--tau-a", r.tau_a, "Unbalanced: price (KL, units of the cost) of straying from a; default infinite")
       ->type_name("T")
-      ->check(positive);
-  app.add_option("--tau-b", r.tau_b, "The same for b")->type_name("T")->check(positive);
+      ->check(apps::at_least_or_infinite(0));
+  app.add_option("--tau-b", r.tau_b, "The same for b")->type_name("T")->check(apps::at_least_or_infinite(0));
   app.add_option("--mass", r.mass, "Partial: move so much mass, at most what a and b have")
       ->type_name("M")
       ->check(positive);
@@ -137,10 +141,7 @@ void add_solver(CLI::App& app, Request& r) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
-  app.add_option("--threads", r.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, r.threads, "The result does not depend on it");
   app.add_option("--memory-mb", r.memory_mb, "Memory to stay below, 10^6 bytes; 0 = what the machine has free")
       ->type_name("MB")
       ->check(positive)

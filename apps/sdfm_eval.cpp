@@ -419,7 +419,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--guidance", a.guidance, "Samples are of the test points' classes, with this guidance towards them")
       ->type_name("G")
-      ->check(CLI::Number);
+      ->check(apps::finite());
   app.add_option("--likelihood", a.likelihood,
                  "Also the log-likelihood of so many test points, by the exact trace up to 64 dimensions")
       ->type_name("N")
@@ -429,7 +429,8 @@ int main(int argc, char** argv) {
       ->check(apps::at_least<Index>(1));
   app.add_option("--picture", a.picture,
                  "Draw paths in the plane: pairs as in the training, and the model's own from the same noise")
-      ->type_name("FILE.svg");
+      ->type_name("FILE.svg")
+      ->check([](const std::string& file) { return file.ends_with(".svg") ? "" : "writes .svg, not " + file; });
   app.add_option("--source", a.source,
                  "Start from the test points of this data file (training points if it has none); left out: from the\n"
                  "source of the run's coupling, or noise")
@@ -438,9 +439,6 @@ int main(int argc, char** argv) {
   app.add_option("--json", a.json, "Write the figures as JSON; - = standard output, instead of the table")
       ->type_name("FILE|-");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads);
   return apps::run_main(app, argc, argv, [&] { evaluate(a); });
 }

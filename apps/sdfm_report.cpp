@@ -367,9 +367,6 @@ int main(int argc, char** argv) {
   app.add_option("runs", a.runs, "Folders of runs")->required()->type_name("DIR...");
   app.add_option("--potentials", a.potentials, "JSON summary of ot_fit, taken into table.json")->type_name("FILE.json");
   app.add_option("--out", a.out, "Folder to write to; made where there is none")->required()->type_name("DIR");
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads);
   return apps::run_main(app, argc, argv, [&] { report_runs(a); });
 }

@@ -49,7 +49,8 @@ Index count_of(const Arguments& a, const apps::TrainedModel& trained, Index inve
 
 // Of a picture: square, or a row for each class.
 Index columns_of(const Arguments& a, Index count, Index classes) {
-  if (a.columns > 0) return std::min(count, a.columns);
+  require(a.columns <= count, "--columns ", a.columns, ": there are ", count, " samples");
+  if (a.columns > 0) return a.columns;
   if (a.classes == "all") return count / classes;
   return static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count))));
 }
@@ -233,7 +234,7 @@ int main(int argc, char** argv) {
                  "Towards --class: without + G (with - without); several by commas: pictures side by side")
       ->type_name("G")
       ->delimiter(',')
-      ->check(CLI::Number)
+      ->check(apps::finite())
       ->default_str("1");
   app.add_option("--pairs", a.pairs,
                  "With a data file: also each sample with what it started from, to train on (coupling pairs: reflow)")
@@ -256,9 +257,6 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--raw", a.raw, "Use the weights as trained, not their average");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads);
   return apps::run_main(app, argc, argv, [&] { sample(a); });
 }

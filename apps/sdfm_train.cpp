@@ -96,6 +96,8 @@ void check_config(apps::TrainConfig& config) {
   require(!config.data_file.empty(),
           "data.file is not set: name a data file in the config or with --set data.file=FILE");
   apps::refuse_unused_keys(config);
+  require(config.pairing.ot_batch % config.train.batch == 0, "coupling.ot_batch is ", config.pairing.ot_batch,
+          ", no multiple of train.batch, which is ", config.train.batch);
   for (const apps::Place& place : apps::places(config)) make_absolute(*place.file);
   (void)apps::bind(config).toml();
 }
@@ -122,13 +124,14 @@ void write_config(const RunFolder& run, const apps::Config& keys) {
 std::string resume_command(const RunFolder& run) { return "sdfm_train --resume " + run.path().string(); }
 
 // Fits the run's own potentials. The config goes first: with it the folder holds a run.
-void fit(const RunFolder& run, apps::TrainConfig& config, const apps::Config& keys, const data::Dataset& dataset,
+void fit(RunFolder& run, apps::TrainConfig& config, const apps::Config& keys, const data::Dataset& dataset,
          const Context& context) {
   data::require_writable("sdfm_train", run.config());
   const data::PotentialsFile potentials = apps::fit_potentials(config, dataset, context);
   write_config(run, keys);
   data::save_potentials(potentials, run.potentials());
   if (potentials.status == ot::Status::stopped_by_caller) {
+    run.keep();
     throw apps::Interrupted(concat("stopped during the fit; ", run.potentials().string(), " holds what it reached; ",
                                    resume_command(run), " fits again"));
   }
@@ -158,9 +161,8 @@ void write_samples(const RunFolder& run, const flow::Trainer& trainer, const app
 }
 
 // Steps until the end or an interrupt, with a line of metrics and a checkpoint every so often.
-void run_steps(const RunFolder& run, flow::Trainer& trainer, const flow::Coupling& coupling,
-               const apps::TrainConfig& config, const std::string& config_text, const data::Dataset& dataset,
-               double& seconds) {
+void run_steps(RunFolder& run, flow::Trainer& trainer, const flow::Coupling& coupling, const apps::TrainConfig& config,
+               const std::string& config_text, const data::Dataset& dataset, double& seconds) {
   apps::MetricsLog log(run.metrics(), trainer.steps_done());
   apps::Progress progress("train", "step", static_cast<double>(config.train.steps),
                           static_cast<double>(trainer.steps_done()));
@@ -169,6 +171,7 @@ void run_steps(const RunFolder& run, flow::Trainer& trainer, const flow::Couplin
   while (trainer.steps_done() < config.train.steps) {
     const auto start = std::chrono::steady_clock::now();
     const flow::StepReport report = trainer.step();
+    run.keep();  // whatever the config could be refused for was asked for by now
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     ++unlogged;
     const bool last = report.step == config.train.steps, stop = apps::interrupted();
@@ -204,7 +207,7 @@ void train(const Arguments& a) {
   }
   const Context context = apps::choose_device(a.device, a.threads);
   const fs::path out = !a.out.empty() ? fs::path(a.out) : fs::path("runs") / fs::path(a.config).stem();
-  const RunFolder run = starts ? RunFolder::start(out) : RunFolder::resume(a.resume);
+  RunFolder run = starts ? RunFolder::start(out) : RunFolder::resume(a.resume);
   std::optional<data::Checkpoint> checkpoint;
   if (!starts) {
     checkpoint = read_run(run, config, a);
@@ -223,7 +226,7 @@ void train(const Arguments& a) {
   flow::TrainingData training(MatrixView<const float>(dataset.train.x.view()));
   training.labels = dataset.train.labels;
 
-  // Nothing is written until nothing can be refused any more.
+  // What is refused from here on, until the first step is made, leaves nothing behind (RunFolder::keep).
   if (apps::needs_fit(config, run.potentials())) fit(run, config, keys, dataset, context);
   const auto coupling = apps::make_coupling(config, dataset, run.potentials(), context);
   flow::Trainer trainer(options, training, *coupling);
@@ -268,9 +271,6 @@ int main(int argc, char** argv) {
   app.add_option("--resume", a.resume, "Go on with the run in this folder")->type_name("DIR")->excludes("--out");
   app.add_option("--device", a.device, "auto, cpu or cuda:N")->type_name("D")->capture_default_str();
   app.add_option("--seed", a.seed, "Sets run.seed")->type_name("N")->check(apps::at_least<std::int64_t>(0));
-  app.add_option("--threads", a.threads, "CPU threads; 0 = all. The result does not depend on it")
-      ->type_name("N")
-      ->check(apps::at_least<int>(0))
-      ->capture_default_str();
+  apps::add_threads(app, a.threads, "The result does not depend on it");
   return apps::run_main(app, argc, argv, [&] { train(a); });
 }

@@ -5,10 +5,12 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <type_traits>
 
 #include "monge/data/convert.h"
 #include "monge/data/csv.h"
+#include "monge/data/dataset_file.h"
 #include "monge/data/hdf5_reader.h"
 #include "monge/data/input_file.h"
 #include "monge/data/npy.h"
@@ -34,6 +36,9 @@ std::size_t hdf5_colon(const std::string& where) {
   return colon;
 }
 
+std::string kind_of(const std::string& where) { return lower(std::filesystem::path(where).extension().string()); }
+bool is_text(const std::string& kind) { return kind == ".csv" || kind == ".tsv" || kind == ".txt"; }
+
 template <class S, class T>
 Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, Index cols, bool matrix) {
   if constexpr (std::is_same_v<S, T>)
@@ -43,8 +48,20 @@ Matrix<T> read_as(const Hdf5Reader& file, const std::string& name, Index rows, I
   Matrix<T> values(rows, cols);
   if (const Index bad = convert(stored.data(), rows * cols, values.data()); bad >= 0)
     file.fail(name, concat("row ", bad / cols, ", column ", bad % cols, ": ",
-                           static_cast<double>(stored[static_cast<std::size_t>(bad)]), " is too large for a ",
-                           8 * sizeof(T), "-bit float"));
+                           why_not_converted<T>(stored[static_cast<std::size_t>(bad)])));
+  return values;
+}
+
+// The points of a data set, by their path in its file.
+bool holds_points(const std::string& name) { return name == "x" || name == "test/x"; }
+
+// The floats that the bytes of a data set stand for, which its digest is of.
+template <class T>
+Matrix<T> read_pixels(const Hdf5Reader& file, const std::string& name, Index rows, Index cols) {
+  const auto [low, high] = read_dataset_range(file);
+  Matrix<T> values = read_as<std::uint8_t, T>(file, name, rows, cols, false);
+  for (T& value : std::span(values.data(), static_cast<std::size_t>(rows * cols)))
+    value = pixel_value(low, high, static_cast<int>(value));
   return values;
 }
 
@@ -76,7 +93,9 @@ Matrix<T> read_hdf5(const std::filesystem::path& path, std::string name, double 
 
   switch (info.type) {
     case ElementType::u8:
-      return read_as<std::uint8_t, T>(file, name, rows, cols, matrix);
+      return holds_points(name) && file.has_attribute("", "range")
+                 ? read_pixels<T>(file, name, rows, cols)
+                 : read_as<std::uint8_t, T>(file, name, rows, cols, matrix);
     case ElementType::i32:
       return read_as<std::int32_t, T>(file, name, rows, cols, matrix);
     case ElementType::i64:
@@ -134,9 +153,9 @@ template <class T>
 Matrix<T> read_cloud(const std::string& where, double max_bytes) {
   if (const std::size_t colon = hdf5_colon(where); colon != where.npos)
     return read_hdf5<T>(where.substr(0, colon), where.substr(colon + 1), max_bytes);
-  const std::string kind = lower(std::filesystem::path(where).extension().string());
+  const std::string kind = kind_of(where);
   if (kind == ".npy") return read_npy<T>(where, max_bytes);
-  if (kind == ".csv" || kind == ".tsv" || kind == ".txt") return read_csv<T>(where, max_bytes);
+  if (is_text(kind)) return read_csv<T>(where, max_bytes);
   require(kind != ".h5" && kind != ".hdf5", caller, ": ", where,
           ": the array in it is not named: FILE.h5:/path/to/array");
   throw Error(
@@ -144,12 +163,17 @@ Matrix<T> read_cloud(const std::string& where, double max_bytes) {
       concat(caller, ": ", where, ": not the name of a .npy, .csv, .tsv or .txt file, nor FILE.h5:/path/to/array"));
 }
 
+std::string place_in_cloud(const std::string& where, Index row, Index col) {
+  if (hdf5_colon(where) == where.npos && is_text(kind_of(where))) return place_in_csv(where, row, col);
+  return concat("row ", row, ", column ", col);
+}
+
 bool holds_floats(const std::string& where) {
   if (const std::size_t colon = hdf5_colon(where); colon != where.npos) {
     std::string name = where.substr(colon + 1);
     return is_float(look_at(where.substr(0, colon), name).type);
   }
-  return lower(std::filesystem::path(where).extension().string()) == ".npy" && npy_holds_floats(where);
+  return kind_of(where) == ".npy" && npy_holds_floats(where);
 }
 
 std::vector<double> read_weights(const std::string& where, double max_bytes) {
@@ -171,7 +195,7 @@ std::string labels_beside(const std::string& where) {
   if (colon == where.npos) return "";
   std::string name = where.substr(colon + 1);
   name.erase(0, name.find_first_not_of('/'));
-  if (name != "x" && name != "test/x") return "";
+  if (!holds_points(name)) return "";
   name.replace(name.size() - 1, 1, "labels");
   const std::string file = where.substr(0, colon);
   return Hdf5Reader(caller, file).has(name) ? concat(file, ":/", name) : "";

@@ -46,7 +46,9 @@ bool has_decimal_comma(std::string_view field) {
 }
 
 // The first number with a decimal comma, in a line that is written with them: "1,5;2,5", but also "1,5 2,5".
+// Blanks at the ends of a line separate nothing: "1,2 " is two columns.
 std::string_view decimal_comma(std::string_view line) {
+  line = trimmed(line);
   for (const char separator : {';', '\t', ' '}) {
     if (line.find(separator) == line.npos) continue;
     std::string_view found;
@@ -144,6 +146,15 @@ Matrix<T> read_csv(const std::filesystem::path& path, double max_bytes) {
   }
   if (row < layout.rows) file.fail(Errc::bad_file, "changed while it was read");
   return values;
+}
+
+std::string place_in_csv(const std::filesystem::path& path, Index row, Index col) {
+  InputFile file("read_csv", path);
+  const Index first_line = survey(file).first_line;
+  CsvLines lines(file);
+  for (auto line = lines.next(); line; line = lines.next())
+    if (lines.number() >= first_line && row-- == 0) break;
+  return concat("line ", lines.number(), ", column ", col + 1);
 }
 
 template Matrix<float> read_csv(const std::filesystem::path&, double);

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 
 #include "monge/ot/core/array.h"
 
@@ -14,5 +15,8 @@ namespace monge::data {
 // line of more or fewer columns, an empty field, something that is no number or too large for T.
 template <class T>
 Matrix<T> read_csv(const std::filesystem::path& path, double max_bytes);
+
+// "line 4, column 2" (from 1), where a file that read_csv has read holds row and column (from 0) of its result.
+std::string place_in_csv(const std::filesystem::path& path, Index row, Index col);
 
 }  // namespace monge::data

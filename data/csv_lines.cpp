@@ -9,14 +9,14 @@ namespace {
 constexpr std::size_t block = std::size_t{1} << 20;           // bytes read at once
 constexpr std::size_t longest_line = std::size_t{256} << 20;  // bytes
 
+}  // namespace
+
 std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);
   return text;
 }
-
-}  // namespace
 
 CsvLines::CsvLines(InputFile& file) : file_(file), buffer_(block, '\0') {
   file_.rewind();

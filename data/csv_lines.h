@@ -7,6 +7,8 @@
 
 namespace monge::data {
 
+std::string_view trimmed(std::string_view text);  // of blanks and tabs at its ends
+
 // The lines of a text file that hold something, without their comments and ends.
 class CsvLines {
  public:

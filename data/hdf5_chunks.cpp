@@ -99,8 +99,7 @@ std::string refusal_of_chunks(hid_t array, std::uint64_t file_size) {
   do {
     hsize_t bytes = 0;
     haddr_t address = HADDR_UNDEF;
-    if (H5Dget_chunk_info_by_coord(array, corner.data(), nullptr, &address, &bytes) < 0)
-      return "damaged (" + hdf5_reason() + ")";
+    if (H5Dget_chunk_info_by_coord(array, corner.data(), nullptr, &address, &bytes) < 0) return hdf5_damage();
     if (address == HADDR_UNDEF) continue;  // never written: fill values
     if (bytes > file_size) return concat("claims a chunk of ", bytes, " bytes in a file of ", file_size);
     stored.resize(static_cast<std::size_t>(bytes));

@@ -129,11 +129,11 @@ std::string describe_type(hid_t type) {
 std::string refusal_of_array(hid_t object, std::uint64_t file_size, const ReadLimits& limits) {
   if (H5Iget_type(object) != H5I_DATASET) return "is not an array";
   const Handle properties = H5Dget_create_plist(object);
-  if (!properties.valid()) return "damaged (" + hdf5_reason() + ")";
+  if (!properties.valid()) return hdf5_damage();
   if (const std::string refusal = refusal_of_layout(properties); !refusal.empty()) return refusal;
 
   const Handle type = H5Dget_type(object);
-  if (!type.valid()) return "damaged (" + hdf5_reason() + ")";
+  if (!type.valid()) return hdf5_damage();
   if (!identify(type)) return "has elements of type " + describe_type(type) + ", which is not read here";
   const Handle space = H5Dget_space(object);
   const H5S_class_t shape = H5Sget_simple_extent_type(space);

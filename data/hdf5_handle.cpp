@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "monge/ot/core/error.h"
+
 namespace monge::data {
 namespace {
 
@@ -180,6 +182,12 @@ std::string hdf5_reason() {
     reason = lock + reason.substr(from, reason.find('\'', from) - from);
   }
   return reason.empty() ? "no reason given by HDF5" : reason;
+}
+
+std::string hdf5_damage() {
+  const std::string reason = hdf5_reason();
+  const bool version = reason.find("version number") != reason.npos;
+  return concat("damaged", version ? ", or in a newer HDF5 format than is read here" : "", " (", reason, ")");
 }
 
 }  // namespace monge::data

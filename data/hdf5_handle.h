@@ -50,6 +50,9 @@ void stay_quiet_at_exit();
 // Why the last HDF5 call failed, from the bottom of its error stack: the operating system's reason where there is one.
 std::string hdf5_reason();
 
+// "damaged (why)", or of a newer format: HDF5 tells neither from the other where a version number is not one it knows.
+std::string hdf5_damage();
+
 // The text on one line: control characters, which names in files may hold, become question marks.
 std::string one_line(std::string text);
 

@@ -59,7 +59,7 @@ Hdf5Reader::Hdf5Reader(std::string caller, std::filesystem::path path, const Rea
     io_error(reason +
              "; another program has it open for writing, or its file system has no locks "
              "(then set HDF5_USE_FILE_LOCKING=FALSE)");
-  fail("", "not an HDF5 file, or damaged (" + reason + ")");
+  fail("", "not an HDF5 file, or " + hdf5_damage());
 }
 
 Hdf5Reader::~Hdf5Reader() {
@@ -86,11 +86,10 @@ bool Hdf5Reader::has(const std::string& name) const {
     end = name.find('/', end + 1);
     const std::string prefix = name.substr(0, end);
     const htri_t exists = H5Lexists(file_, absolute(prefix).c_str(), H5P_DEFAULT);
-    if (exists < 0) fail(prefix, "damaged (" + hdf5_reason() + ")");
+    if (exists < 0) fail(prefix, hdf5_damage());
     if (exists == 0) return false;
     H5L_info_t link;
-    if (H5Lget_info(file_, absolute(prefix).c_str(), &link, H5P_DEFAULT) < 0)
-      fail(prefix, "damaged (" + hdf5_reason() + ")");
+    if (H5Lget_info(file_, absolute(prefix).c_str(), &link, H5P_DEFAULT) < 0) fail(prefix, hdf5_damage());
     if (link.type == H5L_TYPE_SOFT) fail(prefix, "is a soft link, which is refused");
     if (link.type == H5L_TYPE_EXTERNAL) fail(prefix, "is a link into another file, which is refused");
     if (link.type != H5L_TYPE_HARD) fail(prefix, "is a user-defined link, which is refused");
@@ -101,7 +100,7 @@ bool Hdf5Reader::has(const std::string& name) const {
 std::int64_t Hdf5Reader::open_object(const std::string& name) const {
   if (!has(name)) fail(name, "missing");
   const hid_t object = H5Oopen(file_, absolute(name).c_str(), H5P_DEFAULT);
-  if (object < 0) fail(name, "damaged (" + hdf5_reason() + ")");
+  if (object < 0) fail(name, hdf5_damage());
   return object;
 }
 

@@ -60,7 +60,7 @@ void read_values(InputFile& file, const NpyHeader& header, Matrix<T>& values) {
       const Index at = first + bad;
       file.fail(Errc::bad_file,
                 concat("row ", header.fortran ? at % rows : at / cols, ", column ",
-                       header.fortran ? at / rows : at % cols, ": too large for a ", 8 * sizeof(T), "-bit float"));
+                       header.fortran ? at / rows : at % cols, ": ", why_not_converted<T>(raw[std::size_t(bad)])));
     }
     if (header.fortran)
       for (Index k = 0; k < count; ++k) values((first + k) % rows, (first + k) / rows) = column[std::size_t(k)];

@@ -11,8 +11,8 @@ namespace monge::data {
 // endian; in C or Fortran order. They are rounded to T; NaN and infinity are passed on. Errors: Error(io) when it
 // cannot be read; Error(out_of_memory), saying how much is needed, when the result takes more than `max_bytes`; else
 // Error(bad_file): not a .npy file, a damaged header, other types (Python objects are never unpickled), other ranks,
-// more or fewer bytes than declared, a number too large for T (with row and column, from 0). All but the last before
-// memory is taken.
+// more or fewer bytes than declared, a number too large for T, a 64-bit integer that a double does not hold exactly
+// (both with row and column, from 0). All but the last before memory is taken.
 template <class T>
 Matrix<T> read_npy(const std::filesystem::path& path, double max_bytes);
 

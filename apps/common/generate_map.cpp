@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "monge/apps/common/interrupt.h"
+#include "monge/apps/common/validators.h"
 #include "monge/flow/flow_map.h"
 #include "monge/ot/core/error.h"
 
@@ -81,11 +82,11 @@ void add_tolerances(CLI::App& app, flow::SampleOptions& options) {
   app.add_option("--rtol", options.rtol,
                  "dopri5: error of a step, RMS over all samples, relative to x; 0: --atol alone")
       ->type_name("E")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least<double>(0))
       ->capture_default_str();
   app.add_option("--atol", options.atol, "dopri5: the same in units of x, added")
       ->type_name("E")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
 }
 

@@ -70,8 +70,10 @@ double MemoryBudget::left() const { return std::max(0.0, bytes_ - resident_memor
 void MemoryBudget::require(double bytes, const std::string& what) const {
   const double left = this->left();
   if (bytes <= left) return;
+  const std::string needed = megabytes(bytes), rest = megabytes(left);
   throw Error(Errc::out_of_memory,
-              concat(what, " would take about ", megabytes(bytes), "; ", megabytes(left), " are left of ",
+              concat(what, " would take about ", needed, needed == rest ? ", a little more than the " : "; ", rest,
+                     needed == rest ? " that are left of " : " are left of ",
                      given_ ? "the budget (--memory-mb)" : "the memory of this machine (--memory-mb overrides)"));
 }
 

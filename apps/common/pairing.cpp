@@ -66,6 +66,9 @@ void compare(const fs::path& path, const char* key, std::string& wanted, const s
 void compare_labels(const fs::path& path, const data::PotentialsFile& file, const PairingConfig& pairing,
                     const data::Dataset& dataset) {
   const flow::CouplingLabels labels = pairing_labels(pairing, dataset);
+  const bool labelled = !file.noise_labels.empty() && file.label_penalty > 0;
+  require(!labelled || !labels.atoms.empty(), path.string(), ": coupling.labels is none, but these potentials were ",
+          "fitted with labels");
   if (labels.atoms.empty()) return;
   require(file.labels == dataset.train.labels, path.string(), ": coupling.labels is ", pairing.labels,
           ", but these potentials were fitted ", file.labels.empty() ? "without labels" : "with other labels");
@@ -118,6 +121,8 @@ std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::D
   const data::PotentialsFile file = load(path, config, dataset, source.get());
   compare(path, "coupling.digest", config.potentials_digest, digest(file));
   compare(path, "coupling.status", config.potentials_status, ot::to_string(file.status));
+  require(file.epsilon == config.fit_epsilon, path.string(), ": coupling.epsilon is ", config.fit_epsilon,
+          ", these potentials were fitted with ", file.epsilon);
   compare_labels(path, file, config.pairing, dataset);
   warn_unless_converged(path, file);
   flow::SemidiscreteCouplingOptions options;

@@ -20,8 +20,8 @@ data::PotentialsFile fit_potentials(TrainConfig& config, const data::Dataset& da
 
 // The coupling a run asks for. Semidiscrete potentials come from the file that the config names, else from `fitted`.
 // They must belong to the data set and have the digest and the status that the config names; where it names none, they
-// are filled in. Where coupling.labels asks for labels, theirs must be those. What did not converge is used with a
-// warning on stderr. Throws Error: invalid_argument, bad_file, io.
+// are filled in. Their epsilon and their labels must be those of coupling.epsilon and coupling.labels. What did not
+// converge is used with a warning on stderr. Throws Error: invalid_argument, bad_file, io.
 std::unique_ptr<flow::Coupling> make_coupling(TrainConfig& config, const data::Dataset& dataset,
                                               const std::filesystem::path& fitted, const Context& context);
 

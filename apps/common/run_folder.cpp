@@ -36,7 +36,7 @@ bool is_config_of_run(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(const fs::path& path, bool starts) : path_(path) {
+RunFolder::RunFolder(const fs::path& path, bool starts) : path_(path), kept_(!starts) {
   require(!path.empty(), "the folder of the run has no name");
   std::error_code ignored;
   if (!starts) {
@@ -53,7 +53,12 @@ RunFolder::RunFolder(const fs::path& path, bool starts) : path_(path) {
   }
 }
 
-RunFolder::~RunFolder() { remove_made(); }
+RunFolder::~RunFolder() {
+  std::error_code ignored;
+  for (const fs::path& file : {config(), checkpoint(), metrics(), potentials(), samples()})
+    if (!kept_) fs::remove(file, ignored);  // nobody else's: the folder was empty
+  remove_made();
+}
 
 void RunFolder::make() {
   std::error_code failed;

@@ -13,7 +13,10 @@ class RunFolder {
   static RunFolder resume(const std::filesystem::path& path) { return RunFolder(path, false); }
   // Throws Error: invalid_argument (what the folder holds), io (it cannot be made; another process is training there).
 
-  ~RunFolder();  // folders it made, and that nothing was written to, are gone again
+  // What is written stays. A run that starts and never comes to say so leaves nothing behind: neither files of its own
+  // nor folders it made.
+  void keep() { kept_ = true; }
+  ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
@@ -34,6 +37,7 @@ class RunFolder {
   std::filesystem::path path_;
   std::vector<std::filesystem::path> made_;  // innermost first
   int descriptor_ = -1;
+  bool kept_;
 };
 
 }  // namespace monge::apps

@@ -1,6 +1,7 @@
 #include "monge/apps/common/table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace monge::apps {
@@ -28,6 +29,7 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 std::string fixed(double value, int digits) {
+  if (std::isnan(value)) return "-";
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;

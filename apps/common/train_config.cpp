@@ -86,7 +86,7 @@ Config bind(TrainConfig& c) {
   config.add("coupling.status", c.potentials_status,
              "refuse potentials whose fit did not end so (converged); recorded when empty");
   config.add("coupling.pca", c.fit_pca, "fit at the start: principal directions; 0 = all dimensions", not_negative);
-  config.add("coupling.epsilon", c.fit_epsilon, "fit at the start: regularisation, units of the cost; 0 = none",
+  config.add("coupling.epsilon", c.fit_epsilon, "regularisation of the potentials, units of the cost; 0 = none",
              {.low = 0});
   config.add("coupling.tolerance", c.fit_tolerance, "fit at the start: on the chi-square of the marginal",
              {.low = 0, .high = 1, .above_low = true});

@@ -52,4 +52,31 @@ inline CLI::Validator at_least_or_infinite(double low) {
       [number = at_least(low)](std::string& text) { return text == "inf" ? std::string() : number(text); }, "");
 }
 
+inline CLI::Validator above_zero() {
+  return CLI::Validator(
+      [number = at_least(0.0)](std::string& text) {
+        std::string refusal = number(text);
+        if (refusal.empty() && std::stod(text) == 0) refusal = "must be a number above 0, not " + text;
+        return refusal;
+      },
+      "");
+}
+
+inline CLI::Validator finite() {
+  return CLI::Validator(
+      [number = at_least(std::numeric_limits<double>::lowest())](std::string& text) {
+        return number(text).empty() ? std::string() : "must be a finite number, not " + text.substr(0, 40);
+      },
+      "");
+}
+
+// --threads of every program. More than the most is refused here: OpenMP would end the program without a word of ours.
+inline void add_threads(CLI::App& app, int& threads, const std::string& note = "") {
+  constexpr int most = 1024;
+  app.add_option("--threads", threads, "CPU threads; 0 = all" + (note.empty() ? "" : ". " + note))
+      ->type_name("N")
+      ->check(in_range(0, most))
+      ->capture_default_str();
+}
+
 }  // namespace monge::apps

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 
 #include "monge/data/cloud.h"
 #include "monge/ot/core/error.h"
-#include "monge/ot/finite.h"
 
 namespace monge::apps {
 namespace {
@@ -30,17 +30,28 @@ Matrix<T> read_matrix(const std::string& where, const MemoryBudget& budget) {
   return values;
 }
 
+// Throws Error(not_finite) for the first value that is not good, saying where in the file it is.
+template <class T, class Good>
+void require_values(const std::string& where, const Matrix<T>& values, const Good& good, const char* note = "") {
+  const T *const begin = values.data(), *const end = begin + values.rows() * values.cols();
+  const T* const bad = std::find_if_not(begin, end, good);
+  if (bad == end) return;
+  const Index row = (bad - begin) / values.cols(), col = (bad - begin) % values.cols();
+  throw Error(Errc::not_finite,
+              concat(where, ": ", note, "the value is ", *bad, " in ", data::place_in_cloud(where, row, col)));
+}
+
 template <class T>
 Matrix<T> read_points(const std::string& where, const MemoryBudget& budget) {
   Matrix<T> points = read_matrix<T>(where, budget);
-  require_finite<T>(points.view(), (where + ": the value").c_str());
+  require_values(where, points, [](T v) { return std::isfinite(v); });
   return points;
 }
 
 template <class T>
 Matrix<T> read_costs(const std::string& where, const MemoryBudget& budget) {
   Matrix<T> costs = read_matrix<T>(where, budget);
-  require_costs<T>(costs.view(), (where + ": the value").c_str());
+  require_values(where, costs, [](T v) { return v >= std::numeric_limits<T>::lowest(); });  // inf forbids a pair
   return costs;
 }
 
@@ -143,7 +154,7 @@ ot::Problem<T> Input<T>::problem() const {
           .cost = cost,
           .a = a,
           .b = b,
-          .x_labels = x_labels,
+          .x_labels = y_labels.empty() ? VectorView<const std::int32_t>() : x_labels,
           .y_labels = y_labels,
           .label_penalty = label_penalty};
 }
@@ -160,11 +171,9 @@ template <class T>
 void require_no_forbidden_pairs(const Input<T>& input, const Request& r) {
   require(std::isfinite(input.label_penalty),
           "--label-penalty inf: only --solver exact, network_simplex and semidiscrete take it");
-  if (input.cost_matrix.rows() == 0) return;
-  require_finite<T>(
-      input.cost_matrix.view(),
-      (r.cost + ": only --solver exact, network_simplex, hungarian and auction take forbidden pairs; the value")
-          .c_str());
+  require_values(
+      r.cost, input.cost_matrix, [](T v) { return std::isfinite(v); },
+      "only --solver exact, network_simplex, hungarian and auction take forbidden pairs; ");
 }
 
 ot::Cost parse_metric(const std::string& name) {

@@ -14,7 +14,7 @@ struct Input {
   Matrix<T> x, y, cost_matrix;  // x is empty where it is a law
   ot::Cost cost = ot::Cost::squared_euclidean;
   std::vector<double> a, b;
-  std::vector<std::int32_t> x_labels, y_labels;
+  std::vector<std::int32_t> x_labels, y_labels;  // of x alone: for the pairs
   double label_penalty = 0;
 
   ot::Problem<T> problem() const;  // borrows

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/ot_solve/solvers.h"
@@ -193,7 +194,25 @@ std::vector<std::int32_t> labels_of_x(const Input<T>& input, const Request& r, c
   return labels;
 }
 
+constexpr const char* fit_for_pairs =
+    "pairs are of points of equal weights, as many of X as of Y or a multiple (each y of a whole number of them)";
+
 // Pairs count alike when they are trained on, so each x must have one partner and the weight of the others.
+template <class T>
+void check_weights_for_pairs(const Input<T>& input) {
+  const auto& a = input.a;
+  const auto& b = input.b;
+  const double n = static_cast<double>(input.x.rows()), m = static_cast<double>(input.y.rows());
+  for (std::size_t i = 0; i < a.size(); ++i)
+    require(std::abs(a[i] / a[0] - 1) < 1e-9, "--pairs: x ", i, " weighs ", a[i], ", x 0 ", a[0], "; ", fit_for_pairs);
+  const double total = std::accumulate(b.begin(), b.end(), 0.0);
+  for (std::size_t j = 0; j < std::max<std::size_t>(b.size(), 1); ++j) {
+    const double partners = b.empty() ? n / m : b[j] / total * n;
+    require(std::abs(partners - std::round(partners)) <= 1e-9 * std::max(1.0, partners), "--pairs: y ", j, " of ", m,
+            " would be the partner of ", partners, " of the ", n, " x; ", fit_for_pairs);
+  }
+}
+
 template <class T>
 void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& plan, const MemoryBudget& budget) {
   data::Pairs made;
@@ -201,9 +220,8 @@ void write_pairs(const Input<T>& input, const Request& r, const ot::SparsePlan& 
   for_entries(plan, [&](Index i, Index j, double mass) {
     if (mass == 0) return;
     if (made.atoms.empty()) weight = mass;
-    require(
-        static_cast<Index>(made.atoms.size()) == i && std::abs(mass / weight - 1) < 1e-9, "--pairs: x ", i,
-        " is split, or of another weight; pairs are of points of equal weights, as many of X as of Y or a multiple");
+    require(static_cast<Index>(made.atoms.size()) == i && std::abs(mass / weight - 1) < 1e-9, "--pairs: x ", i,
+            " is split, or of another weight; ", fit_for_pairs);
     made.atoms.push_back(static_cast<std::int32_t>(j));
   });
   require(static_cast<Index>(made.atoms.size()) == plan.rows, "--pairs: x ", made.atoms.size(), " has no partner");
@@ -223,8 +241,8 @@ void unless_interrupted(const std::string& path, const Write& write) {
 }  // namespace
 
 template <class T>
-void check_output_memory(const Input<T>& input, const Request& r, const std::string& solver,
-                         const MemoryBudget& budget) {
+void check_outputs(const Input<T>& input, const Request& r, const std::string& solver, const MemoryBudget& budget) {
+  if (!r.pairs.empty()) check_weights_for_pairs(input);
   const ot::Problem<T> p = input.problem();
   const double means = is_exact(solver) ? sizeof(double) : 0;
   if (!r.map.empty()) budget.require(pairs(p.rows(), p.dims()) * (sizeof(T) + means), "--map");
@@ -260,8 +278,8 @@ std::vector<std::string> write_outputs(const Input<T>& input, const Request& r, 
   return lines;
 }
 
-template void check_output_memory(const Input<float>&, const Request&, const std::string&, const MemoryBudget&);
-template void check_output_memory(const Input<double>&, const Request&, const std::string&, const MemoryBudget&);
+template void check_outputs(const Input<float>&, const Request&, const std::string&, const MemoryBudget&);
+template void check_outputs(const Input<double>&, const Request&, const std::string&, const MemoryBudget&);
 template std::vector<std::string> write_outputs(const Input<float>&, const Request&, const Solution&,
                                                 const MemoryBudget&);
 template std::vector<std::string> write_outputs(const Input<double>&, const Request&, const Solution&,

@@ -7,10 +7,11 @@
 
 namespace monge::apps {
 
-// Refuses outputs that would take more memory than there is, as far as that can be known before the plan is.
+// Refuses outputs that cannot be, as far as that can be known before the plan is: pairs of weights that do not go in
+// pairs, and what would take more memory than there is.
 template <class T>
-void check_output_memory(const Input<T>& input, const Request& request, const std::string& solver,
-                         const MemoryBudget& budget);
+void check_outputs(const Input<T>& input, const Request& request, const std::string& solver,
+                   const MemoryBudget& budget);
 
 // Writes the files that were asked for, each whole or not at all; returns a line about each. Throws Interrupted, at the
 // latest a second after Ctrl-C, for what still takes passes over all pairs.

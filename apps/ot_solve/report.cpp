@@ -91,7 +91,8 @@ std::string certificate(const Request& r, const Solution& s) {
   const std::string lower = number(c.lower, "%.8g"), upper = number(c.upper, "%.8g");
   const double width = c.upper - c.lower, share = c.upper > 0 ? 100 * width / c.upper : -1;
   const bool point = lower == upper || width < dust;
-  const std::string gap = share >= 0 && share <= 100 ? " (" + number(share, "%.2g") + "% apart)" : "";
+  const std::string gap =
+      share >= 0 && share <= 100 ? " (" + number(share, share < 99.5 ? "%.2g" : "%.0f") + "% apart)" : "";
   const std::string range = point ? "is " + lower + (width > 0 ? ", to within " + number(width, "%.1g") : "")
                                   : "lies between " + lower + " and " + upper + gap;
   const std::string entropy = s.sinkhorn ? " without entropy " : " ";

@@ -26,8 +26,9 @@ void check_inputs(const Request& r) {
   } else {
     usage(!r.x.empty() && !r.y.empty(), "needs two clouds, X and Y (or --cost)");
   }
-  const bool labels = !r.x_labels.empty() || !r.y_labels.empty();
-  usage(r.x_labels.empty() == r.y_labels.empty(), "--x-labels and --y-labels go together");
+  const bool labels = !r.y_labels.empty();
+  usage(r.x_labels.empty() == r.y_labels.empty() || (!labels && !r.pairs.empty()),
+        "--x-labels and --y-labels go together (--pairs takes --x-labels alone)");
   usage(labels == r.label_penalty.has_value(), "--label-penalty goes with --x-labels and --y-labels");
   usage(!labels || !r.from_law(), "--x-labels are of points, X is the law \"", r.x, "\"");
   usage(!r.mass || *r.mass > 0, "--mass must be positive");
@@ -91,7 +92,7 @@ void check_options_of(const std::string& solver, const Request& r) {
       {"--cost", !r.cost.empty(), all_plans},
       {"--a", !r.a.empty(), with(plans, {"semidiscrete", "sliced"})},
       {"--b", !r.b.empty(), with(plans, {"semidiscrete", "sliced"})},
-      {"--x-labels", !r.x_labels.empty(), with(plans, {"semidiscrete"})},
+      {"--y-labels", !r.y_labels.empty(), with(plans, {"semidiscrete"})},
       {"--epsilon", r.epsilon.has_value(), {"sinkhorn", "semidiscrete"}},
       {"--relative", r.relative, {"sinkhorn"}},
       {"--tau-a", r.tau_a.has_value(), {"sinkhorn"}},

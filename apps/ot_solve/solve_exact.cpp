@@ -64,20 +64,26 @@ bool ExactMemory::keeps(double left) const {
   return scores <= ot::ExactOptions{}.stored_bytes && least + scores <= left;
 }
 
-// Assignments keep a float of each pair, network_simplex a double where making scores anew is dear; up to three
-// dimensions, trees do without. The clouds are held in double, and once more in float (of
-// negative_dot also scaled); a dense cost of network_simplex
-// once more where labels add to it, and while it starts where pairs are forbidden.
+// Whether `exact` is sure to find an assignment as a plan between distinct points (ot/crowded_assignment.cpp).
 template <class T>
-ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver) {
+bool crowded(const ot::Problem<T>& p, const Sides& distinct) {
+  return p.rows() >= (p.is_dense() ? 20 : p.dims() <= 3 ? 6 : 3) * std::min(distinct.n, distinct.m);
+}
+
+// Assignments keep a float of each pair, network_simplex a double where making scores anew is dear; up to three
+// dimensions, trees do without. The clouds are held in double, and once more in float (of negative_dot also scaled); a
+// dense cost of network_simplex once more where labels add to it, and while it starts where pairs are forbidden.
+template <class T>
+ExactMemory memory_of_exact(const ot::Problem<T>& p, const std::string& solver, const Sides& distinct) {
   const double n = static_cast<double>(p.rows()), m = static_cast<double>(p.cols()), d = static_cast<double>(p.dims());
   const double pairs = n * m, points = (n + m) * d * 20 + 1e7;
   if (solver == "hungarian") return {points + 200 * (n + m) + (p.is_dense() ? 0 : 8 * pairs)};
-  if (solver == "network_simplex" || !ot::is_assignment(p)) {
-    const double least = points + 2000 * (n + m) + 2e7;
+  if (solver == "network_simplex" || !ot::is_assignment(p) || (solver == "exact" && crowded(p, distinct))) {
+    const double rows = static_cast<double>(distinct.n), cols = static_cast<double>(distinct.m);
+    const double least = points + 2000 * (rows + cols) + 200 * (n - rows + m - cols) + 2e7;
     const double copies = p.x_labels.empty() ? sizeof(T) : std::isinf(p.label_penalty) ? 16 : 8;
     if (p.is_dense()) return {least + pairs * copies};
-    return {least, d > 8 ? 8 * pairs : 0, 0};
+    return {least, d > 8 ? 8 * rows * cols : 0, 0};
   }
   const double least = points + 2000 * (n + m) + (p.cost == ot::Cost::negative_dot ? 8 * (n + m) * d : 0);
   if (p.is_dense()) return {least + (solver == "auction" ? 0 : 4 * pairs)};
@@ -92,7 +98,9 @@ Solution solve_exact(const Input<T>& input, const Request& r, const std::string&
   require(!one_to_one || problem.rows() == problem.cols(), "--solver ", solver, " assigns one to one: X has ",
           problem.rows(), " points, Y has ", problem.cols(), "; --solver exact takes any numbers");
   check_balanced(input, "; --tau-a, --tau-b and --mass take others");
-  const ExactMemory memory = memory_of_exact(problem, solver);
+  const Sides distinct =
+      one_to_one ? Sides{problem.rows(), problem.cols()} : distinct_points(problem, {.threads = r.threads});
+  const ExactMemory memory = memory_of_exact(problem, solver, distinct);
   const double left = budget.left(), stored_bytes = memory.keeps(left) ? memory.scores : 0;
   budget.require(memory.needed(left), solver);
 
@@ -119,8 +127,8 @@ Solution solve_exact(const Input<T>& input, const Request& r, const std::string&
   return s;
 }
 
-template ExactMemory memory_of_exact(const ot::Problem<float>&, const std::string&);
-template ExactMemory memory_of_exact(const ot::Problem<double>&, const std::string&);
+template ExactMemory memory_of_exact(const ot::Problem<float>&, const std::string&, const Sides&);
+template ExactMemory memory_of_exact(const ot::Problem<double>&, const std::string&, const Sides&);
 template Solution solve_exact(const Input<float>&, const Request&, const std::string&, const MemoryBudget&);
 template Solution solve_exact(const Input<double>&, const Request&, const std::string&, const MemoryBudget&);
 

@@ -18,6 +18,14 @@ Choice choose_solver(const Input<T>& input, const Request& request, double left)
 // exact, network_simplex, hungarian and auction.
 bool is_exact(const std::string& solver);
 
+// How many points of each side are not equal to others, in labels, too (of a dense cost: rows and columns). Those of up
+// to 4000 points, of more than a million, and of more than 4000 distinct ones count as all distinct.
+struct Sides {
+  Index n = 0, m = 0;
+};
+template <class T>
+Sides distinct_points(const ot::Problem<T>& problem, const Context& context);
+
 // Bytes that an exact solver takes besides its input.
 struct ExactMemory {
   double least = 0;
@@ -26,7 +34,7 @@ struct ExactMemory {
   double needed(double left) const { return least + (keeps(left) ? scores : instead); }
 };
 template <class T>
-ExactMemory memory_of_exact(const ot::Problem<T>& problem, const std::string& solver);
+ExactMemory memory_of_exact(const ot::Problem<T>& problem, const std::string& solver, const Sides& distinct);
 
 // Each runs one solver with progress on stderr; interrupted, it returns the best so far with status stopped_by_caller.
 // Throws as the solver, and Error(out_of_memory) before it would take more than the budget.

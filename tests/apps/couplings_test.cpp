@@ -206,7 +206,9 @@ TEST_F(Couplings, SemidiscretePairsKnowOfClasses) {
   ASSERT_EQ(run(folder, "ot_fit", "data.h5 --out labelled.h5 --labels").status, 0);
   ASSERT_EQ(run(folder, "ot_fit", "data.h5 --out plain.h5").status, 0);
   const std::string given = semidiscrete + "--set coupling.potentials=";
-  expect_runs("sdfm_train", "config.toml --out given " + given + "labelled.h5");
+  expect_refusal(given + "labelled.h5", "coupling.labels is none, but these potentials were fitted with labels");
+  expect_refusal("--set coupling.epsilon=0.25 " + given + "plain.h5",
+                 "coupling.epsilon is 0.25, these potentials were fitted with 0");
   expect_runs("sdfm_train", "config.toml --out asked --set coupling.labels=within " + given + "labelled.h5");
   expect_refusal("--set coupling.labels=within " + given + "plain.h5", "fitted without labels");
   expect_refusal("--set coupling.labels=penalty --set coupling.label_penalty=2 " + given + "labelled.h5",
@@ -215,7 +217,8 @@ TEST_F(Couplings, SemidiscretePairsKnowOfClasses) {
   // From points: their potentials are of no use for others.
   const std::string from = "--set coupling.source=source.h5 ";
   ASSERT_EQ(run(folder, "ot_fit", "data.h5 --source source.h5 --epsilon 0.5 --out moved.h5").status, 0);
-  expect_runs("sdfm_train", "config.toml --out from " + from + given + "moved.h5");
+  expect_refusal(from + given + "moved.h5", "coupling.epsilon is 0, these potentials were fitted with 0.5");
+  expect_runs("sdfm_train", "config.toml --out from --set coupling.epsilon=0.5 " + from + given + "moved.h5");
   expect_refusal(from + given + "plain.h5", "fitted for the source law 'standard_normal'");
   expect_refusal(given + "moved.h5", "training draws from 'standard_normal'");
   expect_refusal("--set coupling.source=data.h5 " + given + "moved.h5", "training draws from 'points ");

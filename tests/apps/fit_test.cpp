@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "monge/data/potentials.h"
+#include "monge/ot/core/error.h"
 #include "monge/tests/apps/programs.h"
 
 namespace monge::apps {
@@ -133,6 +134,18 @@ TEST_F(Fit, FromPointsWithLabels) {
   EXPECT_NEAR(data::load_potentials(folder / "again.h5").noise_labels[0].share, 1.0 / 300, 1e-12);
   EXPECT_EQ(fit("data.h5 --source moved.h5 --label-penalty 0" + options).at("source_law"), law);
   expect_refusal("data.h5 --source plain.h5 --labels", "plain.h5: has no /labels", 1);
+}
+
+TEST_F(Fit, WarnsUnlessConverged) {
+  const Outcome limited = run(folder, "ot_fit", "plain.h5 --out p.h5 --max-samples 2");
+  EXPECT_EQ(limited.status, 0);
+  const data::PotentialsFile p = data::load_potentials(folder / "p.h5");
+  EXPECT_EQ(p.status, ot::Status::iteration_limit);
+  const std::string warning =
+      concat("ot_fit: warning: not converged (iteration_limit): the chi-square of the marginal ", "is at most ",
+             p.chi2_upper, ", the tolerance is 0.05; raise --max-samples or ", "--tolerance, or give an --epsilon\n");
+  EXPECT_NE(limited.err.find(warning), std::string::npos) << limited.err;
+  EXPECT_EQ(run(folder, "ot_fit", "plain.h5 --out p.h5").err.find("warning"), std::string::npos);
 }
 
 TEST_F(Fit, RefusesWhatDoesNotFit) {

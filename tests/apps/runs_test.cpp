@@ -161,6 +161,9 @@ TEST_F(Runs, OutputsAreJudgedBeforeAnyWork) {
   expect_refusal("sdfm_sample", sample + "s.npy --count 9000000000000000000", "--count", 2);
   expect_refusal("sdfm_sample", sample + "s.npy --seed 9223372036854775808", "--seed", 2);
   expect_refusal("sdfm_sample", sample + "s.png --count 1000000000", "too many pixels");
+  expect_refusal("sdfm_sample", sample + "s.npy --rtol 0 --atol 0", "--atol: must be a number above 0, not 0 (", 2);
+  expect_refusal("sdfm_sample", sample + "s.npy --guidance nan", "--guidance: must be a finite number, not nan", 2);
+  expect_refusal("sdfm_eval", eval + "j.json --picture o.png", "--picture: writes .svg, not o.png", 2);
   EXPECT_FALSE(fs::exists(folder / "s.npy") || fs::exists(folder / "s.png"));
 
   // PNG keeps width and height in bytes 16 to 23.
@@ -170,7 +173,7 @@ TEST_F(Runs, OutputsAreJudgedBeforeAnyWork) {
     return std::pair<int, int>{static_cast<unsigned char>(png[19]), static_cast<unsigned char>(png[23])};
   };
   EXPECT_EQ(size("--count 20 --columns 7"), (std::pair<int, int>{7 * 6 - 2, 3 * 6 - 2}));
-  EXPECT_EQ(size("--count 3 --columns 2000000000"), (std::pair<int, int>{3 * 6 - 2, 4}));  // no columns are left empty
+  expect_refusal("sdfm_sample", sample + "s.png --count 7 --columns 9", "--columns 9: there are 7 samples");
 }
 
 TEST_F(Runs, GoOnFromAnywhereWithTheirOwnConfigOnly) {
@@ -208,6 +211,8 @@ TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
                                       {"coupling.kind=semidiscrete --set coupling.potentials=missing.h5", "missing.h5"},
                                       {"coupling.kind=semidiscrete --set coupling.potentials=data.h5", "data.h5"},
                                       {"data.digest=xxh64:0", "not the data of the run"},
+                                      {"coupling.kind=minibatch --set coupling.ot_batch=48",
+                                       "coupling.ot_batch is 48, no multiple of train.batch, which is 32"},
                                       {"data.file=caf\xE9.h5", "not a TOML value"},
                                       {"train.steps=5 --seed -1", "--seed"},
                                       {"train.steps=5 --seed 9223372036854775808", "--seed"}}) {
@@ -219,6 +224,9 @@ TEST_F(Runs, LeaveNothingWhenTheyCannotStart) {
   expect_refusal("sdfm_train", "", "CONFIG.toml or --resume DIR", 2);
   expect_refusal("sdfm_train", "config.toml --out a --resume b", "--resume", 2);
   expect_refusal("sdfm_train", "config.toml --out a --threads -1", "--threads", 2);
+  for (const char* program : {"sdfm_train", "sdfm_sample", "sdfm_eval", "sdfm_report", "sdfm_classifier", "ot_fit",
+                              "ot_solve", "coupling_cost"})
+    expect_refusal(program, "x --threads 100000", "--threads: must be a whole number from 0 to 1024, not 100000", 2);
 }
 
 TEST_F(Runs, KeepTheLargestSeed) {
@@ -311,6 +319,20 @@ TEST_F(Runs, SayWhatTheirPotentialsAreWorth) {
   const Outcome good = train(with + "good.h5 --set coupling.status=converged --out b");
   EXPECT_EQ(good.status, 0) << good.err;
   EXPECT_EQ(good.err.find("warning"), std::string::npos) << good.err;
+}
+
+// Refused by the outcome of the fit: the folder can be had again.
+TEST_F(Runs, LeaveNothingWhenTheirFitIsRefused) {
+  const std::string own = "config.toml --out new/a --set coupling.kind=semidiscrete --set coupling.status=";
+  const Outcome refused = train(own + "iteration_limit");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("coupling.status is iteration_limit, theirs is converged"), std::string::npos)
+      << refused.err;
+  EXPECT_FALSE(fs::exists(folder / "new"));
+  fs::create_directory(folder / "new");
+  EXPECT_EQ(train(own + "iteration_limit").status, 1);
+  EXPECT_TRUE(fs::is_empty(folder / "new"));
+  EXPECT_EQ(train(own + "converged").status, 0);
 }
 
 TEST_F(Runs, TrainOnWhatNoPictureCanShow) {

@@ -167,12 +167,30 @@ TEST_F(SolveExact, PairsAreThoseOfTheAssignment) {
     EXPECT_EQ(pairs.x0(2, 0), 4);
     EXPECT_EQ(pairs.dataset_digest, data::load_dataset(folder / "y.h5").digest);
   }
+  // Bytes on a range are the points that the data set stands for.
+  dataset.storage = data::Storage::u8;
+  dataset.low = 0, dataset.high = 51;
+  data::save_dataset(dataset, folder / "bytes.h5");
+  ASSERT_EQ(solve("x.npy bytes.h5:/x --pairs pairs.h5 --json r.json").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "pairs.h5").dataset_digest, data::load_dataset(folder / "bytes.h5").digest);
+  EXPECT_NEAR(nlohmann::json::parse(read_file(folder / "r.json")).at("cost"), (1 + 0.25 + 0 + 1) / 4, 1e-6);
   save("few.npy", 2, std::vector<float>{0.6f, 2.4f});
   EXPECT_EQ(solve("x.npy few.npy --pairs two.h5").status, 0);
   EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{0, 0, 1, 1}));
-  const Outcome split = solve("few.npy x.npy --pairs split.h5");
-  EXPECT_EQ(split.status, 1);
-  EXPECT_NE(split.err.find("--pairs: x 0 is split"), std::string::npos) << split.err;
+  // What cannot work is refused before it is solved.
+  const auto expect_no_pairs = [&](const std::string& arguments, const std::string& what) {
+    const Outcome outcome = solve(arguments + " --pairs split.h5");
+    EXPECT_EQ(outcome.status, 1) << arguments;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find(what), std::string::npos) << outcome.err;
+  };
+  expect_no_pairs("few.npy x.npy", "--pairs: y 0 of 4 would be the partner of 0.5 of the 2 x; pairs are of points of");
+  save("a.npy", 4, std::vector<double>{1, 1, 1, 3});
+  save("b.npy", 2, std::vector<double>{1.5, 4.5});
+  expect_no_pairs("x.npy few.npy --a a.npy --b b.npy", "--pairs: x 3 weighs 3, x 0 1; pairs are of points of");
+  save("a.npy", 4, std::vector<double>{1.5, 1.5, 1.5, 1.5});
+  ASSERT_EQ(solve("x.npy few.npy --a a.npy --b b.npy --pairs two.h5").status, 0);
+  EXPECT_EQ(data::load_pairs(folder / "two.h5").atoms, (std::vector<std::int32_t>{1, 0, 1, 1}));
   EXPECT_EQ(solve("x.npy few.npy --solver sinkhorn --pairs other.h5").status, 2);
   for (const char* name : {"split.h5", "other.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name));
 }
@@ -201,6 +219,13 @@ TEST_F(SolveExact, PairsHaveTheLabelsOfX) {
   save("x.npy", 4, std::vector<float>{1, 2, 3, 4});
   ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5").status, 0);
   EXPECT_TRUE(data::load_pairs(folder / "pairs.h5").labels.empty());
+  std::ofstream(folder / "labels.csv") << "5\n6\n7\n8\n";  // of X alone: no cost, but kept
+  for (const std::string solver : {"exact", "hungarian"}) {
+    ASSERT_EQ(solve("x.npy y.h5:/x --pairs pairs.h5 --x-labels labels.csv --solver " + solver).status, 0);
+    pairs = data::load_pairs(folder / "pairs.h5");
+    EXPECT_EQ(pairs.atoms, (std::vector<std::int32_t>{0, 1, 2, 3}));
+    EXPECT_EQ(pairs.labels, (std::vector<std::int32_t>{5, 6, 7, 8}));
+  }
 }
 
 TEST_F(SolveExact, ForbiddenPairs) {
@@ -220,6 +245,7 @@ TEST_F(SolveExact, AutoSaysWhy) {
   save_cloud("x.npy", 30, 2, 1);
   save_cloud("y.npy", 20, 2, 2);
   save_cloud("many.npy", 4001, 2, 3);
+  save_cloud("x1.npy", 70, 1, 4);
   const auto expect_choice = [&](const std::string& arguments, const std::string& solver, const std::string& why) {
     const Outcome outcome = solve(arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -227,8 +253,19 @@ TEST_F(SolveExact, AutoSaysWhy) {
     EXPECT_NE(outcome.out.find("chosen because: " + why), std::string::npos) << outcome.out;
   };
   expect_choice("x.npy y.npy", "exact", "at most 4000 points on each side");
-  expect_choice("many.npy y.npy", "sinkhorn", "more than 4000 points on a side");
-  expect_choice("x.npy many.npy", "sinkhorn", "more than 4000 points on a side");
+  expect_choice("many.npy y.npy", "sinkhorn", "more than 4000 distinct points on a side");
+  expect_choice("x.npy many.npy", "sinkhorn", "more than 4000 distinct points on a side");
+  // Each point three hundred times; labels tell equal points apart.
+  std::vector<float> crowd;
+  for (int k = 0; k < 9000; ++k) crowd.push_back(static_cast<float>(k % 30));
+  save("crowd.npy", 9000, crowd);
+  std::vector<std::int32_t> labels(9000);
+  std::iota(labels.begin(), labels.end(), 0);
+  data::write_npy(folder / "labels.npy", labels);
+  expect_choice("crowd.npy crowd.npy", "exact", "at most 4000 distinct points on each side");
+  expect_choice("crowd.npy x1.npy", "exact", "at most 4000 distinct points on each side");
+  expect_choice("crowd.npy crowd.npy --x-labels labels.npy --y-labels labels.npy --label-penalty 0", "sinkhorn",
+                "more than 4000 distinct points on a side");
   expect_choice("x.npy y.npy --epsilon 1", "sinkhorn", "an epsilon is given");
   expect_choice("x.npy y.npy --mass 0.5", "sinkhorn", "masses may differ");
   expect_choice("x.npy y.npy --max-iterations 9", "sinkhorn", "--max-iterations is given");

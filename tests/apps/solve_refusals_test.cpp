@@ -35,6 +35,10 @@ TEST_F(SolveRefusals, Clouds) {
   expect_refusal("nan.npy square.npy", which);  // exact
   data::write_npy(folder / "empty.npy", MatrixView<const float>(bad.data(), 0, 3));
   expect_refusal("empty.npy y.npy", "empty.npy: is empty (0 x 3)");
+  std::ofstream(folder / "nan.csv") << "# points\nx,y,z\n\n1,2,3\n4,nan,6\n";
+  expect_refusal("nan.csv y.npy", "nan.csv: the value is nan in line 5, column 2");
+  EXPECT_NE(run(folder, "ot_data", "import cloud nan.csv --out d.h5").err.find("nan in line 5, column 2"),
+            std::string::npos);
   std::ofstream(folder / "ragged.csv") << "1,2,3\n4,5\n";
   expect_refusal("ragged.csv y.npy", "line 2");
   expect_refusal("x.npy", "needs two clouds", 2);

@@ -138,6 +138,9 @@ TEST_F(Solve, UnbalancedAndPartialMassesAreThoseOfTheFormula) {
   const auto partial = result("x.npy y.npy --mass 0.25");
   EXPECT_NEAR(partial.at("cost"), 0.25, 1e-6);
   EXPECT_NEAR(partial.at("mass"), 0.25, 1e-6);
+  EXPECT_EQ(result("x.npy y.npy --tau-a inf --tau-b inf").at("solver"), "exact");  // the default
+  const auto half = result("x.npy y.npy --tau-a inf --tau-b 1 --epsilon 0.1");
+  EXPECT_NEAR(half.at("mass"), 1, 1e-6);
 }
 
 // One atom at t: the normal law moves at the mean of |x - t|^2 = d + |t|^2.

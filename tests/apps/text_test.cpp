@@ -101,6 +101,21 @@ TEST(Validators, RefuseInShortWords) {
   EXPECT_EQ(refusal(in_range<double>(0, 1), "1.5"), "must be a number from 0 to 1, not 1.5");
 }
 
+TEST(Validators, FiniteAndAboveZero) {
+  for (const char* text : {"-1e300", "0", "2.5"}) EXPECT_EQ(finite()(text), "") << text;
+  for (const char* text : {"nan", "inf", "1e999", "x", ""})
+    EXPECT_EQ(finite()(text), std::string("must be a finite number, not ") + text);
+  EXPECT_EQ(above_zero()("1e-300"), "");
+  EXPECT_EQ(above_zero()("0"), "must be a number above 0, not 0");
+  EXPECT_EQ(above_zero()("-1"), "must be a number of at least 0, not -1");
+  EXPECT_EQ(above_zero()("nan"), "must be a number of at least 0, not nan");
+}
+
+TEST(Table, WhatIsNotKnownIsADash) {
+  EXPECT_EQ(fixed(1.25, 1), "1.2");
+  EXPECT_EQ(fixed(std::nan(""), 3), "-");
+}
+
 TEST(Table, AlignsColumns) {
   EXPECT_EQ(format_table({{"name", "x"}, {}, {"a", "1.25"}, {"longer", ""}}),
             "name       x\n"

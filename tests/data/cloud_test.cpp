@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "monge/data/dataset.h"
 #include "monge/data/hdf5_writer.h"
 #include "monge/data/npy.h"
 #include "support.h"
@@ -175,6 +176,30 @@ TEST_F(Cloud, LabelsBesideThePointsOfADataFile) {
     EXPECT_EQ(labels_beside(file(where)), "") << where;
 }
 
+TEST_F(Cloud, BytesOfADataSetAreItsPoints) {
+  const std::vector<std::uint8_t> bytes = {0, 51, 255, 7};
+  for (const bool ranged : {true, false}) {
+    Hdf5Writer writer("test", folder_ / "b.h5");
+    for (const char* name : {"x", "test/x", "raw"}) writer.array(name, {2, 2}, bytes.data());
+    if (ranged) writer.attribute("", "range", std::vector<double>{-1, 1});
+    writer.commit();
+    is<float>(file("b.h5:/raw"), 2, 2, {0, 51, 255, 7});
+    const Dataset dataset = load_dataset(folder_ / "b.h5");
+    const std::vector<float> points(dataset.train.x.data(), dataset.train.x.data() + 4);
+    EXPECT_EQ(points[2], ranged ? 1 : 255);
+    for (const char* name : {"b.h5:/x", "b.h5:/test/x"}) {
+      is<float>(file(name), 2, 2, points);
+      is<double>(file(name), 2, 2, std::vector<double>(points.begin(), points.end()));
+    }
+  }
+  Hdf5Writer writer("test", folder_ / "b.h5");
+  writer.array("x", {2, 2}, bytes.data());
+  writer.attribute("", "range", std::vector<double>{1, -1});
+  writer.commit();
+  expect_error(Errc::bad_file, {"read_cloud", "b.h5", "attribute range"},
+               [&] { read_cloud<float>(file("b.h5:/x"), plenty); });
+}
+
 TEST_F(Cloud, Hdf5Refusals) {
   const auto refused = [&](Errc code, std::vector<std::string> words, const std::string& where,
                            double max_bytes = 1e9) {
@@ -184,6 +209,10 @@ TEST_F(Cloud, Hdf5Refusals) {
   const std::vector<double> values = {1, 2, 3, 4, 5, 1e39};
   const std::string where = hdf5("x", {2, 3}, values);
   refused(Errc::bad_file, {"/x: row 1, column 2: 1e+39 is too large for a 32-bit float"}, where);
+  const std::vector<std::int64_t> wide = {1, (std::int64_t{1} << 53) + 1};
+  refused(Errc::bad_file, {"/i: row 1, column 0: 9007199254740993 has more digits than a 64-bit float"},
+          hdf5("i", {2}, wide));
+  hdf5("x", {2, 3}, values);
   refused(Errc::bad_file, {"/y", "missing"}, file("a.h5:/y"));
   refused(Errc::bad_file, {"/x/y"}, file("a.h5:/x/y"));
   refused(Errc::bad_file, {"/g", "3 dimensions"}, hdf5("g", {1, 2, 3}, values));

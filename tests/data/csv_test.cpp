@@ -136,6 +136,14 @@ TEST_F(Csv, DecimalCommas) {
   EXPECT_EQ(read("1,5\n").cols(), 2);
 }
 
+TEST_F(Csv, BlanksAtTheEndsOfTheFirstLine) {
+  for (const std::string line :
+       {"1,2 \n", " 1,2\n", "1,2 # comment\n", "1,2 \r\n", "1,2\t# x\n", "\t1,2\t \n", "x,y \n1,2 \n"})
+    reads(line + "3,4\n", {{1, 2}, {3, 4}});
+  refused(" 1,5 2,5 \n", {"has a decimal comma"});
+  refused("1,5;2,5 # two\n", {"has a decimal comma"});
+}
+
 TEST_F(Csv, TooLarge) {
   refused<float>("1,2\n3,-1e39", {"line 2, column 2: \"-1e39\" is too large for a 32-bit float"});
   refused<double>("1,1e309", {"line 1, column 2: \"1e309\" is too large for a 64-bit float"});

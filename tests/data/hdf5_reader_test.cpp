@@ -81,6 +81,20 @@ TEST_F(HostileFile, PlainFilesOfOthersAreRead) {
   EXPECT_EQ(dataset.test.rows(), 10);
 }
 
+// As HDF5 2.0 writes compressed arrays: the layout message has a version that older libraries do not know.
+TEST_F(HostileFile, NewerFormats) {
+  const std::vector<float> values(21, 1.0f);
+  make([&](hid_t file) { create(file, "x", H5T_IEEE_F32LE, {7, 3}, H5P_DEFAULT, values.data()); });
+  std::string bytes = read_bytes(path_);
+  const std::string size("\x54\0\0\0\0\0\0\0", 8);  // version 3, contiguous, an address of 8 bytes, 84 bytes
+  std::size_t at = bytes.find(size);
+  while (at != bytes.npos && (at < 10 || bytes.compare(at - 10, 2, "\3\1") != 0)) at = bytes.find(size, at + 1);
+  ASSERT_NE(at, bytes.npos);
+  bytes[at - 10] = 99;
+  write_bytes(path_, bytes);
+  refused({"/x: damaged, or in a newer HDF5 format than is read here (", "version number"});
+}
+
 TEST_F(HostileFile, BigEndianIsConverted) {
   make([&](hid_t file) {
     const hid_t x = create(file, "x", H5T_IEEE_F32BE, {10, 10});

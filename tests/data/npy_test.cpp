@@ -77,7 +77,9 @@ class Npy : public ::testing::Test {
   }
   template <class S>
   void reads_integers(const std::string& type) {
-    reads<S>(type, {0, 1, 2, 77, std::numeric_limits<S>::min(), std::numeric_limits<S>::max()});
+    constexpr S most = std::numeric_limits<S>::max();  // of 8 bytes: the largest that a double holds
+    constexpr S unheld = sizeof(S) < 8 ? 0 : std::is_signed_v<S> ? 1023 : 2047;
+    reads<S>(type, {0, 1, 2, 77, std::numeric_limits<S>::min(), static_cast<S>(most - unheld)});
   }
 };
 
@@ -180,10 +182,25 @@ TEST_F(Npy, NotFiniteIsPassedOn) {
 
 TEST_F(Npy, TooLargeForFloat) {
   const std::vector<double> values = {1, 2, 3, 4, 5, -1e39};
-  refused<float>(npy(header("<f8", "(2, 3)"), bytes_of(values)), {"row 1, column 2: too large for a 32-bit float"});
+  refused<float>(npy(header("<f8", "(2, 3)"), bytes_of(values)),
+                 {"row 1, column 2: -1e+39 is too large for a 32-bit float"});
   refused<float>(npy(header("<f8", "(2, 3)", "True"), bytes_of(values)), {"row 1, column 2"});
   refused<float>(npy(header("<f8", "(3, 2)", "True"), bytes_of(values)), {"row 2, column 1"});
   EXPECT_EQ(read(npy(header("<f8", "(2, 3)"), bytes_of(values)))(1, 2), -1e39);
+}
+
+// Integers that neither type holds exactly are not rounded behind one's back.
+TEST_F(Npy, IntegersBeyondDoubles) {
+  const std::string words = " has more digits than a 64-bit float: subtract an offset, or save as float64";
+  const std::int64_t limit = std::int64_t{1} << 53;
+  const std::string bytes = npy(header("<i8", "(2, 2)"), bytes_of(std::vector<std::int64_t>{1, limit, 3, limit + 1}));
+  refused<double>(bytes, {"row 1, column 1: 9007199254740993" + words});
+  refused<float>(bytes, {"row 1, column 1: 9007199254740993" + words});
+  refused(npy(header(">i8", "(2,)"), bytes_of(std::vector<std::int64_t>{-2 * limit, -limit - 1}, true)),
+          {"row 1, column 0: -9007199254740993" + words});
+  refused(npy(header("<u8", "(1,)"), bytes_of(std::vector<std::uint64_t>{~std::uint64_t{0}})),
+          {"row 0, column 0: 18446744073709551615" + words});
+  EXPECT_EQ(read(npy(header("<i8", "(1,)"), bytes_of(std::vector<std::int64_t>{limit + 2})))(0, 0), 0x1p53 + 2);
 }
 
 TEST_F(Npy, WrongMagic) {
