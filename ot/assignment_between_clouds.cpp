@@ -28,6 +28,10 @@ constexpr Index kListedInTrees = 40, kListedBetweenClouds = 16, kListedOfFewDims
 constexpr Index kTreesFrom[TreePairs::most_dims + 1] = {1500, 1500, 1500, 1500, 4000, 25000, 40000, 60000, 80000};
 constexpr Index kFewDims = 3, kTreesOfClusters = 5;  // at most: clusters whose passes failed go to trees
 constexpr Index kGroupsFrom = 23000;  // rows that start in groups at once: one pass takes longer than a sample's all
+// Points at most whose matrix is searched where passes have failed; or groups and trees, too: heavy tails are for
+// nobody's lists.
+constexpr Index kMatrixAtOnce = 2048, kMatrixInstead = 8192;
+constexpr Index kSights = 32;  // of each pair, by paths on lists; then its matrix takes no longer
 constexpr Index kDenseClouds = 512, kDenseOfFewDims = 700;  // points at most whose matrix is searched before lists are
 
 Assignment first_columns(Index n, Index m) {
@@ -92,9 +96,12 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
   Draft draft;
   const bool few_dims = d <= kFewDims, here = context.device.type == DeviceType::cpu;
   const bool dense = here && n == m && n <= (few_dims ? kDenseOfFewDims : kDenseClouds);
-  if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
+  const auto solve_densely = [&] {
     const Matrix<double> cost = cost_matrix(clouds, context);
     search_matrix(cost.view(), isotropic_start(clouds), monitor, context.threads, draft);
+  };
+  if (call.method == Method::hungarian || (call.method == Method::automatic && dense)) {
+    solve_densely();
   } else {
     const bool square = n == m, auction = call.method == Method::auction, starts = square && !auction;
     const auto epsilons = [&](const Shortlists& lists, const std::vector<double>& v) {
@@ -103,15 +110,19 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       return auction ? coarse_epsilons(unit, n) : fine_epsilons(lists, v, n);
     };
     const auto complete = [](const Shortlists& lists, Assignment& a) { return detail::complete(lists, a), true; };
+    // Where a matrix takes its place, a search on lists is given up that sees too many pairs.
+    const bool small = here && n <= kMatrixInstead;
     const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start, Index looks_per_row = 0) {
-      return search_lists(pairs, listed, std::move(start), epsilons, looks_per_row, complete, monitor, draft);
+      const ListSearchLimits limits{looks_per_row, small ? kSights : 0};
+      return search_lists(pairs, listed, std::move(start), epsilons, limits, complete, monitor, draft);
     };
     const std::vector<double> zeros(m, 0.0);
     const auto solve_in_trees = [&] {
       const std::vector<std::int32_t> rows = kd_order(clouds.x.view()), columns = kd_order(clouds.y.view());
       const Matrix<double> xs = reordered(clouds.x, rows), ys = reordered(clouds.y, columns);
       TreePairs pairs(xs.view(), ys.view(), context);
-      solve(pairs, kListedInTrees, starts ? multilevel_start(xs.view(), ys.view(), context) : zeros);
+      if (!solve(pairs, kListedInTrees, starts ? multilevel_start(xs.view(), ys.view(), context) : zeros))
+        return solve_densely();
       restore_rows(rows, draft.result);
       restore_columns(columns, draft.result);
     };
@@ -120,8 +131,7 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       RoomPairs pairs(clouds, context);
       return solve(pairs, kListedUnstored, starts ? pairs.start() : zeros, most_looks);
     };
-    const auto solve_in_passes = [&](std::vector<Index> groups = {}) {
-      const Index looks = groups.empty() ? most_looks : 0;
+    const auto solve_in_passes = [&](Index looks, std::vector<Index> groups = {}) {
       CloudPairs pairs(clouds, call.options.stored_bytes, context, std::move(groups));
       const Index listed = !pairs.is_stored() ? kListedUnstored : few_dims ? kListedOfFewDims : kListedBetweenClouds;
       return solve(pairs, listed, starts ? pairs.start() : zeros, looks);
@@ -130,15 +140,17 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       const PointGroups groups = group_points(rounded(clouds.y).view(), column_groups, context);
       clouds.y = reordered(clouds.y, groups.order);
       clouds.y_squares = reordered(clouds.y_squares, groups.order);
-      solve_in_passes(groups.first);
+      if (!solve_in_passes(0, groups.first)) solve_densely();
       restore_columns(groups.order, draft.result);
     };
     const bool in_trees = (few_dims || (here && d <= TreePairs::most_dims)) && n >= kTreesFrom[d];
     const auto solve_by_size = [&] {
       if (in_trees) return solve_in_trees();
       if (here && starts && n >= kGroupsFrom) return solve_in_groups();
-      if (here ? solve_in_passes() : solve_in_room()) return;
-      // Clusters: other starts take longer, and find how their potentials differ.
+      if (here ? solve_in_passes(most_looks) : solve_in_room()) return;
+      // Clusters: other starts take longer, and find how their potentials differ. Few points take no longer as a
+      // matrix.
+      if (here && n <= kMatrixAtOnce) return solve_densely();
       d <= kTreesOfClusters ? solve_in_trees() : solve_in_groups();
     };
     // Before there were any lists, all that is known is that costs are not negative.

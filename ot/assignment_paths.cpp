@@ -11,9 +11,11 @@ namespace monge::ot::detail {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr Index kRegion = 256;  // columns closed by a search that looks beyond them
-constexpr Index kAsked = 64;    // rows that do so at a time
-constexpr Index kOpen = 4;      // pairs of each
+constexpr Index kNever = std::numeric_limits<Index>::max();
+constexpr Index kSightsInTrees = 2048;  // of a look there, about
+constexpr Index kRegion = 256;          // columns closed by a search that looks beyond them
+constexpr Index kAsked = 64;            // rows that do so at a time
+constexpr Index kOpen = 4;              // pairs of each
 constexpr double kHorizon = 4;  // times as far as the search has come they look; beyond, only once it comes to that
 
 class ListSearch {
@@ -38,11 +40,14 @@ class ListSearch {
     for (const double epsilon : options_.epsilons) {
       release_beyond(epsilon);
       if (!bid(epsilon)) return std::nullopt;
-      costs_.can_close() ? augment_all() : move_regions(epsilon);
+      if (!costs_.can_close())
+        move_regions(epsilon);
+      else if (!augment_all())
+        return std::nullopt;
     }
     if (!options_.epsilons.empty()) release_beyond(0);
     bid(0);
-    augment_all();
+    if (!augment_all()) return std::nullopt;
     return Assignment{std::move(column_of_), std::move(row_of_), std::move(v_)};
   }
 
@@ -121,7 +126,7 @@ class ListSearch {
     const Index most = epsilon > 0 ? options_.bids_per_row : options_.reductions_per_row;
     const Index patience = costs_.can_close() && epsilon > 0 ? n_ / 64 + 100 : most * n_;
     const Index most_looks =
-        epsilon > 0 && options_.looks_per_row > 0 ? options_.looks_per_row * n_ : std::numeric_limits<Index>::max();
+        epsilon > 0 && options_.limits.looks_per_row > 0 ? options_.limits.looks_per_row * n_ : kNever;
     for (Index left = most * n_, looks = 0, all_looks = 0; !free.empty() && left > 0; --left) {
       if (left % 1024 == 0 && monitor_.stop(assigned_)) return true;
       const Index i = free.back();
@@ -168,14 +173,18 @@ class ListSearch {
     }
   }
 
-  void augment_all() {
+  // False if the search should be given up.
+  bool augment_all() {
     looked_beyond_ = false;
+    const Index most = options_.limits.sights_per_pair > 0 ? options_.limits.sights_per_pair * n_ * m_ : kNever;
     for (Index i = 0; i < n_; ++i) {
       if (column_of_[i] >= 0) continue;
       if (monitor_.stop(assigned_)) break;
+      if (sights_ > most) return false;
       augment(i);
     }
     if (looked_beyond_) renew_lists();
+    return true;
   }
 
   // Where regions have fallen, what rows have may be no better than the bounds on what they do not list.
@@ -221,6 +230,7 @@ class ListSearch {
         }
         const double shift = shift_of(i);
         look_again(i, lists_[i].rest);
+        sights_ += costs_.can_close() ? kSightsInTrees : m_;
         scan(i, shift);
         continue;
       }
@@ -256,6 +266,7 @@ class ListSearch {
 
   void scan(Index i, double shift) {
     for (const Pair& pair : lists_[i]) reach(i, pair, shift);
+    sights_ += lists_[i].count;
     leave(i, shift + lists_[i].rest);
   }
   void reach(Index i, const Pair& pair, double shift) {
@@ -285,6 +296,7 @@ class ListSearch {
       asked_.push_back({next, farthest - shift_of(next)});
     }
     costs_.find_open(kOpen, v_, asked_);
+    sights_ += kSightsInTrees * static_cast<Index>(asked_.size());
     for (const OpenList& list : asked_) {
       const double shift = shift_of(list.row);
       for (const Pair& pair : list.pairs) reach(list.row, pair, shift);
@@ -329,6 +341,7 @@ class ListSearch {
   std::vector<Pair> fresh_;
   std::vector<OpenList> asked_;
   Index source_ = 0;
+  Index sights_ = 0;      // of pairs, by paths
   std::size_t told_ = 0;  // closed columns that costs_ knows of
   bool looked_beyond_ = false;
   double start_ = 0, level_ = 0, nearest_free_ = kInfinity;

@@ -9,13 +9,19 @@
 // might leave them. Column potentials only fall, so what bounds the pairs outside a list keeps bounding them.
 namespace monge::ot::detail {
 
+// When a search is given up: after more than these, if they are not 0.
+struct ListSearchLimits {
+  // Looks at rows again, for each row there is, in a phase of auction: good starts take fewer.
+  Index looks_per_row = 0;
+  // Pairs that paths see, for each pair there is.
+  Index sights_per_pair = 0;
+};
+
 struct ListSearchOptions {
   std::vector<double> epsilons = {};  // phases of auction that come first, n = m only
   Index bids_per_row = 32;            // at most, of each phase
   Index reductions_per_row = 8;       // at most, of row reduction
-  // More looks at rows again, for each row there is, than a phase of auction takes after a good start: then the search
-  // is given up. 0: never.
-  Index looks_per_row = 0;
+  ListSearchLimits limits = {};
 };
 
 // Assigns every row unless the monitor ends the run. v: a start for the column potentials, those the lists were made

@@ -56,13 +56,13 @@ bool search_matrix(MatrixView<const T> cost, std::vector<double> start, Monitor&
 }
 
 // Searches shortlists, whose pairs and bounds on all others give the c-transform. `epsilons(lists, start)` are the
-// phases of auction; looks_per_row: see ListSearchOptions. False if rows are left without a column, or if the search
+// phases of auction. False if rows are left without a column, or if the search
 // was given up.
 template <class Epsilons, class Complete>
 bool search_lists(PairCosts& costs, Index listed, std::vector<double> start, const Epsilons& epsilons,
-                  Index looks_per_row, const Complete& complete, Monitor& monitor, Draft& draft) {
+                  const ListSearchLimits& limits, const Complete& complete, Monitor& monitor, Draft& draft) {
   Shortlists lists = costs.shortlists(std::min(listed, costs.cols()), start);
-  const ListSearchOptions options{.epsilons = epsilons(lists, start), .looks_per_row = looks_per_row};
+  const ListSearchOptions options{.epsilons = epsilons(lists, start), .limits = limits};
   std::optional<Assignment> found = search(costs, lists, std::move(start), monitor, options);
   if (!found) return false;
   Assignment assignment = std::move(*found);

@@ -84,16 +84,16 @@ AssignmentResult solve_scaled(MatrixView<const T> cost, const std::vector<RowSum
       return auction ? coarse_epsilons(largest_of(rows), n) : fine_epsilons(lists, v, n);
     };
     const auto finish = [&](const Shortlists&, Assignment& a) { return detail::complete(cost, a); };
-    const auto search_from = [&](std::vector<double> start, Index looks_per_row) {
-      return search_lists(pairs, kListedOfMatrices, std::move(start), epsilons, looks_per_row, finish, monitor, draft);
+    const auto search_from = [&](std::vector<double> start, const ListSearchLimits& limits) {
+      return search_lists(pairs, kListedOfMatrices, std::move(start), epsilons, limits, finish, monitor, draft);
     };
     const auto solve = [&] {
       if (!square || auction) {
-        complete = search_from(std::vector<double>(m, 0.0), 0);
+        complete = search_from(std::vector<double>(m, 0.0), {});
       } else {
-        complete = search_from(pairs.start(rows), most_looks_per_row);
+        complete = search_from(pairs.start(rows), {.looks_per_row = most_looks_per_row});
         const bool given_up = !complete && monitor.status() == Status::converged;
-        if (given_up) complete = search_from(pairs.start_in_groups(rows), 0);
+        if (given_up) complete = search_from(pairs.start_in_groups(rows), {});
       }
     };
     if (stopped(solve, monitor)) complete = search_matrix(cost, {}, monitor, context.threads, draft);
@@ -146,7 +146,7 @@ AssignmentResult solve_sparse(const SparseCost<T>& cost, const AssignmentCall& c
   const auto finish = [](const Shortlists& lists, Assignment& a) { return complete_listed(lists, a); };
   const auto epsilons = [](const Shortlists&, const std::vector<double>&) { return std::vector<double>(); };
   const bool complete =
-      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, 0, finish, monitor, draft);
+      search_lists(pairs, kListedOfGraphs, std::vector<double>(cost.cols, 0.0), epsilons, {}, finish, monitor, draft);
   if (!complete) return draft.give_up(pairs.exponent(), call.who);
   for (Index i = 0; i < cost.rows; ++i) draft.primal.add(pairs.cost(i, draft.result.columns[i]));
   const double lost = pairs.exponent() == 0 ? 0.0 : static_cast<double>(cost.rows) * std::numeric_limits<double>::min();

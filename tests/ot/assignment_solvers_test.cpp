@@ -107,6 +107,34 @@ TEST(AssignmentSolvers, TiesInTrees) {
   }
 }
 
+// Where most rows' best columns are the same few, lists and trees are given up for the matrix.
+TEST(AssignmentSolvers, HeavyTails) {
+  std::mt19937_64 random(5);
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> uniform;
+  const auto filled = [&](Index n, Index d, const std::function<double()>& value) {
+    Cloud<double> c{std::vector<double>(n * d), n, d};
+    for (double& v : c.values) v = value();
+    return c;
+  };
+  const auto pareto = [&] { return std::pow(uniform(random), -2.0); };
+  const auto tails = [&] { return std::exp(8 * normal(random)); };
+  const std::pair<Cloud<double>, Cloud<double>> cases[] = {
+      {gaussian<double>(700, 60, 1), filled(700, 60, pareto)},
+      {filled(800, 2, tails), filled(800, 2, tails)},
+      {filled(1600, 2, tails), filled(1600, 2, tails)},
+  };
+  for (const auto& [x, y] : cases) {
+    const AssignmentResult r = assign(x.view(), y.view());
+    ASSERT_EQ(r.status, Status::converged);
+    EXPECT_NEAR(r.cost, hungarian(x.view(), y.view()).cost, 1e-12 * r.cost);
+    EXPECT_LE(r.certificate.upper - r.certificate.lower, 1e-9 * r.certificate.upper);
+    std::vector<std::int32_t> columns = r.columns;
+    std::sort(columns.begin(), columns.end());
+    for (std::size_t i = 0; i < columns.size(); ++i) ASSERT_EQ(columns[i], static_cast<std::int32_t>(i));
+  }
+}
+
 TEST(AssignmentSolvers, SameBitsAtAnyThreadCount) {
   AssignmentOptions one, two;
   one.context.threads = 1;
