@@ -87,5 +87,17 @@ TEST(SemidiscreteLimits, RefitsOfQuiteAnotherCloudCostNoMoreThanNewFits) {
   EXPECT_LT(again.samples_per_atom, 1.3 * anew.samples_per_atom);
 }
 
+// Whatever ended the fit: some of these end at the limit with a marginal that will do.
+TEST(SemidiscreteLimits, TheStatusIsWhatTheLastCheckSays) {
+  const Matrix<float> y = cloud(1000, 8, 7);
+  int short_of_the_end = 0;
+  for (const double most : {12, 20, 24, 28, 32, 36}) {
+    const SemidiscreteResult r = semidiscrete(y.view(), {}, {.max_samples_per_atom = most});
+    EXPECT_EQ(r.status, r.marginal.upper <= 0.05 ? Status::converged : Status::iteration_limit) << most;
+    short_of_the_end += r.status != Status::converged;
+  }
+  EXPECT_GT(short_of_the_end, 0);
+}
+
 }  // namespace
 }  // namespace monge::ot
