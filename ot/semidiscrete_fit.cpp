@@ -70,6 +70,7 @@ class Assigner {
     Index rows = batch_rows_;
     if (near_) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
     if (has_neighbours(problem_) && !measured_) rows = 1024;  // too many atoms share a row as yet
+    last_row_ = fit_row_;
     BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
     if (measured_) start_from(result.chi2);
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
@@ -77,8 +78,8 @@ class Assigner {
     return result;
   }
 
-  // What is known of the potentials to come. A step that overshot is near the end still: it is taken back.
-  void start_from(double chi2) { near_ = has_neighbours(problem_) && chi2 < (near_ ? 8 : 1); }
+  // What is known of the potentials to come. After a step that overshot the end is as near as before: it is taken back.
+  void start_from(double chi2) { near_ |= has_neighbours(problem_) && chi2 < 1; }
 
   // A batch that is not softened, to compare starts.
   BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
@@ -89,6 +90,13 @@ class Assigner {
     const double rows =
         samples_for_error(static_cast<double>(problem_.atoms.size()), tolerance, look_error * tolerance);
     return assign(v, static_cast<Index>(std::ceil(rows)), 0, check_noise_, check_row_).chi2;
+  }
+
+  // How much the potentials of these atoms have to rise for them to get some of the last batch.
+  std::vector<double> shortfalls(const std::vector<double>& v, const std::vector<std::int32_t>& atoms) const {
+    const Index rows =
+        std::min(static_cast<Index>(fit_row_ - last_row_), 4 * std::max<Index>(256, problem_.atoms.size()));
+    return detail::shortfalls(problem_, v, atoms, fit_noise_, last_row_, rows, options_.context);
   }
 
   double gap() const { return gap_; }
@@ -121,7 +129,7 @@ class Assigner {
   double gap_;
   bool measured_ = false, near_ = false;  // the gap; the end
   Rng fit_noise_, check_noise_;
-  std::uint64_t fit_row_ = 0, check_row_ = 0;
+  std::uint64_t fit_row_ = 0, check_row_ = 0, last_row_ = 0;
 };
 
 }  // namespace
@@ -244,11 +252,18 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     return go_on_from(std::move(v), known);
   };
 
+  // Steps find it hard to bring back a cell that has no noise left. They need not for a few, met by chance.
+  const auto raise_lost = [&] {
+    const std::vector<std::int32_t> lost = ascent.lost(0.02 * tolerance);
+    if (problem.epsilon == 0 && !lost.empty()) ascent.raise(lost, assigner.shortfalls(ascent.current(), lost));
+  };
+
   const auto ascend = [&] {
     if (known.empty() ? start_well({}) : carry_on()) return Status::converged;
     for (;;) {
       const BatchMass batch = assigner.batch(ascent.current(), ascent.samples(), budget - ascent.drawn());
       ascent.update(batch, assigner.gap());
+      raise_lost();
       step.samples_per_atom = fit.samples;
       step.chi2 = batch.chi2;
       step.progress = std::min(1.0, ascent.samples() / expected_end);
