@@ -178,8 +178,16 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     recentre(v, problem.atoms.b);
     return v;
   };
+  // The best that was looked at.
+  double least_chi2 = HUGE_VAL, latest_chi2 = HUGE_VAL;
+  std::vector<double> kept;
+  const auto remember = [&](double chi2, std::vector<double> v) {
+    latest_chi2 = chi2;
+    if (chi2 < least_chi2) least_chi2 = chi2, kept = std::move(v);
+  };
   // Whether the average will do: by what all looks at it have said so far, then by fresh noise.
   const auto good = [&](double latest) {
+    remember(latest, average());
     decay.add(latest, ascent.samples());
     const double error = look_error * tolerance;
     const double chi2 = std::min(latest + error, decay.at(ascent.samples()));
@@ -239,6 +247,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     const double chi2 = has_neighbours(problem) ? least : soft + 2 * error;
     const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
     if (solved) return go_on_from(std::move(best), {});
+    if (problem.atoms.dimensions() == 1) remember(assigner.check(best), best);
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it
     ascent.start_from(std::move(best), std::vector<double>(problem.atoms.b.size(), worth));
     next_check = std::max(worth + 2, next_check);
@@ -278,7 +287,10 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   if (!finished)
     fit.status =
         options.max_seconds > 0 && seconds() >= options.max_seconds ? Status::time_limit : Status::stopped_by_caller;
-  fit.v = average();
+  // What has come since the last look may be better; what was worse then is no longer taken for good.
+  if (fit.status == Status::iteration_limit) finishes([&] { remember(assigner.check(ascent.average()), average()); });
+  const bool astray = fit.status != Status::converged && latest_chi2 > least_chi2 + look_error * tolerance;
+  fit.v = astray ? kept : average();
   return fit;
 }
 
