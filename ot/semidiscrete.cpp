@@ -168,7 +168,9 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
     result.status = Status::stopped_by_caller;
     return result;
   }
-  if (result.status == Status::converged && !(check->marginal.upper <= options.tolerance))
+  if (check->marginal.upper <= options.tolerance)
+    result.status = Status::converged;  // whatever ended the fit
+  else if (result.status == Status::converged)
     result.status = check->cut_short ? Status::time_limit : Status::iteration_limit;
   result.marginal = check->marginal;
   result.cost = check->cost;

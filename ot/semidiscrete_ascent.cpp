@@ -17,7 +17,8 @@ Ascent::Ascent(const SemidualProblem& problem, const ScoreScale& scale, double e
       trust_(v_.size(), 1.0),
       last_error_(v_.size()),
       worth_(v_.size()),
-      weight_(v_.size()) {
+      weight_(v_.size()),
+      last_weight_(v_.size()) {
   for (const double step : step_) mean_step_ += step / static_cast<double>(v_.size());
 }
 
@@ -41,15 +42,48 @@ void Ascent::update(const BatchMass& batch, double gap) {
   if (batch.links.empty()) {
     leap_.reset();
     own_steps(batch, gap);
-  } else if (!step_back(batch)) {
+  } else {
+    if (step_back(batch)) {
+      samples_ -= per_atom;
+      return;
+    }
+    forget_worse(batch);
     newton_step(batch, gap);
   }
   recentre(v_, problem_.atoms.b);
   for (std::size_t j = 0; j < v_.size(); ++j) {
     const double samples = samples_ + worth_[j];
-    if (samples <= 4 && per_atom < 1) continue;
-    weight_[j] += per_atom * samples;
-    sum_[j] += per_atom * samples * v_[j];
+    last_weight_[j] = samples <= 4 && per_atom < 1 ? 0.0 : per_atom * samples;
+    weight_[j] += last_weight_[j];
+    sum_[j] += last_weight_[j] * v_[j];
+  }
+}
+
+// What was far worse does an average no good.
+void Ascent::forget_worse(const BatchMass& batch) {
+  constexpr double much = 4;
+  const double noise = 4 * std::sqrt(2 * static_cast<double>(v_.size())) / static_cast<double>(batch.rows);
+  const double weight = *std::max_element(last_weight_.begin(), last_weight_.end());
+  past_ += weight * std::max(0.0, batch.chi2);
+  past_weight_ += weight;
+  if (past_ <= past_weight_ * (much * std::max(0.0, batch.chi2) + noise)) return;
+  past_ = past_weight_ = 0;
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    weight_[j] = 0.25 * std::pow(samples_ + worth_[j], 2);
+    sum_[j] = weight_[j] * v_[j];
+  }
+}
+
+std::vector<std::int32_t> Ascent::lost(double worth) const {
+  return leap_ ? curvature_->lost(worth) : std::vector<std::int32_t>();
+}
+
+void Ascent::raise(const std::vector<std::int32_t>& atoms, const std::vector<double>& by) {
+  for (std::size_t i = 0; i < atoms.size(); ++i) {
+    const auto j = static_cast<std::size_t>(atoms[i]);
+    v_[j] += by[i];
+    sum_[j] += last_weight_[j] * by[i];
+    leap_->from[j] += by[i];
   }
 }
 
@@ -62,29 +96,45 @@ void Ascent::newton_step(const BatchMass& batch, double gap) {
       own[j] = 0.1 * problem_.atoms.b[j] / step_[j] + batch.target[j] / problem_.tau;
     curvature_.emplace(problem_, std::move(own), Context());
   }
-  curvature_->add(batch.links, batch.rows, gap);
+  curvature_->add(batch, gap);
   std::vector<double> missing(v_.size());
   for (std::size_t j = 0; j < missing.size(); ++j) missing[j] = batch.target[j] - batch.mass[j] / rows;
   std::vector<double> change = curvature_->solve(missing);
   const double per_atom = rows / static_cast<double>(v_.size());
-  leap_ = Leap{.from = v_, .change = std::move(change), .chi2 = batch.chi2};
+  leap_ = Leap{.from = v_, .change = std::move(change)};
   for (std::size_t j = 0; j < v_.size(); ++j) {
     leap_->change[j] *= std::min(0.5, 2 * per_atom / (samples_ + worth_[j]));
+    leap_->slope += leap_->change[j] * missing[j];
     v_[j] += leap_share_ * leap_->change[j];
   }
 }
 
-// Borders do not stay what they are: where clusters of atoms meet in thin noise, a step may overshoot by far. Then a
-// fourth of it is taken from where it began.
+// Borders do not stay what they are, and a cell that is lost has none: a step may overshoot by far. The dual is
+// concave, so where it falls the way it was to rise, beyond the noise, the best of that way lies behind: a share of the
+// step is taken from where it began, in the average, too. (The chi-square says less: it may rise threefold again and
+// again.)
 bool Ascent::step_back(const BatchMass& batch) {
-  constexpr double much = 3, least = 1.0 / 256;
-  const double noise = 4 * std::sqrt(2 * static_cast<double>(v_.size())) / static_cast<double>(batch.rows);
-  if (!leap_ || batch.chi2 <= much * std::max(0.0, leap_->chi2) + noise || leap_share_ < least) {
-    if (leap_) leap_share_ = std::min(1.0, 2 * leap_share_);
+  constexpr double least = 1.0 / 4096;
+  if (!leap_) return false;
+  const auto rows = static_cast<double>(batch.rows);
+  double slope = 0, square = 0;
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    const double change = leap_->change[j];
+    slope += change * (batch.target[j] - batch.mass[j] / rows);
+    square += change * change * std::max(batch.target[j], batch.mass[j] / rows);
+  }
+  const double noise = std::sqrt(square / rows);
+  // Without noise, half of the slope is left on the other side where a step was half as long again as it should be.
+  if (slope >= -0.5 * leap_->slope - 4 * noise || leap_share_ < least) {
+    if (slope >= -0.25 * leap_->slope - noise) leap_share_ = std::min(1.0, 2 * leap_share_);
     return false;
   }
-  leap_share_ /= 4;
-  for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = leap_->from[j] + leap_share_ * leap_->change[j];
+  leap_share_ *= std::clamp(leap_->slope / (leap_->slope - slope), 1.0 / 32, 0.25);
+  for (std::size_t j = 0; j < v_.size(); ++j) {
+    const double end = leap_->from[j] + leap_share_ * leap_->change[j];
+    sum_[j] += last_weight_[j] * (end - v_[j]);
+    v_[j] = end;
+  }
   return true;
 }
 

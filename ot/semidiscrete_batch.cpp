@@ -230,4 +230,61 @@ BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>
   return batch;
 }
 
+std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector<double>& v,
+                               const std::vector<std::int32_t>& atoms, const Rng& rng, std::uint64_t first, Index rows,
+                               const Context& context) {
+  constexpr Index most = 32;
+  const AtomSet& all = problem.atoms;
+  const Index d = all.dimensions(), count = static_cast<Index>(atoms.size());
+  const Rng noise = rng.substream(0);
+  const std::vector<std::int32_t> labels = problem.draw_labels(rng.substream(2), first, rows);
+  const bool away = context.device.type != DeviceType::cpu;
+  Matrix<float> x(rows, d), there(away ? rows : 0, d, context.device), best(rows, 1);
+  draw(problem.source, noise, first, labels, x.view(), context);
+  if (away) draw(problem.source, noise, first, labels, there.view(), context);
+  const std::vector<float> biases = score_biases(all, 0, v);
+  const OnDevice<float> biases_there(biases, context.device);
+  if (problem.tree) problem.tree->set_biases(biases, context);
+  Matrix<std::int32_t> columns(rows, 1);
+  best_scores(problem, scores_of(problem, away ? there.view() : x.view(), labels, biases_there), best.view(),
+              columns.view(), context);
+
+  // The atoms look for the noise that they come closest to winning, <x, y_j> + v_j being short of the best of all.
+  std::vector<float> prices;
+  for (Index i = 0; i < rows; ++i) prices.push_back(-best(i, 0));
+  std::vector<std::int32_t> own_labels;
+  Matrix<float> y(count, d), scores(count, std::min(most, rows));
+  for (Index a = 0; a < count; ++a) {
+    const std::int32_t j = atoms[static_cast<std::size_t>(a)];
+    std::copy_n(all.y.view().row(j), d, y.view().row(a));
+    if (problem.is_labelled()) own_labels.push_back(all.labels[static_cast<std::size_t>(j)]);
+  }
+  Matrix<std::int32_t> nearest(count, scores.cols());
+  if (problem.tree) {
+    ScoreTree tree(std::as_const(x).view(), labels, context);
+    tree.set_biases(prices, context);
+    tree.find(std::as_const(y).view(), own_labels, HUGE_VALF, scores.view(), nearest.view(), context);
+  } else {
+    Scores<float> s{.x = std::as_const(y).view(), .y = std::as_const(x).view(), .v = prices};
+    if (problem.is_labelled()) {
+      s.row_labels = own_labels;
+      s.col_labels = labels;
+      s.label_penalty = static_cast<float>(problem.label_penalty);
+    }
+    Context here = context;
+    here.device = {};
+    passes_for<float>(here.device).hardmin(s, scores.view(), nearest.view(), here);
+  }
+  const std::vector<double> share = target(problem, v).mass;
+  std::vector<double> rise;
+  for (Index a = 0; a < count; ++a) {
+    const auto j = static_cast<std::size_t>(atoms[static_cast<std::size_t>(a)]);
+    const double due = std::ceil(0.5 * share[j] * static_cast<double>(rows));
+    const float score = scores(a, static_cast<Index>(std::min(due, static_cast<double>(scores.cols()))) - 1);
+    rise.push_back(score == -HUGE_VALF ? 0.0
+                                       : std::max(0.0, -static_cast<double>(score) - static_cast<double>(biases[j])));
+  }
+  return rise;
+}
+
 }  // namespace monge::ot::detail

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kForget = 0.7;     // what older batches said counts so much less at each new one
 constexpr double kPriorRows = 0.3;  // noise vectors per atom that what is expected counts for
+constexpr double kDue = 6;          // rows: an atom that should have had fewer may have had none by chance
 constexpr Index kNeighbours = 6;
 
 // What is expected between an atom and those next to it: half a gap of a neighbour's potential, at equal share each,
@@ -42,7 +43,7 @@ std::vector<Link> expected_links(const SemidualProblem& problem, const Context& 
 }  // namespace
 
 Curvature::Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context)
-    : place_(own.size()), prior_(expected_links(problem, context)) {
+    : place_(own.size()), prior_(expected_links(problem, context)), had_(own.size(), 0.0), due_(own.size(), 0.0) {
   const AtomSet& atoms = problem.atoms;
   Matrix<double> points(atoms.size(), atoms.dimensions());
   for (Index j = 0; j < atoms.y.rows() * atoms.y.cols(); ++j) points.data()[j] = static_cast<double>(atoms.y.data()[j]);
@@ -51,13 +52,28 @@ Curvature::Curvature(const SemidualProblem& problem, std::vector<double> own, co
     place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
     own_.push_back(own[static_cast<std::size_t>(order_[p])]);
   }
+  for (const Link& link : prior_) {
+    double square = 0;
+    for (Index k = 0; k < points.cols(); ++k) square += std::pow(points(link.j, k) - points(link.k, k), 2);
+    closeness_.push_back(std::sqrt(square));
+  }
+  if (closeness_.empty()) return;
+  std::vector<double> sorted(closeness_);
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  for (double& close : closeness_) close = std::min(1.0, *middle / close);
 }
 
-void Curvature::add(const std::vector<Link>& links, Index rows, double gap) {
+void Curvature::add(const BatchMass& batch, double gap) {
   const auto n = static_cast<double>(own_.size());
   for (Link& link : measured_) link.weight *= kForget;
-  rows_ = kForget * rows_ + static_cast<double>(rows);
-  measured_.insert(measured_.end(), links.begin(), links.end());
+  rows_ = kForget * rows_ + static_cast<double>(batch.rows);
+  for (std::size_t j = 0; j < had_.size(); ++j) {
+    had_[j] = kForget * had_[j] + batch.mass[j];
+    due_[j] = kForget * due_[j] + batch.target[j] * static_cast<double>(batch.rows);
+  }
+  least_gap_ = std::min(least_gap_, gap);
+  measured_.insert(measured_.end(), batch.links.begin(), batch.links.end());
   merge_links(measured_, static_cast<Index>(own_.size()));
   std::vector<Link> all;
   const double all_rows = rows_ + kPriorRows * n;
@@ -65,10 +81,27 @@ void Curvature::add(const std::vector<Link>& links, Index rows, double gap) {
     const auto [j, k] = std::minmax(place_[static_cast<std::size_t>(link.j)], place_[static_cast<std::size_t>(link.k)]);
     all.push_back({j, k, scale * link.weight});
   };
+  // A cell that has lost most of its noise has few borders to be measured: what is expected stands in for them.
+  const auto lack = [&](std::int32_t j) {
+    const double had = had_[static_cast<std::size_t>(j)], due = due_[static_cast<std::size_t>(j)];
+    return 1 - 4 * had / due;
+  };
   for (const Link& link : measured_) put(link, 1 / all_rows);
-  for (const Link& link : prior_) put(link, kPriorRows * n / (gap * all_rows));
+  for (std::size_t l = 0; l < prior_.size(); ++l) {
+    const double lacking = std::max({0.0, lack(prior_[l].j), lack(prior_[l].k)});
+    put(prior_[l], kPriorRows * n / (gap * all_rows) + lacking * lacking * closeness_[l] / least_gap_);
+  }
   merge_links(all, static_cast<Index>(own_.size()));
   grids_ = Multigrid(own_, std::move(all));
+}
+
+std::vector<std::int32_t> Curvature::lost(double worth) const {
+  constexpr double share = 0.05;
+  std::vector<std::int32_t> lost;
+  double missing = 0;
+  for (std::size_t j = 0; j < had_.size(); ++j)
+    if (due_[j] >= kDue && had_[j] < share * due_[j]) lost.push_back(static_cast<std::int32_t>(j)), missing += due_[j];
+  return missing > worth * rows_ ? lost : std::vector<std::int32_t>();
 }
 
 std::vector<double> Curvature::solve(const std::vector<double>& missing) const {

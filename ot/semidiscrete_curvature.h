@@ -1,9 +1,10 @@
 #pragma once  // private: never installed
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "monge/ot/laplacian.h"
-#include "monge/ot/semidual.h"
+#include "monge/ot/semidiscrete_fit.h"
 
 namespace monge::ot::detail {
 
@@ -18,9 +19,12 @@ class Curvature {
   // far clusters.
   Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context);
 
-  // What rows of noise say: sums of p_j p_k / epsilon, merged. gap: mean distance between a row's best and second best
-  // score.
-  void add(const std::vector<Link>& links, Index rows, double gap);
+  // What rows of noise say: sums of p_j p_k / epsilon, merged, and the masses these should add up to. gap: mean
+  // distance between a row's best and second best score.
+  void add(const BatchMass& batch, double gap);
+
+  // Atoms that have had next to nothing of the noise of late, if together they weigh more than this.
+  std::vector<std::int32_t> lost(double worth) const;
 
   // The change of v that brings each atom so much mass (N, of sum zero, about).
   std::vector<double> solve(const std::vector<double>& missing) const;
@@ -29,7 +33,9 @@ class Curvature {
   std::vector<std::int32_t> order_, place_;  // atoms are kept in kd_order; atom j is place_[j] there
   std::vector<double> own_;
   std::vector<Link> prior_, measured_;
-  double rows_ = 0;
+  std::vector<double> closeness_;  // of the ends of each prior link: the usual distance over theirs
+  std::vector<double> had_, due_;  // rows of late, per atom
+  double rows_ = 0, least_gap_ = HUGE_VAL;
   Multigrid grids_;
 };
 

@@ -70,6 +70,7 @@ class Assigner {
     Index rows = batch_rows_;
     if (near_) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
     if (has_neighbours(problem_) && !measured_) rows = 1024;  // too many atoms share a row as yet
+    last_row_ = fit_row_;
     BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
     if (measured_) start_from(result.chi2);
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
@@ -77,8 +78,8 @@ class Assigner {
     return result;
   }
 
-  // What is known of the potentials to come. A step that overshot is near the end still: it is taken back.
-  void start_from(double chi2) { near_ = has_neighbours(problem_) && chi2 < (near_ ? 8 : 1); }
+  // What is known of the potentials to come. After a step that overshot the end is as near as before: it is taken back.
+  void start_from(double chi2) { near_ |= has_neighbours(problem_) && chi2 < 1; }
 
   // A batch that is not softened, to compare starts.
   BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
@@ -89,6 +90,13 @@ class Assigner {
     const double rows =
         samples_for_error(static_cast<double>(problem_.atoms.size()), tolerance, look_error * tolerance);
     return assign(v, static_cast<Index>(std::ceil(rows)), 0, check_noise_, check_row_).chi2;
+  }
+
+  // How much the potentials of these atoms have to rise for them to get some of the last batch.
+  std::vector<double> shortfalls(const std::vector<double>& v, const std::vector<std::int32_t>& atoms) const {
+    const Index rows =
+        std::min(static_cast<Index>(fit_row_ - last_row_), 4 * std::max<Index>(256, problem_.atoms.size()));
+    return detail::shortfalls(problem_, v, atoms, fit_noise_, last_row_, rows, options_.context);
   }
 
   double gap() const { return gap_; }
@@ -121,7 +129,7 @@ class Assigner {
   double gap_;
   bool measured_ = false, near_ = false;  // the gap; the end
   Rng fit_noise_, check_noise_;
-  std::uint64_t fit_row_ = 0, check_row_ = 0;
+  std::uint64_t fit_row_ = 0, check_row_ = 0, last_row_ = 0;
 };
 
 }  // namespace
@@ -170,8 +178,16 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     recentre(v, problem.atoms.b);
     return v;
   };
+  // The best that was looked at.
+  double least_chi2 = HUGE_VAL, latest_chi2 = HUGE_VAL;
+  std::vector<double> kept;
+  const auto remember = [&](double chi2, std::vector<double> v) {
+    latest_chi2 = chi2;
+    if (chi2 < least_chi2) least_chi2 = chi2, kept = std::move(v);
+  };
   // Whether the average will do: by what all looks at it have said so far, then by fresh noise.
   const auto good = [&](double latest) {
+    remember(latest, average());
     decay.add(latest, ascent.samples());
     const double error = look_error * tolerance;
     const double chi2 = std::min(latest + error, decay.at(ascent.samples()));
@@ -231,6 +247,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     const double chi2 = has_neighbours(problem) ? least : soft + 2 * error;
     const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
     if (solved) return go_on_from(std::move(best), {});
+    if (problem.atoms.dimensions() == 1) remember(assigner.check(best), best);
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it
     ascent.start_from(std::move(best), std::vector<double>(problem.atoms.b.size(), worth));
     next_check = std::max(worth + 2, next_check);
@@ -244,11 +261,18 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     return go_on_from(std::move(v), known);
   };
 
+  // Steps find it hard to bring back a cell that has no noise left. They need not for a few, met by chance.
+  const auto raise_lost = [&] {
+    const std::vector<std::int32_t> lost = ascent.lost(0.02 * tolerance);
+    if (problem.epsilon == 0 && !lost.empty()) ascent.raise(lost, assigner.shortfalls(ascent.current(), lost));
+  };
+
   const auto ascend = [&] {
     if (known.empty() ? start_well({}) : carry_on()) return Status::converged;
     for (;;) {
       const BatchMass batch = assigner.batch(ascent.current(), ascent.samples(), budget - ascent.drawn());
       ascent.update(batch, assigner.gap());
+      raise_lost();
       step.samples_per_atom = fit.samples;
       step.chi2 = batch.chi2;
       step.progress = std::min(1.0, ascent.samples() / expected_end);
@@ -263,7 +287,10 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   if (!finished)
     fit.status =
         options.max_seconds > 0 && seconds() >= options.max_seconds ? Status::time_limit : Status::stopped_by_caller;
-  fit.v = average();
+  // What has come since the last look may be better; what was worse then is no longer taken for good.
+  if (fit.status == Status::iteration_limit) finishes([&] { remember(assigner.check(ascent.average()), average()); });
+  const bool astray = fit.status != Status::converged && latest_chi2 > least_chi2 + look_error * tolerance;
+  fit.v = astray ? kept : average();
   return fit;
 }
 

@@ -33,6 +33,12 @@ struct BatchPlan {
 BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>& v, Index rows, const BatchPlan& plan,
                        const Rng& rng, std::uint64_t& next_row, const Context& context);
 
+// How much v of each of these atoms has to rise for it to be the best of half as many as are its due of these noise
+// vectors, which a batch has had; of 32 at most; 0 where it is. epsilon = 0.
+std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector<double>& v,
+                               const std::vector<std::int32_t>& atoms, const Rng& rng, std::uint64_t first, Index rows,
+                               const Context& context);
+
 struct Fit {
   std::vector<double> v;  // per distinct atom
   Status status = Status::iteration_limit;

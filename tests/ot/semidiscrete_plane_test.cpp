@@ -107,6 +107,44 @@ TEST(SemidiscretePlane, SharpTolerances) {
   EXPECT_LT(r.marginal.upper, 0.005);
 }
 
+// Clusters far apart, the centres `spread` times normal, of deviation sd.
+Matrix<float> clusters(Index n, Index d, Index count, float spread, float sd, std::uint64_t seed) {
+  const Matrix<float> centres = normal_cloud(count, d, seed, spread);
+  Matrix<float> y = normal_cloud(n, d, seed + 100, sd);
+  std::mt19937_64 random(seed);
+  for (Index j = 0; j < n; ++j) {
+    const auto c = static_cast<Index>(random() % static_cast<std::uint64_t>(count));
+    for (Index k = 0; k < d; ++k) y(j, k) += centres(c, k);
+  }
+  return y;
+}
+
+// A cell that is lost has no borders: steps by measured curvature alone took its atom thousands of gaps too far, and
+// these ended with chi-squares of 0.2 to 4.
+TEST(SemidiscretePlane, ClustersFarApart) {
+  for (const Index d : {2, 3})
+    for (const Index n : {20, 50, 200, 2000})
+      for (const std::uint64_t seed : {0, 1, 2, 3}) {
+        const Matrix<float> y = clusters(n, d, n < 100 ? 2 : 4, 7, 0.07f, seed);
+        const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = seed});
+        EXPECT_EQ(r.status, Status::converged) << d << " " << n << " " << seed;
+        EXPECT_LT(r.samples_per_atom, 300 + 8e4 / static_cast<double>(n)) << d << " " << n << " " << seed;
+        if (n > 200) continue;
+        // Standard errors of 0.001 and less, and what the tolerance leaves.
+        EXPECT_LT(chi2_of(naive_hits(y, r.potentials.g, 40000)), 0.05 + 0.01) << d << " " << n << " " << seed;
+      }
+}
+
+TEST(SemidiscretePlane, OneAtomFarOff) {
+  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+    Matrix<float> y = normal_cloud(30, 2, seed);
+    for (Index k = 0; k < 2; ++k) y(0, k) *= 1e4f;
+    const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = seed});
+    EXPECT_EQ(r.status, Status::converged) << seed;
+    EXPECT_LT(chi2_of(naive_hits(y, r.potentials.g, 40000)), 0.05 + 0.01) << seed;
+  }
+}
+
 // Masses that may stray and labels start from far off.
 TEST(SemidiscretePlane, OtherProblems) {
   const Matrix<float> y = plane_cloud(Shape::curve, 1200);
@@ -171,6 +209,24 @@ TEST(SemidiscretePlane, ALineNeedsNoAscent) {
       }
       EXPECT_LT(chi2, 0.06) << n;  // boundaries that have changed places count a little more than once
     }
+}
+
+// Where floats do not tell neighbours apart no ascent helps: what it ends with is no worse than the solution it started
+// from.
+TEST(SemidiscretePlane, ALineBeyondFloats) {
+  constexpr Index n = 1000;
+  for (const std::uint64_t seed : {1}) {
+    Matrix<float> y = normal_cloud(n, 1, seed);
+    const Matrix<float> z = normal_cloud(n, 1, seed + 10);
+    for (Index j = 0; j < n; ++j) y(j, 0) /= z(j, 0);
+    std::sort(y.data(), y.data() + n);
+    SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = 3});
+    const double fitted = marginal_error(*pass_matcher(y.view(), r.potentials), n, 1, 100000, 5).chi2;
+    r.potentials.g =
+        truth::Line({y.data(), y.data() + n}, std::vector<double>(n, 1.0 / n)).potentials({y.data(), y.data() + n});
+    const double solution = marginal_error(*pass_matcher(y.view(), r.potentials), n, 1, 100000, 5).chi2;
+    EXPECT_LT(fitted, solution + 0.015) << seed;  // looks have standard errors of 0.006
+  }
 }
 
 TEST(SemidiscretePlane, ALineOfAnotherLaw) {
