@@ -116,6 +116,7 @@ class Checker {
     check.upper = factor * (primal_.mean() + z95 * error - mean_potential - target_.constant);
     check.lower -= factor * rounding();
     check.upper += factor * rounding();
+    if (squared_) check.lower = std::max(0.0, check.lower);  // no cost is negative, nor a price of masses
     if (!complete_) check.upper = HUGE_VAL;
     return check;
   }

@@ -73,7 +73,7 @@ Solution solve_semidiscrete(const Input<float>& input, const Request& r, const M
   s.certificate = result.certificate;
   s.certificate.lower *= mass;
   s.certificate.upper *= mass;
-  s.marginal_error = mass * std::sqrt(std::max(0.0, result.marginal.upper));
+  s.marginal_error = mass * std::min(2.0, std::sqrt(std::max(0.0, result.marginal.upper)));
   return s;
 }
 
