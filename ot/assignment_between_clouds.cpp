@@ -110,8 +110,9 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       return auction ? coarse_epsilons(unit, n) : fine_epsilons(lists, v, n);
     };
     const auto complete = [](const Shortlists& lists, Assignment& a) { return detail::complete(lists, a), true; };
-    // Where a matrix takes its place, a search on lists is given up that sees too many pairs.
-    const bool small = here && n <= kMatrixInstead;
+    // Where a matrix can take its place, a search on lists is given up that sees too many pairs.
+    const bool fits = sizeof(double) * static_cast<double>(n * m) <= call.options.stored_bytes;
+    const bool small = here && starts && fits && n <= kMatrixInstead;
     const auto solve = [&](PairCosts& pairs, Index listed, std::vector<double> start, Index looks_per_row = 0) {
       const ListSearchLimits limits{looks_per_row, small ? kSights : 0};
       return search_lists(pairs, listed, std::move(start), epsilons, limits, complete, monitor, draft);
@@ -150,7 +151,7 @@ AssignmentResult match_clouds(MatrixView<const T> x, MatrixView<const T> y, cons
       if (here ? solve_in_passes(most_looks) : solve_in_room()) return;
       // Clusters: other starts take longer, and find how their potentials differ. Few points take no longer as a
       // matrix.
-      if (here && n <= kMatrixAtOnce) return solve_densely();
+      if (small && n <= kMatrixAtOnce) return solve_densely();
       d <= kTreesOfClusters ? solve_in_trees() : solve_in_groups();
     };
     // Before there were any lists, all that is known is that costs are not negative.
