@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "monge/apps/common/device.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/progress.h"
 #include "monge/apps/common/shell.h"
@@ -17,6 +18,7 @@
 #include "monge/apps/coupling_cost/record.h"
 #include "monge/apps/coupling_cost/report.h"
 #include "monge/data/atomic_file.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
 
@@ -34,7 +36,7 @@ struct Arguments {
   std::vector<double> epsilons = {0.1, 0.3, 1};
   double tolerance = 1e-3, limit_tolerance = 0.02, limit_samples = 65536;
   std::uint64_t seed = 0;
-  int threads = 0;
+  Context context;  // device and threads
 };
 
 constexpr Index once_above = 16384;  // larger batches are measured once
@@ -129,19 +131,20 @@ void require_sizes(Arguments& a, Index points) {
 void bench(Arguments& a) {
   require(a.data.empty() != (a.grid == 0), "takes either a data file or --grid");
   require(a.grid == 0 || a.points == 0, "--points is for data files");
+  ot::backend_for(a.context.device);  // refuses what is not there
   const apps::Population population =
       a.grid > 0 ? apps::grid_population(a.grid) : apps::read_population(a.data, a.points);
   require_sizes(a, population.y.rows());
   require(population.spread > 0, a.data, ": all points are the same");
   const Stop stop([] { return !apps::interrupted(); });
-  const Context context{.threads = a.threads, .stop = &stop};
+  Context context = a.context;
+  context.stop = &stop;
   const fs::path out = a.out, csv = out / "coupling_cost.csv", plot = out / "coupling_cost.svg";
   apps::Record record(out, identity(a, population));
 
   apps::LimitFigures figures;
   const apps::Limit limit(
-      population,
-      apps::fit_limit(population, a.limit_tolerance, a.seed, record.potentials(), {.threads = a.threads}, figures),
+      population, apps::fit_limit(population, a.limit_tolerance, a.seed, record.potentials(), a.context, figures),
       context);
   if (!record.limit()) record.set_limit(limit.estimate(a.limit_samples, a.seed, figures));
   measure_all(a, population, limit, context, record);
@@ -229,6 +232,7 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
-  apps::add_threads(app, a.threads, "The costs do not depend on it");
+  apps::add_device(app, a.context.device);
+  apps::add_threads(app, a.context.threads, "The costs do not depend on it");
   return apps::run_main(app, argc, argv, [&] { bench_or_say_what_is_kept(a); });
 }

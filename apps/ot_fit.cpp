@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "monge/apps/common/device.h"
 #include "monge/apps/common/distinct_files.h"
 #include "monge/apps/common/fitted.h"
 #include "monge/apps/common/interrupt.h"
@@ -14,6 +15,7 @@
 #include "monge/apps/common/validators.h"
 #include "monge/data/atomic_file.h"
 #include "monge/data/dataset.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 
 namespace {
@@ -28,7 +30,8 @@ struct Arguments {
   ot::SemidiscreteOptions fit;
 };
 
-nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::SemidiscreteResult& result) {
+nlohmann::ordered_json summary(const Arguments& a, const data::PotentialsFile& p,
+                               const ot::SemidiscreteResult& result) {
   return {{"chi2", p.chi2},
           {"chi2_lower", p.chi2_lower},
           {"chi2_upper", p.chi2_upper},
@@ -38,6 +41,7 @@ nlohmann::ordered_json summary(const data::PotentialsFile& p, const ot::Semidisc
           {"check_seconds", p.check_seconds},
           {"dimensions", p.dims},
           {"status", ot::to_string(p.status)},
+          {"device", apps::device_name(a.fit.context.device)},
           {"n", p.g.size()},
           {"epsilon", p.epsilon},
           {"cost", p.cost},
@@ -130,6 +134,7 @@ void fit(Arguments& a) {
   data::require_writable("--out", a.out);
   if (!a.json.empty() && a.json != "-") data::require_writable("--json", a.json);
   a.fit.cost = a.cost == "negative_dot" ? ot::Cost::negative_dot : ot::Cost::squared_euclidean;
+  ot::backend_for(a.fit.context.device);  // refuses what is not there
   const data::Dataset dataset = data::load_dataset(a.data);
   std::optional<data::PotentialsFile> old;
   if (!a.refit.empty()) {
@@ -145,7 +150,7 @@ void fit(Arguments& a) {
   const data::PotentialsFile file = apps::to_file(result, dataset.digest, dataset.dims(), a.fit.seed, source.from.name);
   data::save_potentials(file, a.out);
   if (a.json != "-") print(a, file, result);
-  if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(file, result)));
+  if (!a.json.empty()) apps::write_output(a.json, apps::json_text(summary(a, file, result)));
   if (result.status == ot::Status::stopped_by_caller) {
     throw apps::Interrupted("interrupted; " + a.out + " holds the potentials reached so far");
   }
@@ -221,6 +226,7 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
+  apps::add_device(app, a.fit.context.device);
   apps::add_threads(app, a.fit.context.threads, "The result does not depend on it");
   auto* refit = app.add_option("--refit", a.refit,
                                "Start from these potentials of data before, and keep their cost, epsilon, directions, "

@@ -5,12 +5,14 @@
 #include <optional>
 #include <string>
 
+#include "monge/apps/common/device.h"
 #include "monge/apps/common/interrupt.h"
 #include "monge/apps/common/shell.h"
 #include "monge/apps/common/validators.h"
 #include "monge/apps/ot_solve/outputs.h"
 #include "monge/apps/ot_solve/report.h"
 #include "monge/apps/ot_solve/solvers.h"
+#include "monge/ot/core/backend.h"
 #include "monge/ot/core/error.h"
 
 namespace {
@@ -68,6 +70,7 @@ void solve(Request r) {
   // What the request alone decides is refused before anything is read.
   const std::string known = r.solver == "auto" && r.from_law() ? "semidiscrete" : r.solver;
   if (known != "auto") apps::check_options_of(known, r);
+  ot::backend_for(r.context.device);  // so is a device that is not there
   if (known == "semidiscrete") return solve(apps::read_float_input(r, budget), r, budget);
   std::visit([&](const auto& input) { solve(input, r, budget); }, apps::read_input(r, budget));
 }
@@ -141,7 +144,8 @@ void add_solver(CLI::App& app, Request& r) {
       ->type_name("N")
       ->check(apps::at_least<std::uint64_t>(0))
       ->capture_default_str();
-  apps::add_threads(app, r.threads, "The result does not depend on it");
+  apps::add_device(app, r.context.device);
+  apps::add_threads(app, r.context.threads, "The result does not depend on it");
   app.add_option("--memory-mb", r.memory_mb, "Memory to stay below, 10^6 bytes; 0 = what the machine has free")
       ->type_name("MB")
       ->check(positive)

@@ -47,9 +47,10 @@ Choice choose_solver(const Input<T>& input, const Request& r, double left) {
   if (r.max_iterations) return {"sinkhorn", "--max-iterations is given"};
   if (forbids_pairs(input.cost_matrix) || std::isinf(input.label_penalty)) return {"exact", "some pairs are forbidden"};
   const ot::Problem<T> problem = input.problem();
+  if (r.on_gpu() && !gpu_solves(problem)) return {"sinkhorn", "exact plans of such problems are found on the CPU only"};
   if (std::max(problem.rows(), problem.cols()) > many)
     return {"sinkhorn", concat("more than ", many, " points on a side")};
-  const Sides distinct = distinct_points(problem, {.threads = r.threads});
+  const Sides distinct = distinct_points(problem, r.context);
   if (std::max(distinct.n, distinct.m) > small) return {"sinkhorn", "more than 4000 distinct points on a side"};
   if (memory_of_exact(problem, "exact", distinct).needed(left) > left)
     return {"sinkhorn", "exact would take too much memory"};

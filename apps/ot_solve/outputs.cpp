@@ -41,7 +41,9 @@ constexpr double bytes_of_entry = 40;  // while its arrays grow
 
 template <class T>
 ot::Plan entropic_plan(const Input<T>& input, const Request& r, const Solution& s, const Stop& stop) {
-  return ot::Plan(input.problem(), *s.sinkhorn, {.threads = r.threads, .stop = &stop});
+  Context context = r.context;
+  context.stop = &stop;
+  return ot::Plan(input.problem(), *s.sinkhorn, context);
 }
 
 // visit(row, column, mass) for each entry of a plan.

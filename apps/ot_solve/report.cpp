@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "monge/apps/common/device.h"
 #include "monge/apps/common/json.h"
 #include "monge/apps/common/memory.h"
 #include "monge/ot/core/error.h"
@@ -36,12 +37,13 @@ std::string problem(const Request& r, const Shape& shape) {
          (r.a.empty() && r.b.empty() ? ", uniform weights" : "");
 }
 
-std::string how(const Solution& s, const std::string& why) {
+std::string how(const Request& r, const Solution& s, const std::string& why) {
   std::string text = s.solver;
   if (s.epsilon && *s.epsilon > 0) {
     text += ", epsilon " + number(*s.epsilon) + (s.epsilon_note.empty() ? "" : " (" + s.epsilon_note + ")");
   }
-  return text + ", in " + s.dtype + (why.empty() ? "" : "; chosen because: " + why);
+  const std::string where = r.on_gpu() ? " on " + device_name(r.context.device) : "";
+  return text + ", in " + s.dtype + where + (why.empty() ? "" : "; chosen because: " + why);
 }
 
 std::string outcome(const Solution& s) {
@@ -140,7 +142,7 @@ nlohmann::ordered_json or_null(const std::optional<V>& value) {
 }  // namespace
 
 std::string summary(const Request& r, const Shape& shape, const Solution& s, const std::string& why) {
-  std::string text = line("problem", problem(r, shape)) + line("solver", how(s, why)) +
+  std::string text = line("problem", problem(r, shape)) + line("solver", how(r, s, why)) +
                      line("status", outcome(s) + effort(s)) + line("cost", cost(r, s)) +
                      line("certificate", certificate(r, s));
   if (const std::string d = distance(r, s); !d.empty()) text += line("distance", d);
@@ -159,6 +161,7 @@ std::string json_summary(const Request& r, const Shape& shape, const Solution& s
        {"d", or_null(shape.d)},
        {"metric", r.cost.empty() ? r.metric_name() : "dense"},
        {"dtype", s.dtype},
+       {"device", device_name(r.context.device)},
        {"cost", or_null(s.cost)},
        {"lower", bound(s.certificate.lower)},
        {"upper", bound(s.certificate.upper)},

@@ -98,6 +98,7 @@ void check_options_of(const std::string& solver, const Request& r) {
       {"--tau-a", r.tau_a.has_value(), {"sinkhorn"}},
       {"--tau-b", r.tau_b.has_value(), {"sinkhorn"}},
       {"--mass", r.mass.has_value(), {"sinkhorn"}},
+      {"--device cuda", r.on_gpu(), {"sinkhorn", "semidiscrete", "exact", "auction"}},
       {"--tolerance", r.tolerance.has_value(), with(all_plans, {"semidiscrete"})},
       {"--max-iterations", r.max_iterations.has_value(), {"sinkhorn", "sliced"}},
       {"--plan", !r.plan.empty(), all_plans},

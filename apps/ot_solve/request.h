@@ -26,12 +26,13 @@ struct Request {
   double max_seconds = 0;  // 0 = no limit
   std::optional<std::string> dtype;
   std::uint64_t seed = 0;
-  int threads = 0;
+  Context context;       // device and threads
   double memory_mb = 0;  // 0 = what the machine has
 
   std::string json, plan, map, potentials, pairs;  // outputs
 
   bool from_law() const { return x == "normal" || x == "uniform"; }
+  bool on_gpu() const { return context.device.type != DeviceType::cpu; }
   std::string metric_name() const { return metric.value_or("squared_euclidean"); }
 };
 

@@ -13,7 +13,7 @@ namespace {
 template <class Options>
 Options options_of(const Request& r, double stored_bytes) {
   Options options;
-  options.context.threads = r.threads;
+  options.context = r.context;
   if (r.max_seconds > 0) options.max_seconds = r.max_seconds;
   options.stored_bytes = stored_bytes;
   return options;
@@ -64,6 +64,11 @@ bool ExactMemory::keeps(double left) const {
   return scores <= ot::ExactOptions{}.stored_bytes && least + scores <= left;
 }
 
+template <class T>
+bool gpu_solves(const ot::Problem<T>& p) {
+  return ot::is_assignment(p) && !p.is_dense();
+}
+
 // Whether `exact` is sure to find an assignment as a plan between distinct points (ot/crowded_assignment.cpp).
 template <class T>
 bool crowded(const ot::Problem<T>& p, const Sides& distinct) {
@@ -97,9 +102,11 @@ Solution solve_exact(const Input<T>& input, const Request& r, const std::string&
   const bool one_to_one = solver == "hungarian" || solver == "auction";
   require(!one_to_one || problem.rows() == problem.cols(), "--solver ", solver, " assigns one to one: X has ",
           problem.rows(), " points, Y has ", problem.cols(), "; --solver exact takes any numbers");
+  require(!r.on_gpu() || gpu_solves(problem),
+          "exact on a GPU assigns one to one between clouds: as many points of equal weights on both sides, "
+          "squared_euclidean or negative_dot; --device cpu takes all");
   check_balanced(input, "; --tau-a, --tau-b and --mass take others");
-  const Sides distinct =
-      one_to_one ? Sides{problem.rows(), problem.cols()} : distinct_points(problem, {.threads = r.threads});
+  const Sides distinct = one_to_one ? Sides{problem.rows(), problem.cols()} : distinct_points(problem, r.context);
   const ExactMemory memory = memory_of_exact(problem, solver, distinct);
   const double left = budget.left(), stored_bytes = memory.keeps(left) ? memory.scores : 0;
   budget.require(memory.needed(left), solver);
@@ -127,6 +134,8 @@ Solution solve_exact(const Input<T>& input, const Request& r, const std::string&
   return s;
 }
 
+template bool gpu_solves(const ot::Problem<float>&);
+template bool gpu_solves(const ot::Problem<double>&);
 template ExactMemory memory_of_exact(const ot::Problem<float>&, const std::string&, const Sides&);
 template ExactMemory memory_of_exact(const ot::Problem<double>&, const std::string&, const Sides&);
 template Solution solve_exact(const Input<float>&, const Request&, const std::string&, const MemoryBudget&);

@@ -52,7 +52,7 @@ Solution solve_semidiscrete(const Input<float>& input, const Request& r, const M
   require(options.tolerance > 0 && options.tolerance <= 1, "--tolerance of semidiscrete is in (0, 1], not ", l1);
   options.max_seconds = r.max_seconds;
   options.seed = r.seed;
-  options.context.threads = r.threads;
+  options.context = r.context;
   if (!input.y_labels.empty()) {
     options.labels = input.y_labels;
     options.label_penalty = input.label_penalty;

@@ -46,7 +46,7 @@ Solution solve_sinkhorn(const Input<T>& input, const Request& r, const MemoryBud
   options.mass = r.mass.value_or(0);
   options.max_iterations = r.max_iterations.value_or(options.max_iterations);
   options.max_seconds = r.max_seconds;
-  options.context.threads = r.threads;
+  options.context = r.context;
   // Scores may be kept twice, the second time to certify in double.
   options.storage_bytes = std::min(options.storage_bytes, std::max(0.0, budget.left() - working) / 2);
   Descent descent{options.tolerance};

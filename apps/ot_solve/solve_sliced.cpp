@@ -13,7 +13,7 @@ Solution solve_sliced(const Input<T>& input, const Request& r, const MemoryBudge
   const ot::Problem<T> problem = input.problem();
   // Each thread sorts 64 projections of both clouds at a time.
   const double points = static_cast<double>(problem.rows() + problem.cols());
-  const double threads = resolve_threads(r.threads);
+  const double threads = resolve_threads(r.context.threads);
   budget.require(threads * points * (64 * sizeof(T) + 24) + 1e7, "sliced");
 
   LongWork work("sliced", r.max_seconds);
@@ -22,7 +22,7 @@ Solution solve_sliced(const Input<T>& input, const Request& r, const MemoryBudge
   options.p = input.cost == ot::Cost::euclidean ? 1 : 2;
   options.directions = r.max_iterations.value_or(options.directions);
   options.seed = r.seed;
-  options.context.threads = r.threads;
+  options.context = r.context;
   options.progress = [&](Index done) {
     return work.update(static_cast<double>(done) / static_cast<double>(options.directions)) && !work.out_of_time();
   };

@@ -18,6 +18,10 @@ Choice choose_solver(const Input<T>& input, const Request& request, double left)
 // exact, network_simplex, hungarian and auction.
 bool is_exact(const std::string& solver);
 
+// Whether `exact` takes the problem on a GPU.
+template <class T>
+bool gpu_solves(const ot::Problem<T>& problem);
+
 // How many points of each side are not equal to others, in labels, too (of a dense cost: rows and columns). Those of up
 // to 4000 points, of more than a million, and of more than 4000 distinct ones count as all distinct.
 struct Sides {
