@@ -3,15 +3,20 @@
 
     python3 -m venv venv && venv/bin/pip install numpy POT ott-jax torch geomloss pykeops
     venv/bin/python bench/peers/sinkhorn.py --bin build/bin --out bench/results/DATE-MACHINE-peers_sinkhorn.json
+    python3 peers/sinkhorn.py --bin bin --device cuda --n 10000 50000 --dims 64 --epsilons 0.05     on a GPU
 
 Clouds: x ~ N(0, I), y around 16 centres, both n x d, float32; epsilon relative to the mean cost. Each peer runs in a
 process of its own and stops by its own test, with the loosest threshold (GeomLoss: the coarsest schedule) that reaches
 the error, found by trying; it is then timed with this one, its cost matrix included, compilation and warm-up excluded:
-the median of `--repeat` runs. monge (ot_solve) is timed as it comes, its certificate included.
+the median of `--repeat` runs. monge (ot_sinkhorn_run) is timed as it comes, its certificate included, in one process
+after a first run as well. On a GPU the peers' points are there already, monge's are copied in its time; products of
+OTT-JAX are asked for in float32, FlashSinkhorn (pip install flash-sinkhorn) is tried in TF32 and without.
 """
 
 import argparse
 import functools
+import importlib.metadata
+import itertools
 import json
 import os
 import subprocess
@@ -23,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 THRESHOLDS = [1e-2 * 2.0 ** (-k / 2) for k in range(32)]
+ITERATIONS = [int(5 * 2.0 ** (k / 2)) for k in range(24)]
 SCHEDULES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
 TOLERANCE = 1e-3
 
@@ -45,9 +51,26 @@ def mean_cost(x, y):
     return (x**2).sum(1).mean() + (y**2).sum(1).mean() - 2 * x.mean(0) @ y.mean(0)
 
 
-def marginal_error(x, y, epsilon, f, g):
+def marginal_error_on_gpu(x, y, epsilon, f, g):
+    import torch
+
+    x, y, f, g = (torch.as_tensor(v, dtype=torch.float64, device="cuda") for v in (x, y, f, g))
+    n, m = len(x), len(y)
+    error, columns = 0.0, torch.zeros_like(g)
+    for first in range(0, n, 1000):
+        rows = slice(first, first + 1000)
+        cost = (x[rows] ** 2).sum(1)[:, None] + (y**2).sum(1)[None, :] - 2 * x[rows] @ y.T
+        plan = torch.exp((f[rows, None] + g[None, :] - cost) / epsilon) / (n * m)
+        error += (plan.sum(1) - 1 / n).abs().sum().item()
+        columns += plan.sum(0)
+    return error + (columns - 1 / m).abs().sum().item()
+
+
+def marginal_error(x, y, epsilon, f, g, device):
     """L1 error of both marginals of exp((f + g - c) / epsilon) / (n m), in double."""
     n, m = len(x), len(y)
+    if device == "cuda":
+        return marginal_error_on_gpu(x, y, epsilon, to_numpy(f), to_numpy(g))
     f, g = np.asarray(f, np.float64).ravel(), np.asarray(g, np.float64).ravel()
     error, columns = 0.0, np.zeros(m)
     for first in range(0, n, 1000):
@@ -59,19 +82,29 @@ def marginal_error(x, y, epsilon, f, g):
     return float(error + np.abs(columns - 1 / m).sum())
 
 
-# Each peer: prepare(x, y, epsilon) -> run(effort) -> (f, g), potentials in units of the squared distance.
+def to_numpy(v):
+    return np.asarray(v.cpu() if hasattr(v, "cpu") else v, np.float64).ravel()
+
+
+def in_torch(device, *arrays):
+    import torch
+
+    return [torch.from_numpy(v).to(device) for v in arrays]
+
+
+# Each peer: prepare(x, y, epsilon, device) -> run(effort) -> (f, g), potentials in units of the squared distance.
 
 
 def pot(backend, method):
-    def prepare(x, y, epsilon):
+    def prepare(x, y, epsilon, device):
         import ot
 
         n, m = len(x), len(y)
         if backend == "torch":
             import torch
 
-            x, y = torch.from_numpy(x), torch.from_numpy(y)
-            a, b = torch.full((n,), 1 / n), torch.full((m,), 1 / m)
+            x, y = in_torch(device, x, y)
+            a, b = torch.full((n,), 1 / n, device=device), torch.full((m,), 1 / m, device=device)
             log = torch.log
         else:
             a, b = np.full(n, 1 / n, np.float32), np.full(m, 1 / m, np.float32)
@@ -93,7 +126,7 @@ def pot(backend, method):
 
 
 def ott(geometry, lse):
-    def prepare(x, y, epsilon):
+    def prepare(x, y, epsilon, device):
         import jax
         import jax.numpy as jnp
         from ott.geometry import geometry as dense
@@ -127,11 +160,11 @@ def ott(geometry, lse):
 
 
 def geomloss(backend):
-    def prepare(x, y, epsilon):
+    def prepare(x, y, epsilon, device):
         import torch
         from geomloss import SamplesLoss
 
-        x, y = torch.from_numpy(x), torch.from_numpy(y)
+        x, y = in_torch(device, x, y)
 
         def run(scaling):  # its cost is half the squared distance, its epsilon blur^2
             loss = SamplesLoss("sinkhorn", p=2, blur=float(np.sqrt(epsilon / 2)), scaling=scaling, debias=False,
@@ -145,6 +178,23 @@ def geomloss(backend):
     return prepare, SCHEDULES
 
 
+def flash(tf32):
+    def prepare(x, y, epsilon, device):
+        import torch
+        from flash_sinkhorn.sinkhorn_solvers import sinkhorn_flashstyle_alternating
+
+        x, y = in_torch(device, x, y)
+        a, b = (torch.full((len(v),), 1 / len(v), device=device) for v in (x, y))
+
+        def run(iterations):
+            with torch.no_grad():
+                return sinkhorn_flashstyle_alternating(x, y, a, b, eps=epsilon, n_iters=iterations, allow_tf32=tf32)
+
+        return run
+
+    return prepare, ITERATIONS
+
+
 PEERS = {
     "POT numpy": pot("numpy", "sinkhorn"),
     "POT numpy log": pot("numpy", "sinkhorn_log"),
@@ -156,32 +206,40 @@ PEERS = {
     "GeomLoss tensorised": geomloss("tensorized"),
     "GeomLoss KeOps": geomloss("online"),
 }
+ON_GPUS_ONLY = {"FlashSinkhorn TF32": flash(True), "FlashSinkhorn float": flash(False)}
 
 
-def run_peer(name, n, d, relative, seed, repeat, limit):
+def run_peer(name, n, d, relative, seed, repeat, limit, device):
     """In a process of its own: prints a JSON line per finding, the last of which counts."""
     x, y = clouds(n, d, seed)
     epsilon = float(relative * mean_cost(x, y))
-    prepare, efforts = PEERS[name]
-    prepare(x[:500], y[:500], epsilon)(efforts[2])
-    run = prepare(x, y, epsilon)
+    prepare, efforts = (PEERS | ON_GPUS_ONLY)[name]
+    prepare(x[:500], y[:500], epsilon, device)(efforts[2])
+    run = prepare(x, y, epsilon, device)
+
+    def timed(effort):
+        start = time.perf_counter()
+        potentials = run(effort)
+        if device == "cuda" and "torch" in sys.modules:
+            sys.modules["torch"].cuda.synchronize()
+        return time.perf_counter() - start, potentials
+
+    timed(efforts[0])  # what is compiled or tuned for this size is so now
     spent, errors = 0.0, {}
 
     def reaches(k):
         nonlocal spent
         if hasattr(run, "compile"):
             run.compile(efforts[k])
-        start = time.perf_counter()
-        f, g = run(efforts[k])
-        seconds = time.perf_counter() - start
+        seconds, (f, g) = timed(efforts[k])
         spent += seconds
-        errors[k] = marginal_error(x, y, epsilon, f, g)
+        errors[k] = marginal_error(x, y, epsilon, f, g, device)
         if errors[k] == min(errors.values()):
             print(json.dumps({"reached": errors[k] <= TOLERANCE, "effort": efforts[k], "error": errors[k], "seconds": seconds}), flush=True)
         return errors[k] <= TOLERANCE
 
     # The first effort that is enough: steps of doubling, then halving in between.
-    step = 4 if efforts is THRESHOLDS else 1
+    step = 1 if efforts is SCHEDULES else 4
     high = step
     while not reaches(high):
         if high + step >= len(efforts):
@@ -191,19 +249,17 @@ def run_peer(name, n, d, relative, seed, repeat, limit):
     while high - low > 1 and spent <= limit / 3:
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        run(efforts[high])
-        times.append(time.perf_counter() - start)
+    times = [timed(efforts[high])[0] for _ in range(repeat)]
     print(json.dumps({"effort": efforts[high], "error": errors[high], "seconds": float(np.median(times)),
                       "times": times}))
 
 
-def time_peer(name, problem, limit):
-    command = [sys.executable, __file__, "--one", name, *map(str, problem), str(limit)]
+def time_peer(name, problem, limit, device):
+    command = [sys.executable, __file__, "--one", name, *map(str, problem), str(limit), device]
+    environment = os.environ | {"JAX_PLATFORMS": device, "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+                                "JAX_DEFAULT_MATMUL_PRECISION": "float32"}
     try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        out = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=environment)
         lines, note = out.stdout, out.stderr.strip().splitlines()[-1:] if out.returncode else []
     except subprocess.TimeoutExpired as e:
         lines, note = (e.stdout or b"").decode(), [f"stopped after {limit:g} s of trying"]
@@ -212,24 +268,20 @@ def time_peer(name, problem, limit):
     return {"solver": name, **result, **({"note": note[0]} if note else {})}
 
 
-def time_monge(binary, n, d, relative, seed, repeat):
+def time_monge(binary, n, d, relative, seed, repeat, device):
     x, y = clouds(n, d, seed)
     epsilon = relative * mean_cost(x, y)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        np.save(folder / "x.npy", x)
-        np.save(folder / "y.npy", y)
-        times = []
-        for _ in range(repeat):
-            subprocess.run([binary, folder / "x.npy", folder / "y.npy", "--solver", "sinkhorn", "--epsilon", str(relative),
-                            "--relative", "--tolerance", str(TOLERANCE), "--json", folder / "r.json",
-                            "--potentials", folder / "p.npy"], check=True, stdout=subprocess.DEVNULL)
-            report = json.loads((folder / "r.json").read_text())
-            times.append(report["seconds"])
-        potentials = np.load(folder / "p.npy")
-        error = marginal_error(x, y, epsilon, potentials[:n], potentials[n:])
-    return {"solver": "monge", "error": error, "seconds": float(np.median(times)), "times": times, **{
-        key: report[key] for key in ("status", "iterations", "cost", "lower", "upper", "peak_mb")}}
+        x.tofile(folder / "x.f32")
+        y.tofile(folder / "y.f32")
+        command = [binary, folder / "x.f32", folder / "y.f32", n, n, d, relative, TOLERANCE,
+                   "0" if device == "cuda" else "cpu", repeat, folder / "p.f64"]
+        out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+        potentials = np.fromfile(folder / "p.f64")
+        error = marginal_error(x, y, epsilon, potentials[:n], potentials[n:], device)
+    report = json.loads(out)
+    return {"solver": "monge", "error": error, "seconds": float(np.median(report["times"])), **report}
 
 
 def gemm_seconds(n, d, repeat):
@@ -242,43 +294,50 @@ def gemm_seconds(n, d, repeat):
     return float(np.median(times[1:]))
 
 
+def versions():
+    found = {}
+    for package in ["numpy", "POT", "ott-jax", "jax", "torch", "geomloss", "pykeops", "flash-sinkhorn"]:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--one", nargs=7, metavar="...", help=argparse.SUPPRESS)
-    parser.add_argument("--bin", default="build/bin", help="folder of ot_solve")
-    parser.add_argument("--n", type=int, default=10000)
+    parser.add_argument("--one", nargs=8, metavar="...", help=argparse.SUPPRESS)
+    parser.add_argument("--bin", default="build/bin", help="folder of ot_sinkhorn_run")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--n", type=int, nargs="+", default=[10000])
     parser.add_argument("--dims", type=int, nargs="+", default=[3, 64, 784])
     parser.add_argument("--epsilons", type=float, nargs="+", default=[0.05, 0.005])
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS | ON_GPUS_ONLY))
     parser.add_argument("--limit", type=float, default=120, help="seconds after which a peer is given up")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out")
     options = parser.parse_args()
     if options.one:
-        name, n, d, relative, seed, repeat, limit = options.one
-        return run_peer(name, int(n), int(d), float(relative), int(seed), int(repeat), float(limit))
+        name, n, d, relative, seed, repeat, limit, device = options.one
+        return run_peer(name, int(n), int(d), float(relative), int(seed), int(repeat), float(limit), device)
 
-    from importlib.metadata import version
-
-    packages = ["numpy", "POT", "ott-jax", "jax", "torch", "geomloss", "pykeops"]
-    report = {"cores": os.cpu_count(), "versions": {p: version(p) for p in packages}, "problems": []}
-    for d in options.dims:
-        for relative in options.epsilons:
-            problem = (options.n, d, relative, 1, options.repeat)
-            rows = [time_monge(f"{options.bin}/ot_solve", *problem)]
-            rows += [time_peer(name, problem, options.limit) for name in options.peers]
-            reached = [r["seconds"] for r in rows[1:] if r.get("reached", True)]
-            entry = {"n": options.n, "d": d, "epsilon": relative, "gemm_seconds": gemm_seconds(options.n, d, options.repeat),
-                     "ratio": min(reached) / rows[0]["seconds"] if reached else None, "rows": rows}
-            report["problems"].append(entry)
-            print(f"n = {options.n}, d = {d}, epsilon = {relative}: fastest peer / monge = {entry['ratio']}, "
-                  f"GEMM {entry['gemm_seconds']:.3f} s")
-            for r in rows:
-                print(f"  {r['solver']:20} {r.get('seconds', float('nan')):8.3f} s  error {r.get('error', float('nan')):.2e}"
-                      f"  effort {r.get('effort', r.get('iterations'))}  {'' if r.get('reached', True) else 'not reached '}"
-                      f"{r.get('note', '')}", flush=True)
-            if options.out:
-                Path(options.out).write_text(json.dumps(report, indent=1) + "\n")
+    report = {"cores": os.cpu_count(), "device": options.device, "versions": versions(), "problems": []}
+    for n, d, relative in itertools.product(options.n, options.dims, options.epsilons):
+        problem = (n, d, relative, 1, options.repeat)
+        rows = [time_monge(f"{options.bin}/ot_sinkhorn_run", *problem, options.device)]
+        rows += [time_peer(name, problem, options.limit, options.device) for name in options.peers]
+        reached = [r["seconds"] for r in rows[1:] if r.get("reached", True)]
+        entry = {"n": n, "d": d, "epsilon": relative, "gemm_seconds": gemm_seconds(n, d, options.repeat),
+                 "ratio": min(reached) / rows[0]["seconds"] if reached else None, "rows": rows}
+        report["problems"].append(entry)
+        print(f"n = {n}, d = {d}, epsilon = {relative}: fastest peer / monge = {entry['ratio']}, "
+              f"GEMM {entry['gemm_seconds']:.3f} s on the CPU")
+        for r in rows:
+            print(f"  {r['solver']:20} {r.get('seconds', float('nan')):8.4f} s  error {r.get('error', float('nan')):.2e}"
+                  f"  effort {r.get('effort', r.get('iterations'))}  {'' if r.get('reached', True) else 'not reached '}"
+                  f"{r.get('note', '')}", flush=True)
+        if options.out:
+            Path(options.out).write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

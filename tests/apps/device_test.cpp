@@ -69,15 +69,13 @@ TEST_F(OnDevice, PlansAndMapsAreWritten) {
   const std::string arguments = "x.npy y.npy --solver sinkhorn --epsilon 0.1 --relative --tolerance 1e-5 ";
   result(arguments + "--plan plan.npy --map map.npy");
   result_there(arguments + "--plan plan_there.npy --map map_there.npy");
-  const Matrix<double> plan = read<double>("plan.npy"),
-                       plan_there = read<double>("plan_there.npy");
+  const Matrix<double> plan = read<double>("plan.npy"), plan_there = read<double>("plan_there.npy");
   ASSERT_EQ(plan_there.rows(), 60);
   ASSERT_EQ(plan_there.cols(), 80);
   double moved = 0;
   for (Index k = 0; k < 60 * 80; ++k) moved += std::abs(plan.data()[k] - plan_there.data()[k]);
   EXPECT_LT(moved, 1e-4);
-  const Matrix<float> map = read<float>("map.npy"),
-                      map_there = read<float>("map_there.npy");
+  const Matrix<float> map = read<float>("map.npy"), map_there = read<float>("map_there.npy");
   ASSERT_EQ(map_there.rows(), 60);
   for (Index k = 0; k < 60 * 3; ++k) EXPECT_NEAR(map.data()[k], map_there.data()[k], 1e-3) << k;
 }
@@ -107,7 +105,8 @@ TEST_F(OnDevice, AutoKnowsWhatRunsThere) {
 
 TEST_F(OnDevice, SemidiscreteFindsTheSame) {
   save_cloud("y.npy", 12, 3, 2);
-  const nlohmann::json here = result("normal y.npy --tolerance 0.5"), there = result_there("normal y.npy --tolerance 0.5");
+  const nlohmann::json here = result("normal y.npy --tolerance 0.5"),
+                       there = result_there("normal y.npy --tolerance 0.5");
   EXPECT_EQ(there.at("status"), "converged");
   EXPECT_LE(there.at("lower"), here.at("upper"));
   EXPECT_GE(there.at("upper"), here.at("lower"));
