@@ -68,17 +68,22 @@ double Geometry<T>::unit() const {
 
 template <class T>
 Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
+  if (stored_.rows() > 0) return {.stored = stored(), .v = v};
+  Scores<T> s = scores_here(v);
+  if (x_there_.rows() > 0) s.x = x_there_.view(), s.y = y_there_.view();
+  return s;
+}
+
+template <class T>
+Scores<T> Geometry<T>::scores_here(VectorView<const T> v) const {
+  if (stored_here()) return {.stored = stored(), .v = v};
   Scores<T> s{.v = v};
-  if (stored_.rows() > 0) {
-    s.stored = stored();
-    return s;
-  }
   if (dense_) {
     s.stored = given_;
     s.scale = static_cast<T>(-std::ldexp(1.0, -exponent_));
   } else {
-    s.x = x_there_.rows() > 0 ? x_there_.view() : x_.view();
-    s.y = x_there_.rows() > 0 ? y_there_.view() : y_.view();
+    s.x = x_.view();
+    s.y = y_.view();
     s.metric = cost_ == Cost::euclidean ? Metric::euclidean : cost_ == Cost::l1 ? Metric::l1 : Metric::dot;
     s.scale = static_cast<T>(s.metric == Metric::dot ? product_scale() : -1);
   }
@@ -90,7 +95,7 @@ Scores<T> Geometry<T>::scores(VectorView<const T> v) const {
 
 template <class T>
 GatheredRows<T> Geometry<T>::gather(const std::vector<std::int32_t>& rows) const {
-  const MatrixView<const T> from = stored_.rows() > 0 ? stored() : dense_ ? given_ : x_.view();
+  const MatrixView<const T> from = stored_here() ? stored() : dense_ ? given_ : x_.view();
   GatheredRows<T> some{Matrix<T>(static_cast<Index>(rows.size()), from.cols), {}};
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::copy_n(from.row(rows[r]), from.cols, some.points.view().row(static_cast<Index>(r)));
@@ -101,8 +106,9 @@ GatheredRows<T> Geometry<T>::gather(const std::vector<std::int32_t>& rows) const
 
 template <class T>
 Scores<T> Geometry<T>::scores_of(const GatheredRows<T>& rows, VectorView<const T> v) const {
-  Scores<T> s = scores(v);
+  Scores<T> s = scores_here(v);
   (s.is_stored() ? s.stored : s.x) = rows.points.view();
+  if (y_there_.rows() > 0) s.y = y_there_.view();
   if (!s.row_labels.empty()) s.row_labels = VectorView<const std::int32_t>(rows.labels);
   return s;
 }
@@ -111,7 +117,7 @@ template <class T>
 std::vector<T> Geometry<T>::softmin_across(const std::vector<std::int32_t>& rows, VectorView<const T> v, T epsilon,
                                            const Context& context) const {
   std::vector<T> out(static_cast<std::size_t>(cols_));
-  Scores<T> s = scores(v);
+  Scores<T> s = scores_here(v);
   std::vector<std::int32_t> labels;
   for (std::size_t r = 0; s.is_labelled() && r < rows.size(); ++r) labels.push_back(x_labels_[rows[r]]);
   std::swap(s.row_labels, s.col_labels);
@@ -119,7 +125,7 @@ std::vector<T> Geometry<T>::softmin_across(const std::vector<std::int32_t>& rows
   Passes<T>& passes = passes_for<T>(context.device);
   if (!s.is_stored()) {
     const GatheredRows<T> some = gather(rows);
-    s.x = y_.view();
+    s.x = y_there_.rows() > 0 ? y_there_.view() : y_.view();
     s.y = some.points.view();
     passes.softmin(s, epsilon, out, context);
     return out;
@@ -171,8 +177,8 @@ Geometry<T> Geometry<T>::transposed() const {
 template <class T>
 void Geometry<T>::store(const Context& context) {
   constexpr Index line = 64 / sizeof(T);
-  Matrix<T> out(rows_, (cols_ + line - 1) / line * line);
-  passes_for<T>(context.device).store(scores({}), {out.data(), rows_, cols_, out.cols()}, context);
+  Matrix<T> out(rows_, (cols_ + line - 1) / line * line, context.device);
+  passes_for<T>(context.device).store(scores({}), {out.data(), rows_, cols_, out.cols(), context.device}, context);
   stored_ = std::move(out);
 }
 

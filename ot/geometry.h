@@ -36,10 +36,12 @@ class Geometry {
                                 const Context& context) const;
   // With the roles of rows and columns exchanged. A dense cost is copied.
   Geometry transposed() const;
-  // Keeps the n x m scores from now on.
+  // Keeps the n x m scores from now on, where the passes of `context` run.
   void store(const Context& context);
   // Keeps a copy of the points where passes run from now on; allows for the rounding of products there.
   void keep_on(Device device);
+  bool is_dense() const { return dense_; }
+  bool is_made_of_products() const { return !dense_ && product_scale() != 0; }
   bool is_stored() const { return dense_ || stored_.rows() > 0; }
 
   // Of one pair, in double, units of 2^exponent.
@@ -65,7 +67,9 @@ class Geometry {
   void split_costs(const Means& means);
   void bound_errors(const Means& means);
   double product_scale() const;  // of <x_i, y_j> in s_ij; 0 if the cost is of another kind
-  MatrixView<const T> stored() const { return {stored_.data(), rows_, cols_, stored_.cols()}; }
+  bool stored_here() const { return stored_.rows() > 0 && stored_.view().device == Device{}; }
+  Scores<T> scores_here(VectorView<const T> v) const;  // of what the CPU's memory holds
+  MatrixView<const T> stored() const { return {stored_.data(), rows_, cols_, stored_.cols(), stored_.view().device}; }
   bool labels_differ(Index i, Index j) const { return !x_labels_.empty() && x_labels_[i] != y_labels_[j]; }
 
   Index rows_ = 0, cols_ = 0;
@@ -74,7 +78,7 @@ class Geometry {
   int exponent_ = 0;
   Matrix<T> x_, y_;
   Matrix<T> x_there_, y_there_;  // on another device
-  Matrix<T> stored_;             // its rows padded to whole cache lines
+  Matrix<T> stored_;             // where passes run; its rows padded to whole cache lines
   MatrixView<const T> given_;
   VectorView<const std::int32_t> x_labels_, y_labels_;
   double label_penalty_ = 0;  // units of 2^exponent

@@ -55,6 +55,7 @@ class Body final : public PlanBody {
         wanted_(reduced(result.f, result.f_rest, geometry_.row_own(), geometry_.unit())),
         fitted_(wanted_) {
     context = where;
+    if (where.device.type != DeviceType::cpu) geometry_.keep_on(where.device);
     a = weights_of(problem.a, problem.rows());
     b = weights_of(problem.b, problem.cols());
     v_ = biases<T>(reduced(result.g, result.g_rest, geometry_.col_own(), geometry_.unit()), b, epsilon());

@@ -30,8 +30,6 @@ void check_options(const SinkhornOptions& o) {
   require(o.max_iterations > 0, "sinkhorn: max_iterations is ", o.max_iterations, ", should be positive");
   require(o.max_seconds >= 0, "sinkhorn: max_seconds is ", o.max_seconds, ", should not be negative");
   require(o.memory >= 0, "sinkhorn: memory is ", o.memory, ", should not be negative");
-  require(o.storage != Storage::store || o.context.device.type == DeviceType::cpu,
-          "sinkhorn: scores are stored on the CPU only");
   backend_for(o.context.device);  // refuses what is not there
 }
 

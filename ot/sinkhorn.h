@@ -20,9 +20,10 @@ enum class EpsilonUnit {
 };
 
 enum class Storage {
-  automatic,  // keep the n x m scores when making them anew costs more, and they fit in `storage_bytes`; not on a GPU
+  automatic,  // keep the n x m scores when making them anew costs more, and they fit in `storage_bytes`
+              // (docs/sinkhorn.md)
   recompute,  // O((n + m) d) memory, always
-  store,      // keep them, or throw out_of_memory; on the CPU only
+  store,      // keep them, or throw out_of_memory
 };
 
 struct SinkhornProgress {
@@ -46,7 +47,7 @@ struct SinkhornOptions {
   bool coarse_start = true;     // start from samples of the clouds when these are large; otherwise from larger epsilons
   VectorView<const double> start = {};  // m: g to start from (a warm start), instead of either
   Storage storage = Storage::automatic;
-  double storage_bytes = 2e9;  // the most that Storage::automatic keeps
+  double storage_bytes = 2e9;  // the most that Storage::automatic keeps, where the passes run
   bool certify = true;         // two more passes, for the cost and the certificate
   Context context = {};
   // Called at every iteration, and ten times a second inside of long passes, with what the last iteration saw; always

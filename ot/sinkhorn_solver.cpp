@@ -43,12 +43,22 @@ Side sinkhorn_side(std::vector<double> weights, const std::vector<double>& own, 
 
 template <class T>
 void store_if_worthwhile(Geometry<T>& geometry, Index dims, const SinkhornOptions& options) {
-  if (options.context.device.type != DeviceType::cpu) return geometry.keep_on(options.context.device);
-  constexpr Index cheap = 8;  // dimensions in which scores are made as fast as they are read
+  const Context& context = options.context;
+  const bool away = context.device.type != DeviceType::cpu, products = geometry.is_made_of_products();
+  if (away) geometry.keep_on(context.device);
+  // Dimensions in which scores are made about as fast as they are read; on a GPU products of floats are the fastest.
+  const Index cheap = !away ? 8 : products && std::is_same_v<T, float> ? 300 : 32;
   const double bytes = static_cast<double>(geometry.rows()) * static_cast<double>(geometry.cols()) * sizeof(T);
-  const bool wanted = options.storage == Storage::store ||
-                      (options.storage == Storage::automatic && dims > cheap && bytes <= options.storage_bytes);
-  if (wanted && !geometry.is_stored()) geometry.store(options.context);
+  const bool dear =
+      dims > cheap || (away && geometry.is_dense());  // a matrix of the host's is else copied at each pass
+  const bool wanted = options.storage == Storage::automatic && dear && bytes <= options.storage_bytes;
+  if (options.storage == Storage::store && (away || !geometry.is_stored())) return geometry.store(context);
+  if (!wanted || (geometry.is_dense() && !away)) return;
+  try {
+    geometry.store(context);
+  } catch (const Error& error) {  // a device's memory is not known before it is asked for
+    if (!away || error.code() != Errc::out_of_memory) throw;
+  }
 }
 
 SinkhornMonitor::SinkhornMonitor(const SinkhornOptions& options)

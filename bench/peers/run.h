@@ -26,8 +26,8 @@ inline Device device_of(const std::string& name) {
   return name == "cpu" ? Device{} : Device{DeviceType::cuda, std::stoi(name)};
 }
 
-// What `solve` returned last, and the seconds of `repeat` calls as JSON, "0.1, 0.2". The first call, which wakes threads,
-// memory and devices, is not counted.
+// What `solve` returned last, and the seconds of `repeat` calls as JSON, "0.1, 0.2". The first call, which wakes
+// threads, memory and devices, is not counted.
 template <class Solve>
 auto timed(int repeat, const Solve& solve, std::string& times) {
   auto result = solve();

@@ -20,7 +20,8 @@ int main(int argc, char** argv) try {
                                     .tolerance = std::stod(argv[7]),
                                     .context = {.device = peers::device_of(argv[8])}};
   std::string times;
-  const auto r = peers::timed(std::stoi(argv[9]), [&] { return ot::sinkhorn(problem, options); }, times);
+  const auto r = peers::timed(
+      std::stoi(argv[9]), [&] { return ot::sinkhorn(problem, options); }, times);
   std::ofstream out(argv[10], std::ios::binary);
   for (const auto* potentials : {&r.f, &r.g})
     out.write(reinterpret_cast<const char*>(potentials->data()),
@@ -29,7 +30,8 @@ int main(int argc, char** argv) try {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf(
-      "{\"times\": [%s], \"status\": \"%s\", \"iterations\": %lld, \"cost\": %.17g, \"lower\": %.17g, \"upper\": %.17g, "
+      "{\"times\": [%s], \"status\": \"%s\", \"iterations\": %lld, \"cost\": %.17g, \"lower\": %.17g, \"upper\": "
+      "%.17g, "
       "\"peak_mb\": %.1f}\n",
       times.c_str(), to_string(r.status), static_cast<long long>(r.iterations), r.cost, r.certificate.lower,
       r.certificate.upper, static_cast<double>(usage.ru_maxrss) * 1.024e-3);

@@ -3,8 +3,10 @@
 
 #include "../ot/passes_problem.h"
 #include "monge/ot/matcher.h"
+#include "monge/ot/plan.h"
 #include "monge/ot/semidiscrete.h"
 #include "monge/ot/sinkhorn.h"
+#include "monge/ot/sinkhorn_solver.h"
 #include "monge/ot/source.h"
 #include "rooms.h"
 
@@ -48,12 +50,73 @@ TEST_F(CudaSolversTest, SinkhornGivesWhatTheCpuGives) {
   }
 }
 
-TEST_F(CudaSolversTest, SinkhornStoresNothingOnADevice) {
-  const Matrix<float> x(3, 2);
-  const Problem<float> problem{.x = x.view(), .y = x.view()};
-  SinkhornOptions options{.storage = Storage::store};
+// Scores that are kept there are those that are made there, and a plan is what it is on the CPU.
+TEST_F(CudaSolversTest, SinkhornKeepsScoresOnADevice) {
+  Matrix<float> x(30, 12), y(41, 12), matrix(30, 41);
+  fill_normal(Rng{1}, 0, {x.data(), 30 * 12});
+  fill_normal(Rng{2}, 0, {y.data(), 41 * 12});
+  fill_normal(Rng{3}, 0, {matrix.data(), 30 * 41});
+  std::vector<std::int32_t> rows(30), cols(41);
+  for (std::size_t k = 0; k < cols.size(); ++k) cols[k] = rows[k % 30] = static_cast<std::int32_t>(k % 3);
+  Problem<float> products{.x = x.view(), .y = y.view()}, distances = products, labelled = products;
+  distances.cost = Cost::euclidean;
+  labelled.x_labels = rows, labelled.y_labels = cols, labelled.label_penalty = 3;
+  Problem<float> dense{.cost_matrix = matrix.view()}, both = dense;
+  both.x_labels = rows, both.y_labels = cols, both.label_penalty = 0.5;
+  for (const Problem<float>& problem : {products, distances, labelled, dense, both}) {
+    SinkhornOptions options{.epsilon = 0.1, .tolerance = 1e-5, .storage = Storage::recompute};
+    options.context.device = cuda_device();
+    const SinkhornResult made = sinkhorn(problem, options);
+    options.storage = Storage::store;
+    const SinkhornResult kept = sinkhorn(problem, options);
+    EXPECT_EQ(kept.status, Status::converged);
+    EXPECT_NEAR(kept.cost, made.cost, 1e-4 * std::abs(made.cost));
+    EXPECT_LE(kept.certificate.lower, made.certificate.upper);
+    EXPECT_LE(made.certificate.lower, kept.certificate.upper);
+    Matrix<double> here(problem.rows(), problem.cols()), there(problem.rows(), problem.cols());
+    Plan(problem, kept, {}).to_dense(here.view());
+    Plan(problem, kept, options.context).to_dense(there.view());
+    for (Index k = 0; k < here.rows() * here.cols(); ++k) EXPECT_NEAR(here.data()[k], there.data()[k], 1e-6) << k;
+  }
+}
+
+template <class T>
+bool keeps_there(Index d, Cost cost, SinkhornOptions options, bool dense = false) {
+  Matrix<T> x(2, d), matrix(2, 2);
+  std::fill_n(x.data(), 2 * d, T(0)), std::fill_n(matrix.data(), 4, T(1));
+  x(0, 0) = 1, x(1, 0) = -1;
+  Problem<T> problem{.x = x.view(), .y = x.view(), .cost = cost};
+  if (dense) problem = {.cost_matrix = matrix.view()};
   options.context.device = cuda_device();
-  EXPECT_THROW(sinkhorn(problem, options), Error);
+  detail::Geometry<T> geometry(problem);
+  detail::store_if_worthwhile(geometry, problem.dims(), options);
+  const Scores<T> scores = geometry.scores({});
+  return scores.is_stored() && scores.stored.device == cuda_device();
+}
+
+TEST_F(CudaSolversTest, ScoresAreKeptWhereTheyAreDear) {
+  EXPECT_FALSE(keeps_there<float>(300, Cost::squared_euclidean, {}));
+  EXPECT_TRUE(keeps_there<float>(301, Cost::squared_euclidean, {}));
+  EXPECT_FALSE(keeps_there<float>(301, Cost::squared_euclidean, {.storage = Storage::recompute}));
+  EXPECT_TRUE(keeps_there<float>(2, Cost::squared_euclidean, {.storage = Storage::store}));
+  EXPECT_FALSE(keeps_there<float>(32, Cost::l1, {}));
+  EXPECT_TRUE(keeps_there<float>(33, Cost::l1, {}));
+  EXPECT_TRUE(keeps_there<double>(33, Cost::squared_euclidean, {}));
+  EXPECT_FALSE(keeps_there<double>(33, Cost::squared_euclidean, {.storage_bytes = 31}));
+  EXPECT_TRUE(keeps_there<double>(33, Cost::squared_euclidean, {.storage_bytes = 32}));
+  EXPECT_TRUE(keeps_there<float>(1, Cost::squared_euclidean, {}, true));
+}
+
+TEST_F(CudaSolversTest, ScoresThatDoNotFitAreMadeAnew) {
+  Matrix<float> matrix(60, 50);
+  fill_normal(Rng{3}, 0, {matrix.data(), 60 * 50});
+  const Problem<float> problem{.cost_matrix = matrix.view()};
+  SinkhornOptions options{.epsilon = 0.1};
+  options.context.device = cuda_device();
+  const SinkhornResult kept = sinkhorn(problem, options);
+  options.storage_bytes = 4 * 60 * 50 - 1;
+  const SinkhornResult copied = sinkhorn(problem, options);
+  EXPECT_NEAR(kept.cost, copied.cost, 1e-5 * std::abs(copied.cost));
 }
 
 // The same noise, and scores that differ by their rounding alone: fits go the same way, so far as rounding does not
