@@ -184,7 +184,13 @@ std::int32_t AtomSet::member(Index j, double u) const {
   return members[static_cast<std::size_t>(i)];
 }
 
-void AtomSet::keep_ready(const Context& context) { ready = backend_for(context.device).prepare(y.view(), context); }
+void AtomSet::keep_ready(MatrixView<const float> given, const Context& context) {
+  std::vector<std::int32_t> rows;
+  for (Index j = 0; j < size(); ++j) rows.push_back(members[static_cast<std::size_t>(first_member[static_cast<std::size_t>(j)])]);
+  Uncentred before;
+  if (!is_projected) before = {given, rows, centre};
+  ready = backend_for(context.device).prepare(y.view(), context, before);
+}
 
 AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<const double> b,
                    const std::optional<Pca>& pca, const Context& context, VectorView<const std::int32_t> labels) {
@@ -212,6 +218,7 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
   atoms.original = y.rows;
   atoms.centre = cloud_mean(y, weights, context);
   std::vector<Index> atom(distinct.size());  // of each distinct point
+  atoms.is_projected = pca.has_value();
   if (pca) {
     atom = project_atoms(*pca, y, distinct, distinct_labels, atoms, context);
   } else {

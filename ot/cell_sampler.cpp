@@ -55,7 +55,7 @@ CellSampler::Body::Body(MatrixView<const float> y, const SemidiscretePotentials&
   for (std::size_t j = 0; j < static_cast<std::size_t>(atoms.size()); ++j)
     for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i)
       distinct[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = static_cast<std::int32_t>(j);
-  fitted.atoms.keep_ready(o.context);
+  fitted.atoms.keep_ready(y, o.context);
 }
 
 // Where unequal labels are forbidden noise of the atom's label has to come.

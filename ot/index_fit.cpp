@@ -86,7 +86,7 @@ SemidiscreteResult fit_to_index(MatrixView<const float> y, const SemidiscretePot
   const auto start = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   FittedAtoms fitted("fit_to_index", y, potentials, given.context);
-  fitted.atoms.keep_ready(given.context);
+  fitted.atoms.keep_ready(y, given.context);
   const AtomSet& atoms = fitted.atoms;
   const auto n = static_cast<double>(atoms.size());
   SemidiscreteOptions options = given;

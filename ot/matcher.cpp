@@ -25,7 +25,7 @@ class PassMatcher final : public Matcher {
     if (tree_)
       tree_->set_biases(fitted_.biases, context);
     else
-      fitted_.atoms.keep_ready(context);
+      fitted_.atoms.keep_ready(y, context);
   }
 
   using Matcher::match;

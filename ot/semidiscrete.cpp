@@ -111,7 +111,7 @@ SemidiscreteResult solve(MatrixView<const float> y, VectorView<const double> b, 
   // Labels that cost nothing tell no duplicates apart.
   AtomSet atoms = make_atoms("semidiscrete", y, b, potentials.pca, options.context,
                              options.label_penalty > 0 ? options.labels : VectorView<const std::int32_t>());
-  atoms.keep_ready(options.context);
+  atoms.keep_ready(y, options.context);
   const SourceLaw law = detail::source_for(source, options, b);
   const detail::SemidualProblem problem =
       detail::make_semidual(atoms, options, detail::projected_source(law, potentials.pca));

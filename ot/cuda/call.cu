@@ -7,6 +7,7 @@ Call::Call(const char* verb, const Room& room, const Context& context)
       device_(room.device),
       scope_(room.device),
       stream_(context.stream ? context.stream : room.stream),
+      copies_(room.copies),
       by_warpgroups_(room.warpgroups),
       stop_(context.stop) {
   if (stop_) stop_->look();
@@ -17,7 +18,11 @@ Call::~Call() {
     if (reads_host_) synchronize(stream_);
   } catch (const Error&) {  // a device that has failed copies no more
   }
-  for (void* memory : taken_) deallocate_on(stream_, memory);
+  give_back(0);
+}
+
+void Call::give_back(std::size_t mark) {
+  for (; taken_.size() > mark; taken_.pop_back()) deallocate_on(stream_, taken_.back());
 }
 
 void* Call::take(std::size_t bytes) {

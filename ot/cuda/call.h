@@ -12,7 +12,7 @@ namespace monge::ot::cuda {
 // Where a room's verbs run, and whether its device multiplies by warpgroups.
 struct Room {
   int device = 0;
-  Stream stream = nullptr;
+  Stream stream = nullptr, copies = nullptr;  // verbs', and that of points that come in slabs
   bool warpgroups = false;
 };
 
@@ -27,6 +27,7 @@ class Call {
   Call& operator=(const Call&) = delete;
 
   Stream stream() const { return stream_; }
+  Stream copies() const { return copies_; }
   Device device() const { return {DeviceType::cuda, device_}; }
   bool by_warpgroups() const { return by_warpgroups_; }
 
@@ -35,6 +36,10 @@ class Call {
   T* scratch(Index count) {
     return static_cast<T*>(take(sizeof(T) * static_cast<std::size_t>(count)));
   }
+
+  // What has been taken so far, for what was taken later to be given back.
+  std::size_t mark() const { return taken_.size(); }
+  void give_back(std::size_t mark);
 
   // Where the device finds what is in a view; null for an empty one.
   template <class T>
@@ -91,7 +96,7 @@ class Call {
   const char* verb_;
   int device_;
   DeviceScope scope_;
-  Stream stream_;
+  Stream stream_, copies_;
   bool by_warpgroups_;
   const Stop* stop_;
   bool reads_host_ = false;  // copies from there may be under way

@@ -11,15 +11,24 @@ template <class T>
 struct FinishLargest {
   const Scored<T>* scored;
   Index rows, parts;
+  Turn turn;
   Scored<T>* out;
 
   MONGE_HOST_DEVICE void operator()(Index i) const {
     Scored<T> best;
+    if (!turn.first) best = out[i];
     for (Index part = 0; part < parts; ++part) {
       if (scored[part * rows + i].before(best)) best = scored[part * rows + i];
     }
     out[i] = best;
   }
+};
+
+template <class V>
+struct CopyEach {
+  const V* from;
+  V* to;
+  MONGE_HOST_DEVICE void operator()(Index i) const { to[i] = from[i]; }
 };
 
 template <class T>
@@ -39,21 +48,28 @@ struct WriteLargest {
 
 template <class T>
 void largest_into(Call& call, Problem<T> p, Scored<T>* out) {
-  const Index parts = share_columns(p);
-  Scored<T>* scored = call.scratch<Scored<T>>(parts * p.rows);
-  run_pass<LargestReduction>(call, p, parts, LargestArgs<T>{scored});
-  for_each(call, p.rows, FinishLargest<T>{scored, p.rows, parts, out});
+  for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
+    const Index parts = share_columns(slab);
+    Scored<T>* scored = call.scratch<Scored<T>>(parts * p.rows);
+    run_pass<LargestReduction>(call, slab, parts, LargestArgs<T>{scored});
+    for_each(call, p.rows, FinishLargest<T>{scored, p.rows, parts, turn, out});
+  });
 }
 
 template <class T>
 void best_into(Call& call, Problem<T> p, MatrixView<T> values, MatrixView<std::int32_t> columns, Scored<T>* after,
                bool started) {
-  const Index parts = share_columns(p, 8);
   const int k = static_cast<int>(values.cols);
-  Scored<T>* lists = call.scratch<Scored<T>>(parts * p.rows * list_places);
-  run_pass<TopReduction>(call, p, parts, TopArgs<T>{k, started ? after : nullptr, lists});
-  call.run(merge_lists_kernel<T>, blocks_for(p.rows, block_warps), 1, 0, p.rows, lists, parts, k, p.row_bias,
-           values.data, values.stride, columns.data, columns.stride, after);
+  // Each slab is looked through for what is behind the last of an earlier pass, not of this one.
+  Scored<T>* last = p.streamed && after ? call.scratch<Scored<T>>(p.rows) : after;
+  Scored<T>* best = p.streamed ? call.scratch<Scored<T>>(p.rows * list_places) : nullptr;
+  for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
+    const Index parts = share_columns(slab, 8);
+    Scored<T>* lists = call.scratch<Scored<T>>(parts * p.rows * list_places);
+    run_pass<TopReduction>(call, slab, parts, TopArgs<T>{k, started ? after : nullptr, lists});
+    merge_lists(call, p.rows, lists, parts, k, p.row_bias, values, columns, last, best, turn);
+  });
+  if (last != after) for_each(call, p.rows, CopyEach<Scored<T>>{last, after});
 }
 
 // More than a warp's list holds takes several passes, each for what comes behind the last.

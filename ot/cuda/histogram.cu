@@ -1,16 +1,18 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
+#include "monge/ot/cuda/slabs.h"
 
 namespace monge::ot::cuda {
 namespace {
 
 struct FinishMass {
   const Sums<1>* sums;
-  Index cols, parts;
+  Index first, cols, parts;
   const double* unit;
   double* mass;
 
-  MONGE_HOST_DEVICE void operator()(Index j) const {
+  MONGE_HOST_DEVICE void operator()(Index k) const {
+    const Index j = first + k;
     double all = 0;
     for (Index part = 0; part < parts; ++part) all += sums[part * cols + j].v[0];
     mass[j] = all * (unit ? *unit : 1.0);
@@ -64,10 +66,12 @@ template <class T>
 void mass_into(Call& call, Problem<T> p, T epsilon, const T* shift, const T* factor, const double* unit, double* mass) {
   Problem<T> turned = transposed(p);
   turned.col_bias = shift;  // instead of u_i
-  const Index parts = share_columns(turned);
-  Sums<1>* sums = call.scratch<Sums<1>>(parts * turned.rows);
-  run_pass<MassReduction>(call, turned, parts, MassArgs<T>{rate_of(epsilon, p.cols).rate, factor, sums});
-  for_each(call, turned.rows, FinishMass{sums, turned.rows, parts, unit, mass});
+  for_slabs(call, turned, [&](Problem<T> slab, Turn) {
+    const Index parts = share_columns(slab), first = slab.first_block * WarpTile<T>::tile_rows;
+    Sums<1>* sums = call.scratch<Sums<1>>(parts * slab.rows);
+    run_pass<MassReduction>(call, slab, parts, MassArgs<T>{rate_of(epsilon, p.cols).rate, factor, sums});
+    for_each(call, slab.rows - first, FinishMass{sums, first, slab.rows, parts, unit, mass});
+  });
 }
 
 template <class T>

@@ -34,7 +34,8 @@ template <class T>
 void assign(const Room& room, MatrixView<const T> x, MatrixView<const T> y, Index n, VectorView<std::int32_t> columns,
             VectorView<double> f, VectorView<double> g, const Context& context);
 // Backend::prepare, normals, recombine.
-std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context);
+std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context,
+                                              const Uncentred& before, std::size_t most_bytes);
 void normals(const Room& room, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
 void recombine(const Room& room, const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                const Context& context);

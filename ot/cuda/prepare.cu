@@ -5,63 +5,32 @@
 #include <numbers>
 
 #include "monge/ot/cuda/half.h"
+#include "monge/ot/compact_points.h"
 #include "monge/ot/cuda/passes.h"
-#include "monge/ot/cuda/split_points.h"
+#include "monge/ot/cuda/slabs.h"
+#include "monge/ot/cuda/split_kernel.h"
 
 namespace monge::ot::cuda {
 namespace {
-
-// One warp for each row: its exponent, then its halves, zeros up to the end of its last chunk. Rows from x.rows on are
-// padding, all zeros.
-MONGE_KERNEL(4)
-split_kernel(const float* x, Index rows, Index cols, Index stride, Index padded_rows, Chunk* chunks, float* unit) {
-  const Index i = block_x() * block_warps + thread() / warp_threads;
-  const int lane = thread() % warp_threads, row_of_chunk = static_cast<int>(i % chunk_points);
-  if (i >= padded_rows) return;
-  const float* row = x + i * stride;
-  float largest = 0;
-  for (Index k = lane; k < cols && i < rows; k += warp_threads) largest = fmaxf(largest, fabsf(row[k]));
-  for (int mask = 1; mask < warp_threads; mask *= 2) largest = fmaxf(largest, shuffle_xor(largest, mask));
-  const int exponent = split_exponent(largest);
-  const Index all = chunks_for(cols);
-  Chunk* const own = chunks + i / chunk_points * all;
-  static_assert(chunk_dims == warp_threads);
-  for (Index c = 0; c < all; ++c) {
-    const Index k = c * chunk_dims + lane;
-    const Halves both = split(k < cols && i < rows ? row[k] : 0.0f, exponent);
-    own[c].halves[place_of(row_of_chunk, lane)] = both.high;
-    own[c].halves[place_of(row_of_chunk, chunk_dims + lane)] = both.low;
-  }
-  // Below 2^-126 the unit is subnormal, below 2^-149 it is 0.
-  if (lane == 0) unit[i] = exponent < -126 ? power_of_two(-126) * power_of_two(exponent + 126) : power_of_two(exponent);
-}
 
 struct Split {
   const Chunk* chunks;
   const float* unit;
 };
 
-void split_into(Call& call, MatrixView<const float> x, Chunk* chunks, float* unit) {
-  const Index rows = padded_points(x.rows);
-  call.run(split_kernel, blocks_for(rows, block_warps), 1, 0, x.data, x.rows, x.cols, x.stride, rows, chunks, unit);
-}
-
 Split split_points(Call& call, MatrixView<const float> x) {
   auto* chunks = call.scratch<Chunk>(chunks_for(x.rows, x.cols));
   float* unit = call.scratch<float>(padded_points(x.rows));
-  split_into(call, x, chunks, unit);
+  split_with(call, FloatReader{x.data, x.stride}, x.rows, x.cols, chunks, unit);
   return {chunks, unit};
 }
 
 // What was kept of y, if on this device; else null.
-const SplitPoints* kept_points(const Call& call, const PreparedPoints* ready) {
-  const auto* kept = dynamic_cast<const SplitPoints*>(ready);
-  return kept && kept->points.view().device == call.device() ? kept : nullptr;
+template <class Kept>
+const Kept* kept_here(const Call& call, const PreparedPoints* ready) {
+  const auto* kept = dynamic_cast<const Kept*>(ready);
+  return kept && kept->device == call.device() ? kept : nullptr;
 }
-MatrixView<const float> points_of(Call& call, MatrixView<const float> y, const SplitPoints* kept) {
-  return kept ? kept->points.view() : call.in(y);
-}
-MatrixView<const double> points_of(Call& call, MatrixView<const double> y, const SplitPoints*) { return call.in(y); }
 
 // The largest of positive finite weights, in one block; then the power of two below it.
 template <class W>
@@ -138,39 +107,105 @@ Problem<T> read_scores(Call& call, const Scores<T>& s, Products products) {
     p.stored_col = 1;
     return p;
   }
-  const SplitPoints* const kept = kept_points(call, s.y_ready);
-  const MatrixView<const T> x = call.in(s.x), y = points_of(call, s.y, kept);
+  const MatrixView<const T> x = call.in(s.x);
   p.dims = s.x.cols;
   p.x = x.data;
-  p.y = y.data;
   p.x_stride = x.stride;
-  p.y_stride = y.stride;
   p.maker = s.metric == Metric::euclidean ? Maker::euclidean : s.metric == Metric::l1 ? Maker::l1 : Maker::dot;
+  const SplitPoints* kept = nullptr;
   if constexpr (sizeof(T) == 4) {
+    kept = kept_here<SplitPoints>(call, s.y_ready);
     if (p.maker == Maker::dot && p.dims > direct_dims && p.rows > 0 && p.cols > 0) {
       const Split xs = split_points(call, x);
-      const Split ys = kept ? Split{kept->chunks.data(), kept->unit.data()} : split_points(call, y);
       p.maker = Maker::halves;
       p.by_warpgroups = call.by_warpgroups();
       p.x_chunks = xs.chunks, p.x_unit = xs.unit;
-      p.y_chunks = ys.chunks, p.y_unit = ys.unit;
       p.chunks = static_cast<std::int32_t>(chunks_for(p.dims));
       p.single_product = products == Products::single;
+      p.streamed = kept_here<StreamedPoints>(call, s.y_ready);
+      if (p.streamed) return p;
+      const Split ys = kept ? Split{kept->chunks.data(), kept->unit.data()} : split_points(call, call.in(s.y));
+      p.y_chunks = ys.chunks, p.y_unit = ys.unit;
+      return p;
+    }
+    if (kept && kept->points.rows() > 0) {
+      p.y = kept->points.data();
+      p.y_stride = kept->points.cols();
+      return p;
     }
   }
+  const MatrixView<const T> y = call.in(s.y);
+  p.y = y.data;
+  p.y_stride = y.stride;
   return p;
 }
 
-std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context) {
-  const Device here{DeviceType::cuda, room.device};
-  auto kept = std::make_shared<SplitPoints>();
-  kept->points = Matrix<float>(y.rows, y.cols, here);
-  copy(y, kept->points.view());
-  if (y.cols <= direct_dims || y.empty()) return kept;
-  kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), here);
-  kept->unit = Buffer<float>(padded_points(y.rows), here);
+namespace {
+
+// Points of a slab: their halves and, if they come from the host, twice what is copied take an eighth of the memory
+// that is free, but no more than is of use.
+Index slab_of(Index rows, Index dims, std::size_t free) {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  const std::size_t of_pair = 2 * chunk_points * static_cast<std::size_t>(dims + chunk_dims) * 3 * sizeof(float);
+  const auto pairs = static_cast<Index>(std::min(most, free / 8) / of_pair);
+  return std::min(padded_points(rows), std::max<Index>(1, pairs) * 2 * chunk_points);
+}
+
+// In as few bytes as may be, on the device if they fit.
+std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView<const float> y, const Uncentred& before,
+                                                    std::size_t free, const Context& context) {
+  auto kept = std::make_shared<StreamedPoints>();
+  kept->device = call.device();
+  kept->floats = y;
+  kept->slab = slab_of(y.rows, y.cols, free);
+  detail::CompactPoints c = detail::compact(before, context.threads);
+  kept->bytes = c.bytes;
+  if (c.bytes < 4) {
+    kept->centre = Buffer<double>(y.cols, kept->device);
+    copy(before.centre, kept->centre.view());
+    if (c.bytes == 1) {
+      kept->table = Buffer<float>(static_cast<Index>(c.table.size()), kept->device);
+      copy(VectorView<const float>(c.table), kept->table.view());
+    }
+    if (static_cast<std::size_t>(c.data.size()) <= free / 2) {
+      kept->data = Buffer<std::uint8_t>(c.data.size(), kept->device);
+      copy(std::as_const(c.data).view(), kept->data.view());
+      return kept;
+    }
+    kept->data = std::move(c.data);
+    kept->pinned = {pin(kept->data.data(), static_cast<std::size_t>(kept->data.size())), unpin};
+  } else if (y.device.type == DeviceType::cpu) {
+    kept->pinned = {pin(y.data, sizeof(float) * static_cast<std::size_t>(y.stride * (y.rows - 1) + y.cols)), unpin};
+  }
+  return kept;
+}
+
+}  // namespace
+
+std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context,
+                                              const Uncentred& before, std::size_t most_bytes) {
   Call call("prepare", room, context);
-  split_into(call, std::as_const(kept->points).view(), kept->chunks.data(), kept->unit.data());
+  auto kept = std::make_shared<SplitPoints>();
+  kept->device = call.device();
+  if (y.cols <= direct_dims || y.empty()) {
+    kept->points = Matrix<float>(y.rows, y.cols, kept->device);
+    copy(y, kept->points.view());
+    return kept;
+  }
+  // An eighth is for what passes need.
+  const std::size_t free = std::min(free_memory(), most_bytes), bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
+  if (bytes > free / 8 * 7) return prepare_slabs(call, y, before, free, context);
+  kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), kept->device);
+  kept->unit = Buffer<float>(padded_points(y.rows), kept->device);
+  // Some rows at a time, so that there need not be memory for all as floats.
+  const Index most = std::max<Index>(1, (Index{1} << 28) / y.cols / (2 * chunk_points)) * 2 * chunk_points;
+  for (Index first = 0; first < y.rows; first += most) {
+    const std::size_t mark = call.mark();
+    const MatrixView<const float> some = call.in(y.rows_from(first, std::min(most, y.rows - first)));
+    split_with(call, FloatReader{some.data, some.stride}, some.rows, some.cols,
+               kept->chunks.data() + first / chunk_points * chunks_for(y.cols), kept->unit.data() + first);
+    call.give_back(mark);
+  }
   synchronize(call.stream());  // whatever stream will use it
   return kept;
 }
@@ -186,9 +221,9 @@ Index rows_in_cache(Index chunks) {
 template <class T>
 Index share_columns(Problem<T>& p, Index least, Index most_waves) {
   constexpr Index wave = 264, most_parts = 65535;  // two blocks for each multiprocessor of the largest chips
-  const Index blocks = std::max<Index>(1, (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows);
-  const Index tiles = std::max<Index>(1, (p.cols + WarpTile<T>::tile_cols - 1) / WarpTile<T>::tile_cols);
-  constexpr Index square = 12, most_y = 65535;
+  const Index blocks = std::max<Index>(1, tiles_of<WarpTile<T>::tile_rows>(p.rows) - p.first_block);
+  const Index tiles = std::max<Index>(1, tiles_of<WarpTile<T>::tile_cols>(p.cols) - p.first_tile);
+  constexpr Index square = 12, most_y = 65534;  // even, for pairs
   p.parts_first = p.maker == Maker::halves && most_waves > 1 && blocks <= most_y &&
                   std::min(blocks, wave) * WarpTile<T>::tile_rows > rows_in_cache(p.chunks);
   const Index fewest = p.parts_first ? square : 1;

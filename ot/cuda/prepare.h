@@ -7,6 +7,11 @@ namespace monge::ot::cuda {
 
 inline constexpr Index direct_dims = 8;  // products of more dimensions are made by tensor cores, if of floats
 
+template <int size>
+constexpr Index tiles_of(Index points) {
+  return (points + size - 1) / size;
+}
+
 template <class T>
 Rate<T> rate_of(T epsilon, Index cols);
 
@@ -36,7 +41,7 @@ const double* weight_unit(Call& call, const W* weights, Index count);
 // Runs a pass over the source that suits the problem; told by RecombineArgs or its like, whichever the tile.
 template <template <class Tile> class Reduction, class T, class Args>
 void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
-  const Index blocks = (p.rows + WarpTile<T>::tile_rows - 1) / WarpTile<T>::tile_rows;
+  const Index blocks = tiles_of<WarpTile<T>::tile_rows>(p.rows) - p.first_block;
   const auto over = [&]<class Source>(Source*) {
     using Pass = Reduction<typename Source::Tile>;
     constexpr int shared_bytes = Source::shared_bytes + Pass::shared_bytes;

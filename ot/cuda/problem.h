@@ -10,6 +10,8 @@
 
 namespace monge::ot::cuda {
 
+struct StreamedPoints;  // slabs.h
+
 // How a tile of scores is made: read from a matrix, or from points by multiply-adds, sums of differences, or tensor
 // cores.
 enum class Maker : std::int32_t { stored, dot, euclidean, l1, halves };
@@ -41,6 +43,12 @@ struct Problem {
   bool by_warpgroups = false;   // who multiplies
   bool single_product = false;  // high parts only
 
+  // Points of which there are halves for some columns (rows, where transposed) at a time: kernels are told of one slab,
+  // by its first tile and its end, `cols` (or `rows`); pointers go on from the beginning of all.
+  const StreamedPoints* streamed = nullptr;
+  bool streams_rows = false;
+  Index first_tile = 0, first_block = 0;  // tiles of columns and of rows before it
+
   // Columns are shared among blocks: so many tiles for each. Blocks are begun in the order of rows, or of parts.
   std::int32_t tiles_per_part = 1;
   bool parts_first = false;
@@ -64,6 +72,7 @@ Problem<T> transposed(Problem<T> p) {
   exchange_values(p.row_labels, p.col_labels);
   exchange_values(p.x_chunks, p.y_chunks);
   exchange_values(p.x_unit, p.y_unit);
+  p.streams_rows = !p.streams_rows;
   return p;
 }
 
@@ -78,6 +87,10 @@ MONGE_HOST_DEVICE inline T score_of(const Problem<T>& p, Index i, Index j) {
     const T* y = p.y + j * p.y_stride;
     const T most = std::numeric_limits<T>::max();
     for (Index e = 0; e < p.dims; ++e) {
+      if (p.maker == Maker::halves) {  // there may be nothing else of y
+        k = fma(x[e], static_cast<T>(coordinate(p.y_chunks, p.chunks, p.y_unit, j, e)), k);
+        continue;
+      }
       const T difference = y[e] - x[e];
       if (p.maker == Maker::euclidean) {
         k = fma(difference, difference, k);

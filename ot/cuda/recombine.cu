@@ -32,9 +32,9 @@ struct CutWindow {
 constexpr Index most_bytes = Index{1} << 30;
 constexpr Index row_bytes = lists_of_row * list_places * sizeof(Scored<float>);
 
-// The candidates of all sets of some groups, before the window is cut.
+// The candidates of all sets of some groups, before the window is cut. Of points in slabs `best` has those so far.
 void best_of_sets(Call& call, Problem<float> p, const RecombineArgs& given, MatrixView<float> scores,
-                  MatrixView<std::int32_t> columns) {
+                  MatrixView<std::int32_t> columns, Scored<float>* best, Turn turn) {
   RecombineArgs args = given;
   args.bias = p.col_bias;  // comes after mixing
   p.col_bias = nullptr;
@@ -48,8 +48,17 @@ void best_of_sets(Call& call, Problem<float> p, const RecombineArgs& given, Matr
   }
   const float* no_bias = nullptr;
   Scored<float>* nowhere = nullptr;
-  call.run(merge_lists_kernel<float>, blocks_for(rows, block_warps), 1, 0, rows, args.lists, lists, args.keep, no_bias,
-           scores.data, scores.stride, columns.data, columns.stride, nowhere);
+  merge_lists(call, rows, args.lists, lists, args.keep, no_bias, scores, columns, nowhere, best, turn);
+}
+
+// Some groups' rows, whole tiles of them but for the last.
+Problem<float> groups_of(Problem<float> p, Index first, Index count) {
+  const Index row = first * group_rows;
+  p.rows = count * group_rows;
+  p.x += row * p.x_stride;
+  p.x_chunks = p.x_chunks ? p.x_chunks + row / chunk_points * p.chunks : nullptr;
+  p.x_unit = p.x_unit ? p.x_unit + row : nullptr;
+  return p;
 }
 
 }  // namespace
@@ -61,49 +70,44 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
   Call call("recombined_candidates", room, context);
   const MatrixView<float> to_scores = call.out(scores);
   const MatrixView<std::int32_t> to_columns = call.out(columns);
-  const MatrixView<const float> x = call.in(r.x);
-  const Device here{DeviceType::cuda, room.device};
-  Scores<float> s{.y = r.y, .y_ready = r.y_ready};
-  if (!r.y_ready) {
-    s.y = call.in(r.y);
-    s.y.device = here;
-  }
-  s.v = {call.in(r.v), r.v.size, here};
+  const Problem<float> all =
+      read_scores(call, Scores<float>{.x = r.x, .y = r.y, .v = r.v, .y_ready = r.y_ready}, context.products);
   const std::int32_t* row_labels = r.is_labelled() ? call.in(r.row_labels) : nullptr;
   const std::int32_t* col_labels = r.is_labelled() ? call.in(r.col_labels) : nullptr;
 
-  const Index in_cache = rows_in_cache(chunks_for(std::max<Index>(x.cols, 1))) / group_rows / 2 * 2;  // whole tiles
-  const Index at_once =
-      std::clamp<Index>(std::min(most_bytes / (group_rows * sets * row_bytes), in_cache), 1, r.groups());
-  for (Index first = 0; first < r.groups(); first += at_once) {
-    Call step("recombined_candidates", room, context);  // its memory is free again after each
-    const Index groups = std::min(at_once, r.groups() - first), first_row = first * group_rows * sets,
-                rows = groups * group_rows * sets;
-    s.x = x.rows_from(first * group_rows, groups * group_rows);
-    s.x.device = here;
-    const MatrixView<float> row_scores = to_scores.rows_from(first_row, rows);
-    const MatrixView<std::int32_t> row_columns = to_columns.rows_from(first_row, rows);
-    Problem<float> p = read_scores(step, s, context.products);
-    if (r.rounds > 0) {
-      RecombineArgs args{};
-      args.all_sets = sets;
-      args.signs = r.signs;
-      args.first_block = (r.first_group + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(sets);
-      args.row_labels = row_labels ? row_labels + first_row : nullptr;
-      args.col_labels = col_labels;
-      args.penalty = r.label_penalty;
-      args.window = r.window;
-      args.keep = static_cast<int>(keep);
-      best_of_sets(step, p, args, row_scores, row_columns);
-    } else {
-      p.row_labels = row_labels ? row_labels + first_row : nullptr;
-      p.col_labels = col_labels;
-      p.label_penalty = r.label_penalty;
-      Scored<float>* nowhere = nullptr;
-      best_into(step, p, row_scores, row_columns, nowhere, false);
-    }
-    for_each(step, rows, CutWindow{row_scores, row_columns, r.window});
+  if (r.rounds == 0) {
+    Problem<float> p = all;
+    p.row_labels = row_labels;
+    p.col_labels = col_labels;
+    p.label_penalty = r.label_penalty;
+    Scored<float>* nowhere = nullptr;
+    best_into(call, p, to_scores, to_columns, nowhere, false);
+  } else {
+    const Index in_cache = rows_in_cache(chunks_for(std::max<Index>(r.x.cols, 1))) / group_rows;
+    const Index fitting = most_bytes / (group_rows * sets * row_bytes);
+    const Index at_once = std::max<Index>(2, std::min(fitting, in_cache) / 2 * 2);  // whole tiles
+    Scored<float>* best = all.streamed ? call.scratch<Scored<float>>(r.rows() * list_places) : nullptr;
+    for_slabs(call, all, [&](const Problem<float>& slab, Turn turn) {
+      for (Index first = 0; first < r.groups(); first += at_once) {
+        const std::size_t mark = call.mark();
+        const Index groups = std::min(at_once, r.groups() - first), first_row = first * group_rows * sets,
+                    rows = groups * group_rows * sets;
+        RecombineArgs args{};
+        args.all_sets = sets;
+        args.signs = r.signs;
+        args.first_block = (r.first_group + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(sets);
+        args.row_labels = row_labels ? row_labels + first_row : nullptr;
+        args.col_labels = col_labels;
+        args.penalty = r.label_penalty;
+        args.window = r.window;
+        args.keep = static_cast<int>(keep);
+        best_of_sets(call, groups_of(slab, first, groups), args, to_scores.rows_from(first_row, rows),
+                     to_columns.rows_from(first_row, rows), best ? best + first_row * list_places : nullptr, turn);
+        call.give_back(mark);
+      }
+    });
   }
+  for_each(call, r.rows(), CutWindow{to_scores, to_columns, r.window});
   call.finish();
 }
 

@@ -88,21 +88,22 @@ struct SampleReduction {
   Race<T> race_;
 };
 
-// Ends the races: a warp for each row lets the parts run against each other and looks for the column in the winner's
-// group at which the running sum passes what is left.
+// Ends the races: a warp for each row looks for the column in the winner's group at which the running sum passes what is
+// left. Of points in slabs the rows whose winner is in this one.
 template <class T>
 MONGE_KERNEL(4)
-draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* races, Index parts, std::int32_t* columns) {
+draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* columns) {
   const Index i = block_x() * block_warps + thread() / warp_threads;
   const int lane = thread() % warp_threads;
   if (i >= p.rows) return;
-  Race<T> winner;
-  for (Index part = 0; part < parts; ++part) winner.run_against(races[part * p.rows + i], rate.epsilon);
+  const Race<T> winner = winners[i];
+  const Index start = winner.group * group_cols;
+  if (winner.group >= 0 && (start < p.first_tile * WarpTile<T>::tile_cols || start >= p.cols)) return;
   std::int32_t drawn = -1;
   double left = winner.left;
   bool found = winner.group < 0;
   for (int step = 0; step < group_cols && !found; step += warp_threads) {
-    const Index j = winner.group * group_cols + step + lane;
+    const Index j = start + step + lane;
     const double term =
         j < p.cols ? static_cast<double>(exp2_of((score_of(p, i, j) - winner.drawn_from) * rate.rate)) : 0.0;
     double sum = term;  // of this and all lower lanes
@@ -112,10 +113,10 @@ draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* races, Index parts, std::
     }
     const std::uint32_t some = ballot(term > 0), past = ballot(term > 0 && sum > left);
     if (past != 0) {
-      drawn = static_cast<std::int32_t>(winner.group * group_cols + step + lowest_bit(past));
+      drawn = static_cast<std::int32_t>(start + step + lowest_bit(past));
       found = true;
     } else if (some != 0) {  // in case rounding leaves a rest
-      drawn = static_cast<std::int32_t>(winner.group * group_cols + step + 31 - leading_zeros(some));
+      drawn = static_cast<std::int32_t>(start + step + 31 - leading_zeros(some));
     }
     left -= shuffle(sum, warp_threads - 1);
   }

@@ -1,5 +1,6 @@
 #pragma once  // private: never installed
 #include "monge/ot/cuda/engine.h"
+#include "monge/ot/cuda/slabs.h"
 #include "monge/ot/cuda/top_list.h"
 
 namespace monge::ot::cuda {
@@ -88,26 +89,35 @@ struct TopReduction {
 };
 
 // The k best of all parts of a row, a warp for each, with u_i added; also what a next pass has to go on from, if `last`
-// is not null.
+// is not null. Of points in slabs `best` are the k best so far (rows x list_places).
 template <class T>
 MONGE_KERNEL(4)
 merge_lists_kernel(Index rows, const Scored<T>* lists, Index parts, int k, const T* row_bias, T* values,
-                   Index values_stride, std::int32_t* columns, Index columns_stride, Scored<T>* last) {
+                   Index values_stride, std::int32_t* columns, Index columns_stride, Scored<T>* last, Scored<T>* best,
+                   bool first) {
   const Index i = block_x() * block_warps + thread() / warp_threads;
   const int lane = thread() % warp_threads;
   if (i >= rows) return;
   TopList<T> list;
   Scored<T> limit;
-  for (Index part = 0; part < parts; ++part) {
+  for (Index part = best && !first ? -1 : 0; part < parts; ++part) {
     Scored<T> shown;
-    if (lane < k) shown = lists[(part * rows + i) * list_places + lane];
+    if (lane < k && part < 0) shown = best[i * list_places + lane];
+    if (lane < k && part >= 0) shown = lists[(part * rows + i) * list_places + lane];
     list.insert_all(shown, k, limit, lane);
   }
   if (lane < k) {
     values[i * values_stride + lane] = row_bias ? list.mine.value + row_bias[i] : list.mine.value;
     columns[i * columns_stride + lane] = list.mine.column;
   }
+  if (best) best[i * list_places + lane] = list.mine;
   if (last && lane == k - 1) last[i] = list.mine;
+}
+template <class T>
+void merge_lists(Call& call, Index rows, const Scored<T>* lists, Index parts, int k, const T* row_bias,
+                 MatrixView<T> values, MatrixView<std::int32_t> columns, Scored<T>* last, Scored<T>* best, Turn turn) {
+  call.run(merge_lists_kernel<T>, blocks_for(rows, block_warps), 1, 0, rows, lists, parts, k, row_bias, values.data,
+           values.stride, columns.data, columns.stride, last, best, turn.first);
 }
 
 }  // namespace monge::ot::cuda

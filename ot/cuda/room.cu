@@ -51,11 +51,15 @@ class CudaPasses final : public Passes<T> {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int index) : room_{index, nullptr, multiplies_by_warpgroups(index)} {
+  explicit CudaBackend(int index) : room_{index, nullptr, nullptr, multiplies_by_warpgroups(index)} {
     const DeviceScope scope(index);
     room_.stream = make_stream();
+    room_.copies = make_stream();
   }
-  ~CudaBackend() override { destroy_stream(room_.stream); }
+  ~CudaBackend() override {
+    destroy_stream(room_.stream);
+    destroy_stream(room_.copies);
+  }
 
   Device device() const override { return {DeviceType::cuda, room_.device}; }
   void* allocate(std::size_t bytes) override {
@@ -69,8 +73,9 @@ class CudaBackend final : public Backend {
     copy_on(room_.stream, to, to_pitch, from, from_pitch, width, rows);
     synchronize(room_.stream);
   }
-  std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context) override {
-    return cuda::prepare(room_, y, context);
+  std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context,
+                                                const Uncentred& before, std::size_t most_bytes) override {
+    return cuda::prepare(room_, y, context, before, most_bytes);
   }
   void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) override {
     cuda::normals(room_, rng, first, out, context);

@@ -119,6 +119,36 @@ void zero_on(Stream stream, void* memory, std::size_t bytes) {
 
 void synchronize(Stream stream) { check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize"); }
 
+std::size_t free_memory() {
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  check(cudaMemPoolTrimTo(pool_of_this_device(), 0), "cudaMemPoolTrimTo");
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return free;
+}
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  return event;
+}
+void destroy_event(Event event) noexcept { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+void record(Event event, Stream stream) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), native(stream)), "cudaEventRecord");
+}
+void wait(Stream stream, Event event) {
+  check(cudaStreamWaitEvent(native(stream), static_cast<cudaEvent_t>(event)), "cudaStreamWaitEvent");
+}
+
+const void* pin(const void* memory, std::size_t bytes) noexcept {
+  const cudaError_t status = cudaHostRegister(const_cast<void*>(memory), bytes, cudaHostRegisterPortable);
+  if (status != cudaSuccess) cudaGetLastError();
+  return status == cudaSuccess ? memory : nullptr;
+}
+void unpin(const void* memory) noexcept {
+  if (memory && cudaHostUnregister(const_cast<void*>(memory)) != cudaSuccess) cudaGetLastError();
+}
+
 void check_launch(const char* what) { check(cudaGetLastError(), what); }
 
 void allow_shared(const void* kernel, std::size_t bytes) {

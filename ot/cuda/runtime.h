@@ -41,6 +41,19 @@ void copy_on(Stream stream, void* to, std::size_t to_pitch, const void* from, st
 void zero_on(Stream stream, void* memory, std::size_t bytes);
 void synchronize(Stream stream);
 
+std::size_t free_memory();  // bytes, after the pool of scratch has given back what it does not need
+
+// A place in a stream, for another to wait for.
+using Event = void*;  // a cudaEvent_t
+Event make_event();
+void destroy_event(Event event) noexcept;
+void record(Event event, Stream stream);
+void wait(Stream stream, Event event);  // later work of the stream
+
+// Host memory that copies are to read without detours, where that can be had; unpin takes what pin gave.
+const void* pin(const void* memory, std::size_t bytes) noexcept;  // null: it cannot
+void unpin(const void* memory) noexcept;
+
 // Throws if the last launch failed.
 void check_launch(const char* what);
 // Lets a kernel have more shared memory than every kernel may, and several blocks of it at a time.

@@ -1,5 +1,6 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
+#include "monge/ot/cuda/slabs.h"
 
 namespace monge::ot::cuda {
 namespace {
@@ -8,14 +9,24 @@ template <class T, class U>
 struct FinishSoftmin {
   const LogSum<T>* sums;
   Index rows, parts;
+  LogSum<T>* all;  // of the slabs so far
+  Turn turn;
   const T* u;
   double epsilon;
   U* out;
 
   MONGE_HOST_DEVICE void operator()(Index i) const {
-    LogSum<T> all;
-    for (Index part = 0; part < parts; ++part) all.add(sums[part * rows + i], epsilon);
-    out[i] = static_cast<U>(-all.value(epsilon) - (u ? static_cast<double>(u[i]) : 0.0));
+    LogSum<T> all_of_row;
+    if (!turn.first) all_of_row = all[i];
+    for (Index part = 0; part < parts; ++part) all_of_row.add(sums[part * rows + i], epsilon);
+    if (turn.last)
+      finish(i, all_of_row);
+    else
+      all[i] = all_of_row;
+  }
+
+  MONGE_HOST_DEVICE void finish(Index i, const LogSum<T>& all_of_row) const {
+    out[i] = static_cast<U>(-all_of_row.value(epsilon) - (u ? static_cast<double>(u[i]) : 0.0));
   }
 };
 
@@ -24,10 +35,13 @@ struct FinishSoftmin {
 template <class T, class U>
 void softmin_into(Call& call, Problem<T> p, T epsilon, U* out) {
   const Rate<T> rate = rate_of(epsilon, p.cols);
-  const Index parts = share_columns(p);
-  LogSum<T>* sums = call.scratch<LogSum<T>>(parts * p.rows);
-  run_pass<SoftminReduction>(call, p, parts, SoftminArgs<T>{rate, sums});
-  for_each(call, p.rows, FinishSoftmin<T, U>{sums, p.rows, parts, p.row_bias, rate.epsilon, out});
+  LogSum<T>* all = p.streamed ? call.scratch<LogSum<T>>(p.rows) : nullptr;
+  for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
+    const Index parts = share_columns(slab);
+    LogSum<T>* sums = call.scratch<LogSum<T>>(parts * p.rows);
+    run_pass<SoftminReduction>(call, slab, parts, SoftminArgs<T>{rate, sums});
+    for_each(call, p.rows, FinishSoftmin<T, U>{sums, p.rows, parts, all, turn, p.row_bias, rate.epsilon, out});
+  });
 }
 
 template <class T>

@@ -1,8 +1,10 @@
 #pragma once  // private: never installed
 #include <cstdint>
+#include <memory>
 
 #include "monge/ot/core/array.h"
 #include "monge/ot/core/prepared.h"
+#include "monge/ot/cuda/half.h"
 
 namespace monge::ot::cuda {
 
@@ -28,11 +30,38 @@ MONGE_HOST_DEVICE constexpr Index chunks_for(Index n, Index dims) {
   return padded_points(n) / chunk_points * chunks_for(dims);
 }
 
-// What cuda keeps of points that many passes go over: the points, and where tensor cores multiply them their halves.
+// Coordinate k of point i, to 2^-22, of points in so many chunks each.
+MONGE_HOST_DEVICE inline float coordinate(const Chunk* all, Index chunks, const float* unit, Index i, Index k) {
+  const Chunk& chunk = all[i / chunk_points * chunks + k / chunk_dims];
+  const int row = static_cast<int>(i % chunk_points), place = static_cast<int>(k % chunk_dims);
+  const float high = half_value(chunk.halves[place_of(row, place)]),
+              low = half_value(chunk.halves[place_of(row, chunk_dims + place)]);
+  return unit[i] * (high + low);
+}
+
+// What cuda keeps of points that many passes go over: their halves, or where no tensor cores multiply them the points.
 struct SplitPoints final : PreparedPoints {
+  Device device = {};
   Matrix<float> points;
   Buffer<Chunk> chunks;
   Buffer<float> unit;
+};
+
+// Points whose halves a device has no memory for. It keeps them in fewer bytes (ot/compact_points.h), or the host does,
+// or they are the floats that prepare was given; passes go over a slab of them at a time (slabs.h).
+struct StreamedPoints final : PreparedPoints {
+  Device device = {};
+  MatrixView<const float> floats = {};       // borrowed; looked at where a coordinate takes four bytes
+  int bytes = 4;                             // of a coordinate
+  Buffer<std::uint8_t> data = {};            // of the device's memory or the host's
+  Buffer<float> table = {};                  // the device's
+  Buffer<double> centre = {};                // the device's
+  Index slab = 0;                            // points of one, whole pairs of chunks' heights
+  std::shared_ptr<const void> pinned = {};   // while this lives, the host's memory is, if that could be done
+
+  bool is_here() const { return bytes < 4 && data.device() == device; }
+  Index rows() const { return floats.rows; }
+  Index dims() const { return floats.cols; }
 };
 
 }  // namespace monge::ot::cuda

@@ -1,5 +1,6 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
+#include "monge/ot/cuda/slabs.h"
 
 namespace monge::ot::cuda {
 
@@ -7,9 +8,10 @@ template <class T>
 void store(const Room& room, const Scores<T>& s, MatrixView<T> out, const Context& context) {
   Call call("store", room, context);
   const MatrixView<T> target = call.out(MatrixView<T>{out.data, s.rows(), s.cols(), out.stride, out.device});
-  Problem<T> p = read_scores(call, s, context.products);
-  const Index parts = share_columns(p);
-  run_pass<StoreReduction>(call, p, parts, StoreArgs<T>{target.data, target.stride});
+  for_slabs(call, read_scores(call, s, context.products), [&](Problem<T> slab, Turn) {
+    const Index parts = share_columns(slab);
+    run_pass<StoreReduction>(call, slab, parts, StoreArgs<T>{target.data, target.stride});
+  });
   call.finish();
 }
 

@@ -84,7 +84,7 @@ TEST(EmulatedGrid, BlocksInTheOrderOfRowsOrOfPartsSayTheSame) {
   using cuda::emulator::Order;
   constexpr Index rows = 270, cols = 650, tiles = 6;
   const int device = cuda_device().index;
-  const cuda::Room room{device, cuda::make_stream(), cuda::multiplies_by_warpgroups(device)};
+  const cuda::Room room{device, cuda::make_stream(), cuda::make_stream(), cuda::multiplies_by_warpgroups(device)};
   for (const Index dims : {50, 130}) {
     const PassProblem<float> p({rows, cols, dims}, normal<float>(20));
     const reference::DenseScores dense = reference::dense(p.scores());

@@ -7,6 +7,7 @@
 #include "../ot/passes_problem.h"
 #include "monge/ot/core/doctor.h"
 #include "monge/ot/core/stop.h"
+#include "monge/ot/cuda/split_points.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/source.h"
 #include "rooms.h"
@@ -114,34 +115,117 @@ TEST_F(CudaRoomTest, LawsOfTheCallerAreCopied) {
     for (Index k = 0; k < 3; ++k) ASSERT_EQ(back(i, k), static_cast<float>(10 * (5 + i) + k));
 }
 
+// What all verbs that take prepared points make of some, in 5 columns of scores where there are several.
+struct Answers {
+  std::vector<float> softmins, scores;
+  std::vector<std::int32_t> columns, drawn;
+  std::vector<double> masses, winners;
+  Matrix<float> stored;
+};
+Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
+  const Index n = s.x.rows, m = s.y.rows;
+  const auto rows = static_cast<std::size_t>(n), cols = static_cast<std::size_t>(m);
+  Answers a{std::vector<float>(rows),        {}, {}, std::vector<std::int32_t>(rows), std::vector<double>(cols),
+            std::vector<double>(cols), Matrix<float>(n, m)};
+  Passes<float>& passes = room.passes(float{});
+  const auto keep = [&](const Matrix<float>& scores, const Matrix<std::int32_t>& columns) {
+    a.scores.insert(a.scores.end(), scores.data(), scores.data() + scores.rows() * scores.cols());
+    a.columns.insert(a.columns.end(), columns.data(), columns.data() + columns.rows() * columns.cols());
+  };
+  for (const Index k : {1, 5, 33}) {
+    Matrix<float> scores(n, k);
+    Matrix<std::int32_t> columns(n, k);
+    passes.hardmin(s, scores.view(), columns.view(), context);
+    keep(scores, columns);
+  }
+  passes.softmin(s, 1.0f, a.softmins, context);
+  passes.sample(s, 1.0f, Rng{2}, 3, a.drawn, context);
+  passes.histogram(s, 1.0f, VectorView<const float>(a.softmins), {}, a.masses, context);
+  passes.histogram(s, 0.0f, {}, {}, a.winners, context);
+  passes.store(s, a.stored.view(), context);
+  for (const Index rounds : {0, 2}) {
+    const Recombination r{.x = s.x, .y = s.y, .v = s.v, .y_ready = s.y_ready, .rounds = rounds, .signs = {4}, .window = 1};
+    Matrix<float> scores(r.rows(), 5);
+    Matrix<std::int32_t> columns(r.rows(), 5);
+    room.recombine(r, scores.view(), columns.view(), context);
+    keep(scores, columns);
+  }
+  return a;
+}
+
+void expect_same_scores(const Answers& a, const Answers& b) {
+  EXPECT_EQ(a.scores, b.scores);
+  EXPECT_EQ(a.columns, b.columns);
+  EXPECT_EQ(a.drawn, b.drawn);
+  EXPECT_EQ(a.winners, b.winners);
+  for (Index k = 0; k < a.stored.rows() * a.stored.cols(); ++k) ASSERT_EQ(a.stored.data()[k], b.stored.data()[k]) << k;
+}
+
 // Points that are kept are multiplied as points that are read.
 TEST_F(CudaRoomTest, PreparedPointsChangeNothing) {
   for (const Index d : {3, 20, 70}) {
     SCOPED_TRACE(d);
     PassProblem<float> p({64, 150, d}, normal<float>(21));
     Scores<float> s = p.scores();
-    const auto run = [&] {
-      std::vector<float> f(64), best(64);
-      std::vector<std::int32_t> column(64), drawn(64);
-      std::vector<double> mass(150);
-      Passes<float>& passes = room_->passes(float{});
-      passes.softmin(s, 1.0f, f, context);
-      passes.hardmin(s, {best.data(), 64, 1}, {column.data(), 64, 1}, context);
-      passes.sample(s, 1.0f, Rng{2}, 3, drawn, context);
-      passes.histogram(s, 1.0f, VectorView<const float>(f), {}, mass, context);
-      const Recombination r{.x = s.x, .y = s.y, .v = s.v, .y_ready = s.y_ready, .rounds = 2, .signs = {4}, .window = 1};
-      Matrix<float> scores(r.rows(), 5);
-      Matrix<std::int32_t> columns(r.rows(), 5);
-      room_->recombine(r, scores.view(), columns.view(), context);
-      best.insert(best.end(), scores.data(), scores.data() + 5 * r.rows());
-      column.insert(column.end(), columns.data(), columns.data() + 5 * r.rows());
-      return std::tuple(f, best, column, drawn, mass);
-    };
-    const auto without = run();
+    const Answers without = ask(*room_, s, context);
     const auto ready = room_->prepare(s.y, context);
     s.y_ready = ready.get();
     std::fill_n(p.y.data(), 150 * d, NAN);  // not looked at any more
-    EXPECT_TRUE(run() == without);
+    const Answers with = ask(*room_, s, context);
+    expect_same_scores(with, without);
+    EXPECT_EQ(with.softmins, without.softmins);
+    EXPECT_EQ(with.masses, without.masses);
+  }
+}
+
+// Nor are points that come in slabs, of which the device holds a few at a time: those of the host as floats, as
+// bfloat16, as numbers in a table, and of these also such as the device holds. Sums are added up slab by slab.
+TEST_F(CudaRoomTest, SlabsOfPointsChangeNothing) {
+  constexpr Index n = 64, m = 600;
+  constexpr std::size_t a_slab = 1, as_bytes = 3 * m * 33;
+  struct Setting {
+    const char* name;
+    Index d;
+    std::size_t memory;
+    std::function<float(float)> round;
+    int bytes;
+    bool here;
+  };
+  const auto to_table = [](float x) { return std::round(std::clamp(20 * x, -90.0f, 90.0f)) / 40; };
+  const auto to_short = [](float x) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0xffff0000u); };
+  for (const Setting& c : {Setting{"floats", 70, a_slab, [](float x) { return x; }, 4, false},
+                           Setting{"bfloat16", 33, a_slab, to_short, 2, false}, Setting{"table", 33, a_slab, to_table, 1, false},
+                           Setting{"table on the device", 33, as_bytes, to_table, 1, true}}) {
+    SCOPED_TRACE(c.name);
+    const Index d = c.d;
+    PassProblem<float> p({n, m, d}, normal<float>(22));
+    Matrix<float> before(m, d);
+    std::vector<std::int32_t> rows(m);
+    std::vector<double> centre(static_cast<std::size_t>(d), 0.123);
+    for (Index j = 0; j < m; ++j) {
+      rows[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(m - 1 - j);
+      for (Index k = 0; k < d; ++k) {
+        before(m - 1 - j, k) = c.round(p.y(j, k));
+        p.y(j, k) = static_cast<float>(static_cast<double>(before(m - 1 - j, k)) - 0.123);
+      }
+    }
+    Scores<float> s = p.scores();
+    const Answers whole = ask(*room_, s, context);
+    const auto ready = room_->prepare(s.y, context, {before.view(), rows, centre}, c.memory);
+    const auto* streamed = dynamic_cast<const cuda::StreamedPoints*>(ready.get());
+    ASSERT_TRUE(streamed);
+    EXPECT_EQ(streamed->bytes, c.bytes);
+    EXPECT_EQ(streamed->is_here(), c.here);
+    EXPECT_EQ(streamed->slab, 256);
+    s.y_ready = ready.get();
+    if (c.bytes < 4) std::fill_n(p.y.data(), m * d, NAN);  // not looked at any more
+    std::fill_n(before.data(), m * d, NAN);
+    const Answers in_slabs = ask(*room_, s, context);
+    expect_same_scores(in_slabs, whole);
+    for (Index i = 0; i < n; ++i)
+      EXPECT_NEAR(in_slabs.softmins[static_cast<std::size_t>(i)], whole.softmins[static_cast<std::size_t>(i)], 1e-5);
+    for (Index j = 0; j < m; ++j)
+      EXPECT_NEAR(in_slabs.masses[static_cast<std::size_t>(j)], whole.masses[static_cast<std::size_t>(j)], 1e-5);
   }
 }
 
