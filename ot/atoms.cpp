@@ -186,7 +186,8 @@ std::int32_t AtomSet::member(Index j, double u) const {
 
 void AtomSet::keep_ready(MatrixView<const float> given, const Context& context) {
   std::vector<std::int32_t> rows;
-  for (Index j = 0; j < size(); ++j) rows.push_back(members[static_cast<std::size_t>(first_member[static_cast<std::size_t>(j)])]);
+  for (Index j = 0; j < size(); ++j)
+    rows.push_back(members[static_cast<std::size_t>(first_member[static_cast<std::size_t>(j)])]);
   Uncentred before;
   if (!is_projected) before = {given, rows, centre};
   ready = backend_for(context.device).prepare(y.view(), context, before);

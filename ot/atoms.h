@@ -15,10 +15,10 @@ namespace monge::ot {
 // tell them apart), atoms of weight zero dropped, centred (which shifts all scores of a noise vector equally), and
 // projected when a basis is given; what then coincides, up to rounding, is merged, too.
 struct AtomSet {
-  Matrix<float> y;                    // distinct atoms, as the scores see them
-  std::vector<double> b;              // their weights, sum one
-  std::vector<std::int32_t> labels;   // theirs; empty = no labels
-  std::vector<double> centre;         // what was taken off the original cloud, projected like it
+  Matrix<float> y;                   // distinct atoms, as the scores see them
+  std::vector<double> b;             // their weights, sum one
+  std::vector<std::int32_t> labels;  // theirs; empty = no labels
+  std::vector<double> centre;        // what was taken off the original cloud, projected like it
   bool is_projected = false;
   std::vector<Index> first_member;    // distinct + 1: members[first_member[j] ... first_member[j + 1]) ...
   std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
@@ -32,8 +32,9 @@ struct AtomSet {
   double squared_norm(Index j) const;  // of distinct atom j as it was, before centring
   Index dropped() const { return original - static_cast<Index>(members.size()); }
 
-  // For many passes over y on a device: 3 bytes for each of its values on a CPU that multiplies digits, 4 on a GPU, where
-  // there may not be that much memory (docs/cuda.md). given: the cloud that the atoms were made of; not looked at later.
+  // For many passes over y on a device: 3 bytes for each of its values on a CPU that multiplies digits, 4 on a GPU,
+  // where there may not be that much memory (docs/cuda.md). given: the cloud that the atoms were made of; not looked at
+  // later.
   void keep_ready(MatrixView<const float> given, const Context& context);
 
   // The original index that a hit on distinct atom j stands for; u in [0, 1) chooses among duplicates by weight.

@@ -56,9 +56,8 @@ class FewValues {
 
 template <class Body>
 void for_rows(const Uncentred& y, int threads, const Body& body) {
-  parallel_for(threads, (y.rows.size + block - 1) / block, [&](Index task, int) {
-    body(task * block, std::min(y.rows.size, (task + 1) * block));
-  });
+  parallel_for(threads, (y.rows.size + block - 1) / block,
+               [&](Index task, int) { body(task * block, std::min(y.rows.size, (task + 1) * block)); });
 }
 
 // In rising order, so that no thread has a say in it; empty: there are more.
@@ -77,9 +76,8 @@ FewValues values_of(const Uncentred& y, int threads) {
     all.insert(all.end(), own.values().begin(), own.values().end());
   });
   FewValues values;
-  std::sort(all.begin(), all.end(), [](float a, float b) {
-    return a != b ? a < b : std::signbit(a) && !std::signbit(b);
-  });
+  std::sort(all.begin(), all.end(),
+            [](float a, float b) { return a != b ? a < b : std::signbit(a) && !std::signbit(b); });
   for (const float value : all)
     if (!few || !values.add(value)) return {};
   return values;

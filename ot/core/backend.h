@@ -78,8 +78,8 @@ class Backend {
   virtual void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
                     std::size_t rows) = 0;
   // y made ready for many passes of this room (Scores::y_ready, Recombination::y_ready), which are still told y, for
-  // its shape at least; null where that gains nothing. A device that has no room for it keeps what `before` says of y, or
-  // reads y anew in each pass: then y, but not `before`, has to live as long. It takes no more than most_bytes.
+  // its shape at least; null where that gains nothing. A device that has no room for it keeps what `before` says of y,
+  // or reads y anew in each pass: then y, but not `before`, has to live as long. It takes no more than most_bytes.
   virtual std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context,
                                                         const Uncentred& before = {},
                                                         std::size_t most_bytes = SIZE_MAX) = 0;

@@ -14,7 +14,7 @@ class PreparedPoints {
 // How points y (n x d) came about, y_jk = float(double(points(rows_j, k)) - centre_k): the points as they were may take
 // fewer bytes, as those of images do.
 struct Uncentred {
-  MatrixView<const float> points = {};  // empty: not known
+  MatrixView<const float> points = {};       // empty: not known
   VectorView<const std::int32_t> rows = {};  // n
   VectorView<const double> centre = {};      // d
 };

@@ -4,6 +4,7 @@
 
 #include "monge/ot/core/doctor.h"
 #include "monge/ot/core/error.h"
+#include "monge/ot/cuda/ops.h"
 
 namespace monge::ot {
 namespace {
@@ -14,6 +15,14 @@ int device_count(cudaError_t* status = nullptr) noexcept {
   if (said != cudaSuccess) cudaGetLastError();
   if (status) *status = said;
   return said == cudaSuccess ? count : 0;
+}
+
+// Why kernels do not run there; empty if they do.
+std::string why_not(const cudaDeviceProp& device) {
+  if (device.major < 8) return "older than compute capability 8.0";
+  const auto bytes = static_cast<int>(device.sharedMemPerBlockOptin);
+  if (bytes >= cuda::shared_of_80) return "";
+  return concat("a block has ", bytes / 1024, " KB of shared memory there, kernels need ", cuda::shared_of_80 / 1024);
 }
 
 }  // namespace
@@ -29,6 +38,14 @@ std::unique_ptr<Backend> make_cuda_backend(int index) {
   if (index < 0 || index >= count) {
     throw Error(Errc::backend_unavailable, concat("cuda: there is no device ", index, ", only ", count));
   }
+  cudaDeviceProp properties;
+  if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) {
+    cudaGetLastError();
+    throw Error(Errc::backend_unavailable, concat("cuda: device ", index, " does not answer"));
+  }
+  const std::string reason = why_not(properties);
+  if (!reason.empty())
+    throw Error(Errc::backend_unavailable, concat("cuda: device ", index, ", ", properties.name, ": ", reason));
   return cuda::make_room(index);
 }
 
@@ -54,7 +71,7 @@ CudaReport cuda_report() {
                       properties.multiProcessorCount,
                       properties.sharedMemPerBlockOptin,
                       {}};
-    if (properties.major < 8) device.why_not = "older than compute capability 8.0";
+    device.why_not = why_not(properties);
     report.devices.push_back(device);
   }
   return report;

@@ -25,7 +25,8 @@ pass_kernel(Problem<typename Source::T> p, typename Reduction::Args args) {
   static_assert(std::is_same_v<Tile, typename Reduction::Tile>);
   const Index first_row = (p.first_block + (p.parts_first ? block_y() : block_x())) * Tile::tile_rows;
   const Index part = p.parts_first ? block_x() : block_y();
-  const Index all_tiles = (p.cols + Tile::tile_cols - 1) / Tile::tile_cols, first_tile = p.first_tile + part * p.tiles_per_part;
+  const Index all_tiles = (p.cols + Tile::tile_cols - 1) / Tile::tile_cols,
+              first_tile = p.first_tile + part * p.tiles_per_part;
   const Index left = all_tiles - first_tile, tiles = left < p.tiles_per_part ? left : p.tiles_per_part;
   Source source(p, first_row, first_tile * Tile::tile_cols, tiles, shared_memory());
   Reduction reduction(p, args, {first_row, part}, shared_memory() + Source::shared_bytes);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "monge/ot/cuda/half.h"
 #include "monge/ot/compact_points.h"
+#include "monge/ot/cuda/half.h"
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/slabs.h"
 #include "monge/ot/cuda/split_kernel.h"
@@ -152,8 +152,8 @@ Index slab_of(Index rows, Index dims, std::size_t free) {
 }
 
 // In as few bytes as may be, on the device if they fit.
-std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView<const float> y, const Uncentred& before,
-                                                    std::size_t free, const Context& context) {
+std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView<const float> y,
+                                                    const Uncentred& before, std::size_t free, const Context& context) {
   auto kept = std::make_shared<StreamedPoints>();
   kept->device = call.device();
   kept->floats = y;
@@ -193,7 +193,8 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
     return kept;
   }
   // An eighth is for what passes need.
-  const std::size_t free = std::min(free_memory(), most_bytes), bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
+  const std::size_t free = std::min(free_memory(), most_bytes),
+                    bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
   if (bytes > free / 8 * 7) return prepare_slabs(call, y, before, free, context);
   kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), kept->device);
   kept->unit = Buffer<float>(padded_points(y.rows), kept->device);

@@ -88,8 +88,8 @@ struct SampleReduction {
   Race<T> race_;
 };
 
-// Ends the races: a warp for each row looks for the column in the winner's group at which the running sum passes what is
-// left. Of points in slabs the rows whose winner is in this one.
+// Ends the races: a warp for each row looks for the column in the winner's group at which the running sum passes what
+// is left. Of points in slabs the rows whose winner is in this one.
 template <class T>
 MONGE_KERNEL(4)
 draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* columns) {

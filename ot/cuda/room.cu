@@ -70,6 +70,7 @@ class CudaBackend final : public Backend {
   void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
             std::size_t rows) override {
     const DeviceScope scope(room_.device);
+    synchronize_all();  // work on streams of the caller's may be on what is copied
     copy_on(room_.stream, to, to_pitch, from, from_pitch, width, rows);
     synchronize(room_.stream);
   }

@@ -117,6 +117,7 @@ void zero_on(Stream stream, void* memory, std::size_t bytes) {
   if (bytes > 0) check(cudaMemsetAsync(memory, 0, bytes, native(stream)), "cudaMemsetAsync");
 }
 
+void synchronize_all() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
 void synchronize(Stream stream) { check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize"); }
 
 std::size_t free_memory() {

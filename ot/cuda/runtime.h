@@ -40,6 +40,7 @@ void copy_on(Stream stream, void* to, std::size_t to_pitch, const void* from, st
              std::size_t rows);
 void zero_on(Stream stream, void* memory, std::size_t bytes);
 void synchronize(Stream stream);
+void synchronize_all();  // streams of the device
 
 std::size_t free_memory();  // bytes, after the pool of scratch has given back what it does not need
 
@@ -85,9 +86,11 @@ void launch(const char* name, void (*kernel)(Told...), const Grid& grid, std::si
   cudaLaunchKernelEx(&config, kernel, given...);
   check_launch(name);
 #else
-  static_cast<void>(name), static_cast<void>(stream);
-  emulator::run_grid(grid.x, grid.y, grid.together_x * grid.together_y, grid.together_y > 1, block_threads,
-                     shared_bytes, [&] { kernel(given...); });
+  static_cast<void>(name);
+  emulator::do_later(stream, [=] {
+    emulator::run_grid(grid.x, grid.y, grid.together_x * grid.together_y, grid.together_y > 1, block_threads,
+                       shared_bytes, [=] { kernel(given...); });
+  });
 #endif
 }
 

@@ -10,8 +10,7 @@ namespace {
 // What is `by` elements further on, be that within the array or not.
 template <class T>
 const T* shifted(const T* pointer, Index by) {
-  return reinterpret_cast<const T*>(reinterpret_cast<std::intptr_t>(pointer) +
-                                    by * static_cast<Index>(sizeof(T)));
+  return reinterpret_cast<const T*>(reinterpret_cast<std::intptr_t>(pointer) + by * static_cast<Index>(sizeof(T)));
 }
 
 // Coordinates as ot/compact_points.h has them, less the centre; the same bits as on the host.
@@ -58,8 +57,8 @@ Slabs::Slabs(Call& call, const Problem<float>& p)
 Slabs::~Slabs() {
   if (points_.is_here()) return;
   try {
-    synchronize(call_.copies());  // an exception may have left copies under way
-  } catch (const Error&) {        // a device that has failed copies no more
+    if (at_ < count_) synchronize(call_.copies());  // an exception has left copies under way
+  } catch (const Error&) {                          // a device that has failed copies no more
   }
   for (const Place& place : places_) {
     destroy_event(place.copied);

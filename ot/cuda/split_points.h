@@ -51,13 +51,13 @@ struct SplitPoints final : PreparedPoints {
 // or they are the floats that prepare was given; passes go over a slab of them at a time (slabs.h).
 struct StreamedPoints final : PreparedPoints {
   Device device = {};
-  MatrixView<const float> floats = {};       // borrowed; looked at where a coordinate takes four bytes
-  int bytes = 4;                             // of a coordinate
-  Buffer<std::uint8_t> data = {};            // of the device's memory or the host's
-  Buffer<float> table = {};                  // the device's
-  Buffer<double> centre = {};                // the device's
-  Index slab = 0;                            // points of one, whole pairs of chunks' heights
-  std::shared_ptr<const void> pinned = {};   // while this lives, the host's memory is, if that could be done
+  MatrixView<const float> floats = {};      // borrowed; looked at where a coordinate takes four bytes
+  int bytes = 4;                            // of a coordinate
+  Buffer<std::uint8_t> data = {};           // of the device's memory or the host's
+  Buffer<float> table = {};                 // the device's
+  Buffer<double> centre = {};               // the device's
+  Index slab = 0;                           // points of one, whole pairs of chunks' heights
+  std::shared_ptr<const void> pinned = {};  // while this lives, the host's memory is, if that could be done
 
   bool is_here() const { return bytes < 4 && data.device() == device; }
   Index rows() const { return floats.rows; }

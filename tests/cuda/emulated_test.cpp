@@ -97,6 +97,7 @@ TEST(EmulatedGrid, BlocksInTheOrderOfRowsOrOfPartsSayTheSame) {
       std::vector<cuda::LogSum<float>> sums(static_cast<std::size_t>(parts * rows));
       cuda::run_pass<cuda::SoftminReduction>(call, problem, parts,
                                              cuda::SoftminArgs<float>{cuda::rate_of(2.0f, cols), sums.data()});
+      cuda::synchronize(call.stream());
       std::vector<double> f;
       for (Index i = 0; i < rows; ++i) {
         cuda::LogSum<float> all;
@@ -118,6 +119,27 @@ TEST(EmulatedGrid, BlocksInTheOrderOfRowsOrOfPartsSayTheSame) {
       }
     }
   }
+}
+
+// What is done in one stream of the caller's is over before a copy reads it, or another stream multiplies it.
+TEST(EmulatedStreams, CopiesAndPreparedPointsAreThereForAll) {
+  const Device device = cuda_device();
+  Context first = context, second = context;
+  first.stream = cuda::make_stream(), second.stream = cuda::make_stream();
+  Matrix<float> there(40, 20, device), back(40, 20), here(40, 20);
+  cuda_room()->normals(Rng{3}, 0, there.view(), first);
+  copy(std::as_const(there).view(), back.view());
+  fill_normal(Rng{3}, 0, {here.data(), 40 * 20});
+  for (Index k = 0; k < 40 * 20; ++k) ASSERT_EQ(back.data()[k], here.data()[k]) << k;
+
+  const auto ready = cuda_room()->prepare(std::as_const(there).view(), first);
+  std::vector<float> kept(40), read(40);
+  Scores<float> s{.x = std::as_const(here).view(), .y = std::as_const(there).view()};
+  cuda_room()->passes(float{}).softmin(s, 1.0f, read, context);
+  s.y_ready = ready.get();
+  cuda_room()->passes(float{}).softmin(s, 1.0f, kept, second);
+  EXPECT_EQ(kept, read);
+  cuda::destroy_stream(first.stream), cuda::destroy_stream(second.stream);
 }
 
 // Candidates of recombined rows share limits between warps, assignments share everything.

@@ -29,6 +29,7 @@ void set_order(Order order);
 void run_grid(Index blocks_x, Index blocks_y, int together, bool along_y, int threads, std::size_t shared_bytes,
               const std::function<void()>& body);
 Index kernels_run();
+void do_later(void* stream, std::function<void()> work);  // when the stream is waited for
 
 // The next so many allocations succeed, the one after that fails once. -1: none fails.
 void fail_allocation_after(int allocations);

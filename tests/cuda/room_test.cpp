@@ -125,8 +125,13 @@ struct Answers {
 Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
   const Index n = s.x.rows, m = s.y.rows;
   const auto rows = static_cast<std::size_t>(n), cols = static_cast<std::size_t>(m);
-  Answers a{std::vector<float>(rows),        {}, {}, std::vector<std::int32_t>(rows), std::vector<double>(cols),
-            std::vector<double>(cols), Matrix<float>(n, m)};
+  Answers a{std::vector<float>(rows),
+            {},
+            {},
+            std::vector<std::int32_t>(rows),
+            std::vector<double>(cols),
+            std::vector<double>(cols),
+            Matrix<float>(n, m)};
   Passes<float>& passes = room.passes(float{});
   const auto keep = [&](const Matrix<float>& scores, const Matrix<std::int32_t>& columns) {
     a.scores.insert(a.scores.end(), scores.data(), scores.data() + scores.rows() * scores.cols());
@@ -144,7 +149,8 @@ Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
   passes.histogram(s, 0.0f, {}, {}, a.winners, context);
   passes.store(s, a.stored.view(), context);
   for (const Index rounds : {0, 2}) {
-    const Recombination r{.x = s.x, .y = s.y, .v = s.v, .y_ready = s.y_ready, .rounds = rounds, .signs = {4}, .window = 1};
+    const Recombination r{
+        .x = s.x, .y = s.y, .v = s.v, .y_ready = s.y_ready, .rounds = rounds, .signs = {4}, .window = 1};
     Matrix<float> scores(r.rows(), 5);
     Matrix<std::int32_t> columns(r.rows(), 5);
     room.recombine(r, scores.view(), columns.view(), context);
@@ -193,9 +199,10 @@ TEST_F(CudaRoomTest, SlabsOfPointsChangeNothing) {
   };
   const auto to_table = [](float x) { return std::round(std::clamp(20 * x, -90.0f, 90.0f)) / 40; };
   const auto to_short = [](float x) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0xffff0000u); };
-  for (const Setting& c : {Setting{"floats", 70, a_slab, [](float x) { return x; }, 4, false},
-                           Setting{"bfloat16", 33, a_slab, to_short, 2, false}, Setting{"table", 33, a_slab, to_table, 1, false},
-                           Setting{"table on the device", 33, as_bytes, to_table, 1, true}}) {
+  for (const Setting& c :
+       {Setting{"floats", 70, a_slab, [](float x) { return x; }, 4, false},
+        Setting{"bfloat16", 33, a_slab, to_short, 2, false}, Setting{"table", 33, a_slab, to_table, 1, false},
+        Setting{"table on the device", 33, as_bytes, to_table, 1, true}}) {
     SCOPED_TRACE(c.name);
     const Index d = c.d;
     PassProblem<float> p({n, m, d}, normal<float>(22));
