@@ -64,17 +64,19 @@ class HalvesSource {
     }
   }
 
-  // Waits for the next chunk of points, and starts copies of one further on. All threads.
+  // Waits for the next chunk of points. All threads; copy_ahead comes after each.
   MONGE_DEVICE int next_step() {
     copies_.release();
-    if (copies_.copies()) {
-      copies_.reclaim(next_stage_);
-      start();
-    }
     const int stage = stage_;
     stage_ = stage + 1 == stages ? 0 : stage + 1;
     copies_.await(stage);
     return stage;
+  }
+  // Starts copies of a chunk further on. All threads; those who copy may wait for other blocks here.
+  MONGE_DEVICE void copy_ahead() {
+    if (!copies_.copies()) return;
+    copies_.reclaim(next_stage_);
+    start();
   }
 
   // Columns of the tile at first_col, one a thread, fetched while the products are made.

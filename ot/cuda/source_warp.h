@@ -30,6 +30,7 @@ class WarpSource : public HalvesSource<WarpTile<float>, resident_, ThreadCopies<
     }
     for (int c = 0; c < this->chunks_; ++c) {
       const int stage = this->next_step();
+      this->copy_ahead();
       if (c == 0) this->fetch_columns(first_col + Tile::tile_cols);
       multiply(place, this->m_.x[Base::resident ? c : stage], this->m_.y[stage], sums);
       if (!Base::resident && (c % 2 == 1 || c + 1 == this->chunks_)) {

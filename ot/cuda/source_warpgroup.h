@@ -65,8 +65,13 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgr
     int first, second;
   };
   MONGE_DEVICE Stages wait_for_tile() {
-    const int first = this->next_step();
-    return {first, this->chunks_ > 1 ? this->next_step() : first};
+    const int first = wait_for_chunk();
+    return {first, this->chunks_ > 1 ? wait_for_chunk() : first};
+  }
+  MONGE_DEVICE int wait_for_chunk() {
+    const int stage = this->next_step();
+    this->copy_ahead();
+    return stage;
   }
   MONGE_DEVICE void multiply_tile(const Stages& stages) {
     multiply<true>(this->m_.x[0], this->m_.y[stages.first], next_);
@@ -101,6 +106,7 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgr
   MONGE_DEVICE void multiply_next(float (&sums)[64]) {
     const int stage = this->next_step();
     multiply<true>(this->m_.x[stage], this->m_.y[stage], sums);
+    this->copy_ahead();  // the products are under way while another block is waited for
   }
 
   // Starts the products of a chunk; what is small goes first. `fresh`: there are no sums yet.
