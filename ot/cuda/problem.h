@@ -76,36 +76,35 @@ Problem<T> transposed(Problem<T> p) {
   return p;
 }
 
-// k(x_i, y_j) or stored_ij, scaled, less the penalty, and v_j: one score without a tile.
+// From k(x_i, y_j) or stored_ij to the score: scaled, less the penalty, and v_j.
 template <class T>
-MONGE_HOST_DEVICE inline T score_of(const Problem<T>& p, Index i, Index j) {
-  T k = 0;
-  if (p.maker == Maker::stored) {
-    k = p.stored[i * p.stored_row + j * p.stored_col];
-  } else {
-    const T* x = p.x + i * p.x_stride;
-    const T* y = p.y + j * p.y_stride;
-    const T most = std::numeric_limits<T>::max();
-    for (Index e = 0; e < p.dims; ++e) {
-      if (p.maker == Maker::halves) {  // there may be nothing else of y
-        k = fma(x[e], static_cast<T>(coordinate(p.y_chunks, p.chunks, p.y_unit, j, e)), k);
-        continue;
-      }
-      const T difference = y[e] - x[e];
-      if (p.maker == Maker::euclidean) {
-        k = fma(difference, difference, k);
-      } else if (p.maker == Maker::l1) {
-        k += fabs(difference);
-      } else {
-        k = fma(x[e], y[e], k);
-      }
-    }
-    if (p.maker == Maker::euclidean) k = sqrt(k < most ? k : most);
-    if (p.maker == Maker::l1) k = k < most ? k : most;
-  }
+MONGE_HOST_DEVICE inline T score_from(const Problem<T>& p, T k, Index i, Index j) {
   const T bias = p.col_bias ? p.col_bias[j] : T(0);
   const T score = fma(p.scale, k, bias);
   return p.row_labels && p.row_labels[i] != p.col_labels[j] ? score - p.label_penalty : score;
+}
+
+// One score without a tile, nor tensor cores.
+template <class T>
+MONGE_HOST_DEVICE inline T score_of(const Problem<T>& p, Index i, Index j) {
+  if (p.maker == Maker::stored) return score_from(p, p.stored[i * p.stored_row + j * p.stored_col], i, j);
+  T k = 0;
+  const T* x = p.x + i * p.x_stride;
+  const T* y = p.y + j * p.y_stride;
+  const T most = std::numeric_limits<T>::max();
+  for (Index e = 0; e < p.dims; ++e) {
+    const T difference = y[e] - x[e];
+    if (p.maker == Maker::euclidean) {
+      k = fma(difference, difference, k);
+    } else if (p.maker == Maker::l1) {
+      k += fabs(difference);
+    } else {
+      k = fma(x[e], y[e], k);
+    }
+  }
+  if (p.maker == Maker::euclidean) k = sqrt(k < most ? k : most);
+  if (p.maker == Maker::l1) k = k < most ? k : most;
+  return score_from(p, k, i, j);
 }
 
 }  // namespace monge::ot::cuda

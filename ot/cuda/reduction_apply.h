@@ -81,7 +81,7 @@ struct ManyValuesReduction {
   using Tile = Tile_;
   using T = typename Tile::T;
   static constexpr int width = many_values, slices = 4, slice = Tile::tile_rows / slices, rows = slice / 16,
-                       stride = Tile::tile_cols + 1;
+                       stride = Tile::tile_cols + 8;  // rows lie 8 banks apart
   using Args = ManyValuesArgs<T>;
   static constexpr int shared_bytes = (slice * stride + Tile::tile_cols * width) * sizeof(T), blocks = 1;
 

@@ -88,6 +88,27 @@ struct SampleReduction {
   Race<T> race_;
 };
 
+// A warp's 32 scores of row i from column `first` on, one a lane, of those before p.cols. Of split points, of which there
+// may be nothing else, eight lanes have a column between them: their loads lie together.
+template <class T>
+MONGE_DEVICE T score_of_lane(const Problem<T>& p, Index i, Index first, int lane) {
+  const Index own = first + lane < p.cols ? first + lane : p.cols - 1;
+  if (p.maker != Maker::halves) return score_of(p, i, own);
+  constexpr int sharing = 8, at_once = warp_threads / sharing;
+  const T* x = p.x + i * p.x_stride;
+  T mine = 0;
+  for (int q = 0; q < sharing; ++q) {
+    const Index column = first + q * at_once + lane / sharing, j = column < p.cols ? column : p.cols - 1;
+    T k = 0;
+    for (Index e = lane % sharing; e < p.dims; e += sharing)
+      k = fma(x[e], static_cast<T>(coordinate(p.y_chunks, p.chunks, p.y_unit, j, e)), k);
+    for (int mask = 1; mask < sharing; mask *= 2) k += shuffle_xor(k, mask);
+    const T of_lane = shuffle(k, lane % at_once * sharing);
+    if (lane / at_once == q) mine = of_lane;
+  }
+  return score_from(p, mine, i, own);
+}
+
 // Ends the races: a warp for each row looks for the column in the winner's group at which the running sum passes what
 // is left. Of points in slabs the rows whose winner is in this one.
 template <class T>
@@ -103,9 +124,9 @@ draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* co
   double left = winner.left;
   bool found = winner.group < 0;
   for (int step = 0; step < group_cols && !found; step += warp_threads) {
-    const Index j = start + step + lane;
+    const T score = score_of_lane(p, i, start + step, lane);
     const double term =
-        j < p.cols ? static_cast<double>(exp2_of((score_of(p, i, j) - winner.drawn_from) * rate.rate)) : 0.0;
+        start + step + lane < p.cols ? static_cast<double>(exp2_of((score - winner.drawn_from) * rate.rate)) : 0.0;
     double sum = term;  // of this and all lower lanes
     for (int by = 1; by < warp_threads; by *= 2) {
       const double lower = shuffle_up(sum, by);

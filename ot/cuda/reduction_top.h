@@ -13,13 +13,15 @@ struct TopArgs {
 };
 
 // The k <= list_places best of each row behind `after`. Scores go to shared memory, 32 columns at a time, where a warp
-// looks at its rows. Lists lie in device memory and are only touched for what beats their k-th best, which is rare.
+// looks at its rows; a warp that has all of its rows' scores does so only if one of them may be among the best. Lists
+// lie in device memory and are only touched for what beats their k-th best, which is rare.
 template <class Tile_>
 struct TopReduction {
   using Tile = Tile_;
   using T = typename Tile::T;
   using Place = typename Tile::Place;
   static constexpr int lists = Tile::tile_rows / block_warps, slice = 32, stride = slice + 1;
+  static constexpr bool has_whole_rows = Tile::warp_columns == 1;
   static_assert(slice == warp_threads);
   using Args = TopArgs<T>;
   static constexpr int limits_bytes = Tile::tile_rows * sizeof(Scored<T>);
@@ -36,14 +38,16 @@ struct TopReduction {
       if (place.lane() == 0) limits_[row] = {};
       if (block_.first_row + row < p_.rows) *place_in_list(row, place.lane()) = {};
     }
+    warp_barrier();
   }
 
   MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
     const Place place{thread()};
     const int lane = place.lane();
+    if (has_whole_rows && !may_be_listed(s, place)) return;
 #pragma unroll
     for (int part = 0; part < Tile::tile_cols / slice; ++part) {
-      barrier();
+      settle();
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
@@ -51,7 +55,7 @@ struct TopReduction {
           scores_[place.row(r) * stride + place.slot(c)] = s[r][c];
         }
       }
-      barrier();
+      settle();
       look_at_rows(place.warp() * lists, first_col + Tile::slice_col(part, lane), lane);
     }
   }
@@ -59,6 +63,26 @@ struct TopReduction {
   MONGE_DEVICE void finish() {}
 
  private:
+  static MONGE_DEVICE void settle() {  // who shares a row
+    if constexpr (has_whole_rows) {
+      warp_barrier();
+    } else {
+      barrier();
+    }
+  }
+
+  // Whether any lane has a score that is not below its row's limit. All lanes are told.
+  MONGE_DEVICE bool may_be_listed(const T (&s)[Tile::rows][Tile::cols], const Place& place) const {
+    bool any = false;
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) {
+      const T limit = limits_[place.row(r)].value;
+#pragma unroll
+      for (int c = 0; c < Tile::cols; ++c) any |= s[r][c] >= limit;
+    }
+    return ballot(any) != 0;
+  }
+
   MONGE_DEVICE Scored<T>* place_in_list(int row, int lane) const {
     return args_.lists + (block_.part * p_.rows + block_.first_row + row) * list_places + lane;
   }
