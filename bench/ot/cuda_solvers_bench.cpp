@@ -3,8 +3,10 @@
 // called large_... takes minutes: `scripts/gpu_check BIN OUT large`.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <vector>
 
 #include "monge/ot/assignment.h"
@@ -49,18 +51,15 @@ void normals(benchmark::State& state) {
 }
 BENCHMARK(normals)->Unit(benchmark::kMillisecond)->UseRealTime();
 
-// Arguments: atoms, dimensions, rounds (0: plain noise, for comparison).
-void recombined(benchmark::State& state) {
-  const Index atoms = state.range(0), d = state.range(1), rounds = state.range(2), keep = 16;
-  const Matrix<float> y = normal_cloud(atoms, d, 2);
-  const auto ready = ot::backend_for(device).prepare(y.view(), context);
+void time_candidates(benchmark::State& state, const Matrix<float>& y, Index rounds, const ot::PreparedPoints* ready) {
+  const Index atoms = y.rows(), d = y.cols(), keep = 16;
   Matrix<float> x((rounds > 0 ? 64 : 1024) * ot::group_rows, d, device), scores, v(1, atoms, device);
   ot::draw({}, Rng{1}, 0, x.view(), context);
   ot::draw({}, Rng{3}, 0, v.view(), context);
   const ot::Recombination r{.x = x.view(),
                             .y = y.view(),
                             .v = {v.data(), atoms, device},
-                            .y_ready = ready.get(),
+                            .y_ready = ready,
                             .rounds = rounds,
                             .signs = {4},
                             .window = 1};
@@ -72,6 +71,13 @@ void recombined(benchmark::State& state) {
   }
   state.counters["pairs/s"] = rate(r.rows() * atoms);
 }
+
+// Arguments: atoms, dimensions, rounds (0: plain noise, for comparison).
+void recombined(benchmark::State& state) {
+  const Matrix<float> y = normal_cloud(state.range(0), state.range(1), 2);
+  const auto ready = ot::backend_for(device).prepare(y.view(), context);
+  time_candidates(state, y, state.range(2), ready.get());
+}
 BENCHMARK(recombined)
     ->Args({60000, 64, 0})
     ->Args({60000, 64, 16})
@@ -81,6 +87,21 @@ BENCHMARK(recombined)
     ->Args({60000, 3072, 64})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
+
+// From slabs, for comparison with 60000 x 3072 above: atoms of 256 values on the device (argument 1) or the host (2),
+// or floats on the host (3).
+void recombined_in_slabs(benchmark::State& state) {
+  Matrix<float> y = normal_cloud(60000, 3072, 2);
+  std::vector<std::int32_t> rows(static_cast<std::size_t>(y.rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<double> centre(static_cast<std::size_t>(y.cols()), 0.0);
+  for (Index k = 0; state.range(0) < 3 && k < y.rows() * y.cols(); ++k)
+    y.data()[k] = std::round(std::clamp(32 * y.data()[k], -127.0f, 127.0f)) / 32;
+  const auto ready = ot::backend_for(device).prepare(y.view(), context, {y.view(), rows, centre},
+                                                     state.range(0) == 1 ? 400'000'000 : 300'000'000);
+  time_candidates(state, y, 64, ready.get());
+}
+BENCHMARK(recombined_in_slabs)->DenseRange(1, 3)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 // To a chi-square of 0.05.
 void time_fit(benchmark::State& state, const Matrix<float>& y, const ot::SemidiscreteOptions& options) {

@@ -88,8 +88,8 @@ struct SampleReduction {
   Race<T> race_;
 };
 
-// A warp's 32 scores of row i from column `first` on, one a lane, of those before p.cols. Of split points, of which there
-// may be nothing else, eight lanes have a column between them: their loads lie together.
+// A warp's 32 scores of row i from column `first` on, one a lane, of those before p.cols. Of split points, of which
+// there may be nothing else, eight lanes have a column between them: their loads lie together.
 template <class T>
 MONGE_DEVICE T score_of_lane(const Problem<T>& p, Index i, Index first, int lane) {
   const Index own = first + lane < p.cols ? first + lane : p.cols - 1;
