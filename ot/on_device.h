@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "monge/ot/core/array.h"
+#include "monge/ot/core/backend.h"
 
 namespace monge::ot::detail {
 
@@ -21,6 +22,26 @@ class OnDevice {
  private:
   VectorView<const T> view_;
   Buffer<T> copy_;
+};
+
+// A stream of a device for as long as this lives: the caller's, if the context has one, else a new one.
+class OwnStream {
+ public:
+  explicit OwnStream(const Context& context)
+      : room_(backend_for(context.device)),
+        made_(context.stream ? nullptr : room_.make_stream()),
+        stream_(context.stream ? context.stream : made_) {}
+  ~OwnStream() {
+    if (made_) room_.destroy_stream(made_);
+  }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+
+  void* get() const { return stream_; }
+
+ private:
+  Backend& room_;
+  void *made_, *stream_;
 };
 
 }  // namespace monge::ot::detail

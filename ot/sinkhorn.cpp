@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <string>
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
+#include "monge/ot/on_device.h"
 #include "monge/ot/sinkhorn_bounds.h"
 #include "monge/ot/sinkhorn_solver.h"
 #include "monge/ot/sinkhorn_start.h"
@@ -176,8 +178,15 @@ std::vector<SinkhornResult> solve_all(std::span<const Problem<T>> problems, cons
   SinkhornOptions each = options;
   each.context.threads = 1;
   each.progress = {};
-  parallel_for(options.context.threads, static_cast<Index>(problems.size()),
-               [&](Index k, int) { results[static_cast<std::size_t>(k)] = solve(problems[k], each); });
+  const auto count = static_cast<Index>(problems.size());
+  const Index workers = std::clamp<Index>(resolve_threads(options.context.threads), 1, std::max<Index>(1, count));
+  std::deque<detail::OwnStream> streams;
+  for (Index w = 0; w < workers; ++w) streams.emplace_back(options.context);
+  parallel_for(static_cast<int>(workers), count, [&](Index k, int worker) {
+    SinkhornOptions own = each;
+    own.context.stream = streams[static_cast<std::size_t>(worker)].get();
+    results[static_cast<std::size_t>(k)] = solve(problems[k], own);
+  });
   return results;
 }
 

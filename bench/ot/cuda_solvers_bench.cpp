@@ -150,6 +150,18 @@ BENCHMARK(sinkhorn)
     ->UseRealTime();
 
 // Arguments: points of a problem, problems, dimensions.
+void sinkhorn_batch(benchmark::State& state) {
+  const Index n = state.range(0), count = state.range(1), d = state.range(2);
+  const Matrix<float> x = normal_cloud(n * count, d, 3), y = normal_cloud(n * count, d, 4);
+  std::vector<ot::Problem<float>> problems;
+  for (Index k = 0; k < count; ++k)
+    problems.push_back({.x = x.view().rows_from(k * n, n), .y = y.view().rows_from(k * n, n)});
+  for (auto _ : state) benchmark::DoNotOptimize(ot::sinkhorn(problems, {.context = context}).back().cost);
+  state.counters["problems/s"] = rate(count);
+}
+BENCHMARK(sinkhorn_batch)->Args({256, 256, 64})->Args({1024, 64, 64})->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// Arguments: points of a problem, problems, dimensions.
 void assign_batch(benchmark::State& state) {
   const Index n = state.range(0), problems = state.range(1), d = state.range(2);
   const Matrix<float> x = normal_cloud(n * problems, d, 6), y = normal_cloud(n * problems, d, 7);

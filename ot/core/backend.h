@@ -74,6 +74,9 @@ class Backend {
   virtual Device device() const = 0;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void deallocate(void* memory) noexcept = 0;
+  // For Context::stream, so that work of one thread does not wait for another's; null on the CPU, which has none.
+  virtual void* make_stream() = 0;
+  virtual void destroy_stream(void* stream) noexcept = 0;
   // One side is of this device, the other of it or the CPU; waits until it is done.
   virtual void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
                     std::size_t rows) = 0;

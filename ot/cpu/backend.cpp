@@ -62,6 +62,8 @@ class CpuBackend final : public Backend {
     return memory;
   }
   void deallocate(void* memory) noexcept override { std::free(memory); }
+  void* make_stream() override { return nullptr; }
+  void destroy_stream(void*) noexcept override {}
   void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
             std::size_t rows) override {
     for (std::size_t r = 0; r < rows; ++r)

@@ -67,6 +67,11 @@ class CudaBackend final : public Backend {
     return cuda::allocate(bytes);
   }
   void deallocate(void* memory) noexcept override { cuda::deallocate(memory); }
+  void* make_stream() override {
+    const DeviceScope scope(room_.device);
+    return cuda::make_stream();
+  }
+  void destroy_stream(void* stream) noexcept override { cuda::destroy_stream(stream); }
   void copy(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
             std::size_t rows) override {
     const DeviceScope scope(room_.device);

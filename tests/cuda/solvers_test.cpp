@@ -80,6 +80,25 @@ TEST_F(CudaSolversTest, SinkhornKeepsScoresOnADevice) {
   }
 }
 
+TEST_F(CudaSolversTest, BatchesOfSinkhornAreTheirProblems) {
+  Matrix<float> x(60, 3), y(60, 3);
+  fill_normal(Rng{1}, 0, {x.data(), 60 * 3});
+  fill_normal(Rng{2}, 0, {y.data(), 60 * 3});
+  std::vector<Problem<float>> problems;
+  for (Index k = 0; k < 3; ++k)
+    problems.push_back(
+        {.x = std::as_const(x).view().rows_from(20 * k, 20), .y = std::as_const(y).view().rows_from(20 * k, 20)});
+  SinkhornOptions options;
+  options.context.device = cuda_device();
+  options.context.threads = is_emulated() ? 1 : 2;  // the emulator's work is one thread's
+  const std::vector<SinkhornResult> all = sinkhorn(problems, options);
+  for (std::size_t k = 0; k < 3; ++k) {
+    const SinkhornResult one = sinkhorn(problems[k], options);
+    EXPECT_EQ(all[k].f, one.f);
+    EXPECT_EQ(all[k].cost, one.cost);
+  }
+}
+
 template <class T>
 bool keeps_there(Index d, Cost cost, SinkhornOptions options, bool dense = false) {
   Matrix<T> x(2, d), matrix(2, 2);
