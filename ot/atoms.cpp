@@ -166,6 +166,7 @@ std::vector<double> normalised_weights(const char* caller, VectorView<const doub
 }
 
 double AtomSet::squared_norm(Index j) const {
+  if (!squares.empty()) return squares[static_cast<std::size_t>(j)];
   double norm = 0;
   for (Index k = 0; k < dimensions(); ++k) {
     const double value = static_cast<double>(y(j, k)) + centre[static_cast<std::size_t>(k)];
@@ -224,6 +225,10 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
     atom = project_atoms(*pca, y, distinct, distinct_labels, atoms, context);
   } else {
     atoms.y = centred_rows(y, distinct, atoms.centre, context);
+    for (const Index j : distinct) {
+      atoms.squares.push_back(dot(y.row(j), y.row(j), y.cols));
+      if (y.cols == 1) atoms.line.push_back(static_cast<double>(y(j, 0)) - atoms.centre[0]);
+    }
     std::iota(atom.begin(), atom.end(), Index{0});
   }
   std::vector<Index> of_kept(kept.size());

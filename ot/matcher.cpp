@@ -23,7 +23,7 @@ class PassMatcher final : public Matcher {
     tree_ =
         detail::tree_where_it_pays(fitted_.atoms, fitted_.epsilon, static_cast<double>(fitted_.label_penalty), context);
     if (tree_)
-      tree_->set_biases(fitted_.biases, context);
+      tree_->set_biases(to_biases(fitted_.atoms, potentials.g, potentials.cost), context);
     else
       fitted_.atoms.keep_ready(y, context);
   }

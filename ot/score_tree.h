@@ -10,17 +10,22 @@
 namespace monge::ot {
 
 // The largest scores <x_i, y_j> + v_j of rows, found without looking at all atoms y_j, of few dimensions: the same
-// columns, and the same bits, as the pass over all scores (Passes<float>::hardmin). With labels, rows meet atoms of
-// their own label alone.
+// columns, and the same bits, as the pass over all scores (Passes<float>::hardmin). On a line, where cells are so
+// narrow that floats cannot tell some thousands of them apart, scores are doubles, rounded once the best are known.
+// With labels, rows meet atoms of their own label alone.
 class ScoreTree {
  public:
   // Whether a search beats the pass over all scores of this shape.
   static bool pays(Index atoms, Index dims);
 
   // y: N x d, d <= KdTree::most_dims. labels: N, or none.
-  ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context);
+  // line: N, y in double, if that is known of points on a line.
+  ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context,
+            VectorView<const double> line = {});
 
-  // To be told of v before the first search, and whenever it changes; N, -infinity allowed.
+  // To be told of v before the first search, and whenever it changes; N, -infinity allowed. Rounded to float but on a
+  // line.
+  void set_biases(VectorView<const double> v, const Context& context);
   void set_biases(VectorView<const float> v, const Context& context);
 
   // The k = values.cols largest scores of each row, descending, the lower column before its equals, as far as they are
@@ -36,6 +41,7 @@ class ScoreTree {
     detail::KdTree tree;
     // Blocks of 16 atoms: their first coordinates, their second ones, ..., their biases, -infinity in padding.
     Buffer<float> blocks;
+    Buffer<double> line;              // so in one dimension, instead
     double largest = 0, highest = 0;  // norm and modulus of a bias
   };
 

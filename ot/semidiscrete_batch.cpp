@@ -223,7 +223,7 @@ BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>
                        const Rng& rng, std::uint64_t& next_row, const Context& context) {
   const std::vector<float> biases = score_biases(problem.atoms, problem.epsilon, v);
   std::vector<double> masses = target(problem, v).mass;
-  if (problem.tree) problem.tree->set_biases(biases, context);
+  if (problem.tree) problem.tree->set_biases(v, context);
   BatchMass batch = plan.dense ? dense_batch(problem, biases, masses, rows, plan, rng, next_row, context)
                                : sparse_batch(problem, biases, masses, rows, plan, rng, next_row, context);
   batch.target = std::move(masses);
@@ -244,7 +244,7 @@ std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector
   if (away) draw(problem.source, noise, first, labels, there.view(), context);
   const std::vector<float> biases = score_biases(all, 0, v);
   const OnDevice<float> biases_there(biases, context.device);
-  if (problem.tree) problem.tree->set_biases(biases, context);
+  if (problem.tree) problem.tree->set_biases(v, context);
   Matrix<std::int32_t> columns(rows, 1);
   best_scores(problem, scores_of(problem, away ? there.view() : x.view(), labels, biases_there), best.view(),
               columns.view(), context);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
@@ -58,6 +59,27 @@ void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, const
   }
 }
 
+// On a line: rows and atoms in their order, which is the best plan there is.
+void fill_in_order(const std::vector<float>& x, const AtomSet& atoms, const std::vector<double>& level,
+                   std::vector<double>& capacity, Paid& paid, std::vector<double>& left) {
+  const auto y = [&](std::size_t j) { return static_cast<double>(atoms.y(static_cast<Index>(j), 0)); };
+  std::vector<std::size_t> rows(x.size()), columns(capacity.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  std::iota(columns.begin(), columns.end(), std::size_t{0});
+  std::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) { return x[a] < x[b]; });
+  std::sort(columns.begin(), columns.end(), [&](std::size_t a, std::size_t b) { return y(a) < y(b); });
+  for (std::size_t r = 0, c = 0; r < rows.size() && c < columns.size();) {
+    const std::size_t i = rows[r], j = columns[c];
+    const double mass = std::min(left[i], capacity[j]);
+    left[i] -= mass;
+    capacity[j] -= mass;
+    paid.cost[i] -= mass * static_cast<double>(x[i]) * y(j);
+    paid.level[i] += mass * level[j];
+    if (left[i] <= 0) ++r;
+    if (capacity[j] <= 0) ++c;
+  }
+}
+
 // Looks at the potentials through fresh noise, some of it at a time.
 class Checker {
  public:
@@ -71,6 +93,7 @@ class Checker {
         noise_(Rng{options.seed}.substream(4 + 8 * static_cast<std::uint64_t>(attempt))),
         draws_(Rng{options.seed}.substream(5 + 8 * static_cast<std::uint64_t>(attempt))),
         labels_(Rng{options.seed}.substream(6 + 8 * static_cast<std::uint64_t>(attempt))),
+        exact_(v),
         hard_(v.begin(), v.end()),
         soft_(score_biases(problem.atoms, problem.epsilon, v)),
         hard_there_(hard_, options.context.device),
@@ -83,7 +106,7 @@ class Checker {
     const Stop stop([&] { return go_on(); });
     context_ = options_.context;
     context_.stop = &stop;
-    if (problem_.tree) problem_.tree->set_biases(hard_, context_);
+    if (problem_.tree) problem_.tree->set_biases(exact_, context_);
     check.stopped = !finishes([&] {
       const Index rows = check_rows(atoms_.size(), options_), blocks = (rows + most_rows - 1) / most_rows;
       Index first = 0;
@@ -182,6 +205,8 @@ class Checker {
       return VectorView<const std::int32_t>{labels.data() + k, labels.empty() ? 0 : count, {}};
     };
     std::vector<double> x_sum(static_cast<std::size_t>(d), 0.0);
+    const bool in_order = d == 1 && !problem_.is_labelled();
+    std::vector<float> on_line;  // the noise, if so
     // A device scores noise of its own, of the same bits; what costs are made of in double is the CPU's.
     const bool away = context_.device.type != DeviceType::cpu;
     Matrix<float> x(std::min(chunk, rows), d), there(away ? x.rows() : 0, d, context_.device);
@@ -195,6 +220,7 @@ class Checker {
       for (Index i = 0; i < count; ++i) {
         lengths_.add(std::sqrt(dot(xs.row(i), xs.row(i), d)));
         for (Index c = 0; c < d; ++c) x_sum[static_cast<std::size_t>(c)] += static_cast<double>(xs(i, c));
+        if (in_order) on_line.push_back(xs(i, 0));
       }
       match(first + k, xs, scored, of_rows, ranked.scores.view().rows_from(k, count),
             ranked.columns.view().rows_from(k, count), offset.data() + k);
@@ -206,7 +232,10 @@ class Checker {
     if (problem_.is_labelled()) left = row_masses(labels);
     for (std::size_t i = 0; i < left.size(); ++i) primal.cost[i] *= left[i];
     for (double& c : capacity) c *= static_cast<double>(rows);
-    fill_greedily(ranked, hard_, level, capacity, primal, left);
+    if (in_order)
+      fill_in_order(on_line, atoms_, level, capacity, primal, left);
+    else
+      fill_greedily(ranked, hard_, level, capacity, primal, left);
     // What found no room goes to the remaining capacity in proportion: its cost needs only the mean of the free atoms.
     const Rest rest(*this, capacity, level);
     for (Index k = 0; k < rows; k += chunk) {
@@ -334,6 +363,7 @@ class Checker {
   const SemidiscreteOptions& options_;
   const bool squared_;
   const Rng noise_, draws_, labels_;
+  const std::vector<double>& exact_;  // potentials
   const std::vector<float> hard_, soft_;
   const OnDevice<float> hard_there_, soft_there_;
   const Target target_;

@@ -61,7 +61,7 @@ Priced price_noise(const SemidualProblem& problem, const std::vector<double>& v,
   Priced noise{Matrix<float>(rows, problem.atoms.dimensions()), {}};
   draw(problem.source, rng, 0, noise.x.view(), context);
   const std::vector<float> biases = score_biases(problem.atoms, 0, v);
-  if (problem.tree) problem.tree->set_biases(biases, context);
+  if (problem.tree) problem.tree->set_biases(v, context);
   Matrix<float> scores(rows, keep);
   Matrix<std::int32_t> columns(rows, keep);
   best_scores(problem, scores_of(problem, noise.x.view(), {}, biases), scores.view(), columns.view(), context);

@@ -128,7 +128,7 @@ std::shared_ptr<ScoreTree> tree_where_it_pays(const AtomSet& atoms, double epsil
   const std::set<std::int32_t> labels(atoms.labels.begin(), atoms.labels.end());
   const Index parts = std::max<Index>(1, static_cast<Index>(labels.size()));
   if (!ScoreTree::pays(atoms.size() / parts, atoms.dimensions())) return nullptr;
-  return std::make_shared<ScoreTree>(atoms.y.view(), atoms.labels, context);
+  return std::make_shared<ScoreTree>(atoms.y.view(), atoms.labels, context, atoms.line);
 }
 
 void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<float> values,

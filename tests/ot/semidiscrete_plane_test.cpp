@@ -186,47 +186,63 @@ TEST(SemidiscretePlane, FromPointsInClusters) {
   EXPECT_LT(chi2_of(hits), 0.02 + 0.0025);  // three standard errors of 0.0008
 }
 
-// On a line cells are intervals, whose masses the normal law has in closed form.
-TEST(SemidiscretePlane, ALineNeedsNoAscent) {
-  for (const Index n : {50, 1000})
-    for (const bool weighted : {false, true}) {
-      Matrix<float> y = normal_cloud(n, 1, 7, 3);
-      std::sort(y.data(), y.data() + n);
-      std::vector<double> b;
-      for (Index j = 0; j < n && weighted; ++j) b.push_back(1 + static_cast<double>(j % 4));
-      const SemidiscreteResult r = semidiscrete(y.view(), b, {.seed = 3});
-      EXPECT_EQ(r.status, Status::converged) << n;
-      EXPECT_LT(r.samples_per_atom, n < 100 ? 200 : 20) << n;  // looks at the start alone
-      double chi2 = -1, before = 0, total = 0;
-      for (Index j = 0; j < n; ++j) total += weighted ? b[static_cast<std::size_t>(j)] : 1.0;
-      for (Index j = 0; j < n; ++j) {
-        const auto at = static_cast<std::size_t>(j);
-        const double boundary =
-            j + 1 < n ? (r.potentials.g[at] - r.potentials.g[at + 1]) / (y.data()[j + 1] - y.data()[j]) : HUGE_VAL;
-        const double share = truth::normal_share(boundary), mass = std::max(0.0, share - before);
-        chi2 += mass * mass * total / (weighted ? b[at] : 1.0);
-        before = std::max(before, share);
-      }
-      EXPECT_LT(chi2, 0.06) << n;  // boundaries that have changed places count a little more than once
+// On a line cells are intervals, whose masses the normal law has in closed form. y: in rising order.
+double chi2_on_line(const Matrix<float>& y, const std::vector<double>& b, const SemidiscretePotentials& p) {
+  const bool squared = p.cost == Cost::squared_euclidean;
+  double chi2 = -1, before = 0, total = 0;
+  for (Index j = 0; j < y.rows(); ++j) total += b.empty() ? 1.0 : b[static_cast<std::size_t>(j)];
+  for (Index j = 0; j < y.rows(); ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    double boundary = HUGE_VAL;
+    if (j + 1 < y.rows()) {
+      const double low = static_cast<double>(y(j, 0)), high = static_cast<double>(y(j + 1, 0));
+      const double prices = p.g[at] - p.g[at + 1];
+      boundary = (squared ? 0.5 * (prices + high * high - low * low) : prices) / (high - low);
     }
+    const double share = truth::normal_share(boundary), mass = std::max(0.0, share - before);
+    chi2 += mass * mass * total / (b.empty() ? 1.0 : b[at]);
+    before = std::max(before, share);
+  }
+  return chi2;
 }
 
-// Where floats do not tell neighbours apart no ascent helps: what it ends with is no worse than the solution it started
-// from.
-TEST(SemidiscretePlane, ALineBeyondFloats) {
-  constexpr Index n = 1000;
-  for (const std::uint64_t seed : {1}) {
-    Matrix<float> y = normal_cloud(n, 1, seed);
-    const Matrix<float> z = normal_cloud(n, 1, seed + 10);
-    for (Index j = 0; j < n; ++j) y(j, 0) /= z(j, 0);
-    std::sort(y.data(), y.data() + n);
-    SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = 3});
-    const double fitted = marginal_error(*pass_matcher(y.view(), r.potentials), n, 1, 100000, 5).chi2;
-    r.potentials.g =
-        truth::Line({y.data(), y.data() + n}, std::vector<double>(n, 1.0 / n)).potentials({y.data(), y.data() + n});
-    const double solution = marginal_error(*pass_matcher(y.view(), r.potentials), n, 1, 100000, 5).chi2;
-    EXPECT_LT(fitted, solution + 0.015) << seed;  // looks have standard errors of 0.006
+enum class LineShape { normal, far_off, cauchy, lognormal, clusters };
+Matrix<float> sorted_line(LineShape shape, Index n) {
+  const Matrix<float> x = normal_cloud(n, 1, 7), z = normal_cloud(n, 1, 8);
+  std::vector<float> y;
+  for (Index j = 0; j < n; ++j) {
+    const float u = x(j, 0);
+    y.push_back(shape == LineShape::far_off     ? u + 100
+                : shape == LineShape::cauchy    ? u / z(j, 0)
+                : shape == LineShape::lognormal ? std::exp(2 * u)
+                : shape == LineShape::clusters  ? static_cast<float>(20 * (j % 7)) + 0.01f * u
+                                                : u);
   }
+  std::sort(y.begin(), y.end());
+  y.erase(std::unique(y.begin(), y.end()), y.end());
+  Matrix<float> line(static_cast<Index>(y.size()), 1);
+  std::copy(y.begin(), y.end(), line.data());
+  return line;
+}
+
+// Floats would not tell thousands of neighbours apart, nor those of sizes and masses that differ by decades.
+TEST(SemidiscretePlane, ALineNeedsNoAscent) {
+  for (const LineShape shape :
+       {LineShape::normal, LineShape::far_off, LineShape::cauchy, LineShape::lognormal, LineShape::clusters})
+    for (const Index n : {50, 1000, 20000})
+      for (const double decades : {0, 3}) {
+        SCOPED_TRACE(concat("shape ", static_cast<int>(shape), ", n ", n, ", decades ", decades));
+        const Matrix<float> y = sorted_line(shape, n);
+        std::vector<double> b;
+        for (Index j = 0; j < y.rows() && decades > 0; ++j)
+          b.push_back(std::pow(10, decades * static_cast<double>(j * 7919 % 1000) / 1000));
+        const Cost cost = shape == LineShape::far_off ? Cost::squared_euclidean : Cost::negative_dot;
+        const SemidiscreteResult r = semidiscrete(y.view(), b, {.cost = cost, .seed = 3});
+        EXPECT_EQ(r.status, Status::converged);
+        EXPECT_LT(r.samples_per_atom, n < 100 ? 200 : 20);  // looks at the start alone
+        EXPECT_LT(chi2_on_line(y, b, r.potentials), 0.01);
+        EXPECT_LT(marginal_error(*pass_matcher(y.view(), r.potentials), y.rows(), 1, 100000, 5, b).lower, 0.01);
+      }
 }
 
 TEST(SemidiscretePlane, ALineOfAnotherLaw) {
