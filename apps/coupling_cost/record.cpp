@@ -40,7 +40,8 @@ Json to_json(const ProblemIdentity& p) {
           {"limit_samples", p.limit_samples},
           {"mean_cost", p.mean_cost},
           {"spread", p.spread},
-          {"known_limit", or_null(p.known_limit)}};
+          {"known_limit", or_null(p.known_limit)},
+          {"device", p.device}};
 }
 
 Json to_json(const LimitFigures& l) {
@@ -167,7 +168,9 @@ void Record::read() {
   const Json json = read_json(file());
   try {
     require(json.at("format") == format, file().string(), ": of format ", json.at("format").dump(), ", not ", format);
-    const Json own = to_json(problem_), other = json.at("problem");
+    const Json own = to_json(problem_);
+    Json other = json.at("problem");
+    if (!other.contains("device")) other["device"] = "cpu";  // of records from before there was a choice
     for (const auto& [key, value] : own.items()) {
       require(other.contains(key) && other[key] == value, file().string(), ": measured on another problem (", key,
               " is ", value.dump(), ", was ", other.contains(key) ? other[key].dump() : "not there",

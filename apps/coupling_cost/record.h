@@ -21,6 +21,7 @@ struct ProblemIdentity {
   double limit_samples = 0;
   double mean_cost = 0, spread = 0;
   std::optional<double> known_limit;
+  std::string device = "cpu";  // seconds of several do not mix
 };
 
 // Median and range over the repeats.

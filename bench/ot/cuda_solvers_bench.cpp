@@ -98,7 +98,7 @@ void recombined_in_slabs(benchmark::State& state) {
   for (Index k = 0; state.range(0) < 3 && k < y.rows() * y.cols(); ++k)
     y.data()[k] = std::round(std::clamp(32 * y.data()[k], -127.0f, 127.0f)) / 32;
   const auto ready = ot::backend_for(device).prepare(y.view(), context, {y.view(), rows, centre},
-                                                     state.range(0) == 1 ? 400'000'000 : 300'000'000);
+                                                     {state.range(0) == 1 ? std::size_t{400'000'000} : 300'000'000});
   time_candidates(state, y, 64, ready.get());
 }
 BENCHMARK(recombined_in_slabs)->DenseRange(1, 3)->Unit(benchmark::kMillisecond)->UseRealTime();

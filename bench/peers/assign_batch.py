@@ -3,10 +3,10 @@
 
     python3 -m venv base && base/bin/pip install numpy scipy threadpoolctl
     base/bin/python bench/peers/assign_batch.py --bin build/bin --out bench/results/DATE-MACHINE-peers_assign_batch.json
-    python3 peers/assign_batch.py --bin bin --device 0     on the first GPU
+    python3 bench/peers/assign_batch.py --bin bin --device 0     on the first GPU
 
-Each problem: n normal points onto n others, float32. scipy solves them in processes on all cores, started before the clock
-is; torch-linear-assignment, where it is installed, on the GPU with costs from torch.cdist. monge (ot_exact_run) goes from
+Each problem: n normal points onto n others, float32. scipy solves them in processes on all cores, which have the clouds
+before the clock starts; torch-linear-assignment, where it is installed, on the GPU with costs from torch.cdist. monge (ot_exact_run) goes from
 the host's points to proven optima on the device. Medians of `--repeat` runs; mean costs are compared.
 """
 
@@ -27,10 +27,20 @@ def squared_distances(x, y):
     return (x * x).sum(1)[:, None] + (y * y).sum(1)[None, :] - 2 * x @ y.T
 
 
-def solve(pair):
+CLOUDS = []  # of a worker
+
+
+def start_worker(x, y):
+    import scipy.optimize  # noqa: F401, so that it is there before the clock starts
+
+    threadpoolctl.threadpool_limits(1)
+    CLOUDS[:] = x, y
+
+
+def solve(k):
     from scipy.optimize import linear_sum_assignment
 
-    cost = squared_distances(*pair)
+    cost = squared_distances(CLOUDS[0][k], CLOUDS[1][k])
     rows, cols = linear_sum_assignment(cost)
     return float(cost[rows, cols].mean())
 
@@ -45,10 +55,9 @@ def median_of(repeat, run):
 
 
 def time_scipy(x, y, repeat):
-    pairs = list(zip(x, y))
-    with multiprocessing.get_context("spawn").Pool(initializer=threadpoolctl.threadpool_limits, initargs=(1,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(initializer=start_worker, initargs=(x, y)) as pool:
         return {"solver": "scipy", "processes": os.cpu_count(),
-                **median_of(repeat, lambda: float(np.mean(pool.map(solve, pairs))))}
+                **median_of(repeat, lambda: float(np.mean(pool.map(solve, range(len(x))))))}
 
 
 def time_torch(x, y, repeat):

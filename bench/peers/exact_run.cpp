@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <functional>
+
 #include "monge/bench/peers/run.h"
 #include "monge/ot/assignment.h"
 #include "monge/ot/exact.h"

@@ -82,10 +82,10 @@ class Backend {
                     std::size_t rows) = 0;
   // y made ready for many passes of this room (Scores::y_ready, Recombination::y_ready), which are still told y, for
   // its shape at least; null where that gains nothing. A device that has no room for it keeps what `before` says of y,
-  // or reads y anew in each pass: then y, but not `before`, has to live as long. It takes no more than most_bytes.
+  // or reads y anew in each pass: then y, but not `before`, has to live as long. 
   virtual std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context,
                                                         const Uncentred& before = {},
-                                                        std::size_t most_bytes = SIZE_MAX) = 0;
+                                                        const PreparedBytes& most = {}) = 0;
   // Standard normals: row i is elements (first + i) out.cols onwards of the stream's sequence (fill_normal), the same
   // bits in every room.
   virtual void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) = 0;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "monge/ot/core/array.h"
@@ -17,6 +18,12 @@ struct Uncentred {
   MatrixView<const float> points = {};       // empty: not known
   VectorView<const std::int32_t> rows = {};  // n
   VectorView<const double> centre = {};      // d
+};
+
+// Bytes of a device's memory that points made ready may take, and what is made of a slab of them where that does not do;
+// no more than its own measure of what is free.
+struct PreparedBytes {
+  std::size_t kept = SIZE_MAX, slab = SIZE_MAX;
 };
 
 }  // namespace monge::ot

@@ -70,7 +70,7 @@ class CpuBackend final : public Backend {
       std::memcpy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch, width);
   }
   std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context, const Uncentred&,
-                                                std::size_t) override {
+                                                const PreparedBytes&) override {
     if (!cpu::multiplies_digits(y.cols)) return nullptr;
     return std::make_shared<cpu::Digits>(cpu::read_digits(y, context));
   }

@@ -3,6 +3,7 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
 #include "monge/ot/cuda/reduction_apply.h"
+#include "monge/ot/cuda/slabs.h"
 
 namespace monge::ot::cuda {
 namespace {
@@ -16,12 +17,15 @@ struct FinishApply {
   const T* factor;
   MatrixView<T> out;
   Index first;
+  Turn turn;
 
   MONGE_HOST_DEVICE void operator()(Index item) const {
     const Index i = item / count, k = item % count;
+    T& target = out.data[i * out.stride + first + k];
     double all = 0;
     for (Index part = 0; part < parts; ++part) all += sums[(part * rows + i) * width + k];
-    out.data[i * out.stride + first + k] = static_cast<T>(all * static_cast<double>(factor[i]));
+    all *= static_cast<double>(factor[i]);
+    target = static_cast<T>(turn.first ? all : static_cast<double>(target) + all);
   }
 };
 
@@ -35,7 +39,7 @@ void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> 
   Call call("apply", room, context);
   const MatrixView<T> target = call.out(out);
   const MatrixView<const T> from = call.in(values);
-  Problem<T> p = read_scores(call, s, context.products);
+  const Problem<T> p = read_scores(call, s, context.products);
   double* f = call.scratch<double>(p.rows);
   T* shift = call.scratch<T>(p.rows);
   T* factor = call.scratch<T>(p.rows);
@@ -43,19 +47,23 @@ void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> 
   shift_rows<T, double, double>(call, p.rows, f, p.row_bias, nullptr, nullptr, static_cast<double>(epsilon), shift,
                                 factor);
   const T rate = rate_of(epsilon, p.cols).rate;
-  const Index parts = share_columns(p);
   const int width = values.cols <= few_values ? few_values : many_values;
-  double* sums = call.scratch<double>(parts * p.rows * width);
   for (Index first = 0; first < values.cols; first += width) {
     const int count = static_cast<int>(std::min<Index>(width, values.cols - first));
     const T* some = from.data + first;
-    if (width == few_values) {
-      auto* few = reinterpret_cast<Sums<few_values>*>(sums);
-      run_pass<FewValuesReduction>(call, p, parts, FewValuesArgs<T>{rate, shift, some, from.stride, count, few});
-    } else {
-      run_pass<ManyValuesReduction>(call, p, parts, ManyValuesArgs<T>{rate, shift, some, from.stride, count, sums});
-    }
-    for_each(call, p.rows * count, FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first});
+    for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
+      const Index parts = share_columns(slab);
+      double* sums = call.scratch<double>(parts * p.rows * width);
+      if (width == few_values) {
+        auto* few = reinterpret_cast<Sums<few_values>*>(sums);
+        run_pass<FewValuesReduction>(call, slab, parts, FewValuesArgs<T>{rate, shift, some, from.stride, count, few});
+      } else {
+        run_pass<ManyValuesReduction>(call, slab, parts,
+                                      ManyValuesArgs<T>{rate, shift, some, from.stride, count, sums});
+      }
+      for_each(call, p.rows * count,
+               FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first, turn});
+    });
   }
   call.finish();
 }

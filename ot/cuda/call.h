@@ -37,6 +37,9 @@ class Call {
     return static_cast<T*>(take(sizeof(T) * static_cast<std::size_t>(count)));
   }
 
+  // For who copies from the host beside this: finish waits.
+  void reads_host() { reads_host_ = true; }
+
   // What has been taken so far, for what was taken later to be given back.
   std::size_t mark() const { return taken_.size(); }
   void give_back(std::size_t mark);

@@ -1,5 +1,6 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
+#include "monge/ot/cuda/slabs.h"
 
 namespace monge::ot::cuda {
 namespace {
@@ -10,12 +11,14 @@ struct FinishEnergy {
   Index rows, parts;
   const T* factor;
   MatrixView<double> out;
+  Turn turn;
 
   MONGE_HOST_DEVICE void operator()(Index i) const {
     for (int k = 0; k < 3; ++k) {
+      double& target = out.data[i * out.stride + k];
       double all = 0;
       for (Index part = 0; part < parts; ++part) all += sums[part * rows + i].v[k];
-      out.data[i * out.stride + k] = all * static_cast<double>(factor[i]);
+      target = (turn.first ? 0.0 : target) + all * static_cast<double>(factor[i]);
     }
   }
 };
@@ -27,16 +30,20 @@ void energy(const Room& room, const Scores<T>& s, T epsilon, VectorView<const do
             VectorView<const T> bias, MatrixView<double> out, const Context& context) {
   Call call("energy", room, context);
   const MatrixView<double> target = call.out(out);
-  Problem<T> p = read_scores(call, s, context.products);
-  const Index parts = share_columns(p);
+  const Problem<T> p = read_scores(call, s, context.products);
   T* shift = call.scratch<T>(p.rows);
   T* factor = call.scratch<T>(p.rows);
   shift_rows<T, double, double>(call, p.rows, call.in(f), p.row_bias, nullptr, nullptr, static_cast<double>(epsilon),
                                 shift, factor);
-  Sums<3>* sums = call.scratch<Sums<3>>(parts * p.rows);
-  run_pass<EnergyReduction>(call, p, parts,
-                            EnergyArgs<T>{rate_of(epsilon, p.cols).rate, shift, call.in(w), call.in(bias), sums});
-  for_each(call, p.rows, FinishEnergy<T>{sums, p.rows, parts, factor, target});
+  const T* shares = call.in(w);
+  const T* biases = call.in(bias);
+  for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
+    const Index parts = share_columns(slab);
+    Sums<3>* sums = call.scratch<Sums<3>>(parts * p.rows);
+    run_pass<EnergyReduction>(call, slab, parts,
+                              EnergyArgs<T>{rate_of(epsilon, p.cols).rate, shift, shares, biases, sums});
+    for_each(call, p.rows, FinishEnergy<T>{sums, p.rows, parts, factor, target, turn});
+  });
   call.finish();
 }
 

@@ -35,7 +35,7 @@ void assign(const Room& room, MatrixView<const T> x, MatrixView<const T> y, Inde
             VectorView<double> f, VectorView<double> g, const Context& context);
 // Backend::prepare, normals, recombine.
 std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context,
-                                              const Uncentred& before, std::size_t most_bytes);
+                                              const Uncentred& before, const PreparedBytes& most);
 void normals(const Room& room, const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context);
 void recombine(const Room& room, const Recombination& r, MatrixView<float> scores, MatrixView<std::int32_t> columns,
                const Context& context);

@@ -144,8 +144,8 @@ namespace {
 
 // Points of a slab: their halves and, if they come from the host, twice what is copied take an eighth of the memory
 // that is free, but no more than is of use.
-Index slab_of(Index rows, Index dims, std::size_t free) {
-  constexpr std::size_t most = std::size_t{1} << 30;
+Index slab_of(Index rows, Index dims, std::size_t free, std::size_t asked) {
+  const std::size_t most = std::min(asked, std::size_t{1} << 30);
   const std::size_t of_pair = 2 * chunk_points * static_cast<std::size_t>(dims + chunk_dims) * 3 * sizeof(float);
   const auto pairs = static_cast<Index>(std::min(most, free / 8) / of_pair);
   return std::min(padded_points(rows), std::max<Index>(1, pairs) * 2 * chunk_points);
@@ -153,11 +153,11 @@ Index slab_of(Index rows, Index dims, std::size_t free) {
 
 // In as few bytes as may be, on the device if they fit.
 std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView<const float> y,
-                                                    const Uncentred& before, std::size_t free, const Context& context) {
+                                                    const Uncentred& before, std::size_t free, const PreparedBytes& most, const Context& context) {
   auto kept = std::make_shared<StreamedPoints>();
   kept->device = call.device();
   kept->floats = y;
-  kept->slab = slab_of(y.rows, y.cols, free);
+  kept->slab = slab_of(y.rows, y.cols, free, most.slab);
   detail::CompactPoints c = detail::compact(before, context.threads);
   kept->bytes = c.bytes;
   if (c.bytes < 4) {
@@ -167,7 +167,7 @@ std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView
       kept->table = Buffer<float>(static_cast<Index>(c.table.size()), kept->device);
       copy(VectorView<const float>(c.table), kept->table.view());
     }
-    if (static_cast<std::size_t>(c.data.size()) <= free / 2) {
+    if (static_cast<std::size_t>(c.data.size()) <= std::min(free, most.kept) / 2) {
       kept->data = Buffer<std::uint8_t>(c.data.size(), kept->device);
       copy(std::as_const(c.data).view(), kept->data.view());
       return kept;
@@ -183,7 +183,7 @@ std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView
 }  // namespace
 
 std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const float> y, const Context& context,
-                                              const Uncentred& before, std::size_t most_bytes) {
+                                              const Uncentred& before, const PreparedBytes& most) {
   Call call("prepare", room, context);
   auto kept = std::make_shared<SplitPoints>();
   kept->device = call.device();
@@ -193,16 +193,16 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
     return kept;
   }
   // An eighth is for what passes need.
-  const std::size_t free = std::min(free_memory(), most_bytes),
+  const std::size_t free = free_memory(),
                     bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
-  if (bytes > free / 8 * 7) return prepare_slabs(call, y, before, free, context);
+  if (bytes > std::min(free, most.kept) / 8 * 7) return prepare_slabs(call, y, before, free, most, context);
   kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), kept->device);
   kept->unit = Buffer<float>(padded_points(y.rows), kept->device);
   // Some rows at a time, so that there need not be memory for all as floats.
-  const Index most = std::max<Index>(1, (Index{1} << 28) / y.cols / (2 * chunk_points)) * 2 * chunk_points;
-  for (Index first = 0; first < y.rows; first += most) {
+  const Index at_once = std::max<Index>(1, (Index{1} << 28) / y.cols / (2 * chunk_points)) * 2 * chunk_points;
+  for (Index first = 0; first < y.rows; first += at_once) {
     const std::size_t mark = call.mark();
-    const MatrixView<const float> some = call.in(y.rows_from(first, std::min(most, y.rows - first)));
+    const MatrixView<const float> some = call.in(y.rows_from(first, std::min(at_once, y.rows - first)));
     split_with(call, FloatReader{some.data, some.stride}, some.rows, some.cols,
                kept->chunks.data() + first / chunk_points * chunks_for(y.cols), kept->unit.data() + first);
     call.give_back(mark);

@@ -10,8 +10,6 @@
 
 namespace monge::ot::cuda {
 
-struct StreamedPoints;  // slabs.h
-
 // How a tile of scores is made: read from a matrix, or from points by multiply-adds, sums of differences, or tensor
 // cores.
 enum class Maker : std::int32_t { stored, dot, euclidean, l1, halves };

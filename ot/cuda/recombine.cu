@@ -51,7 +51,7 @@ void best_of_sets(Call& call, Problem<float> p, const RecombineArgs& given, Matr
   merge_lists(call, rows, args.lists, lists, args.keep, no_bias, scores, columns, nowhere, best, turn);
 }
 
-// Some groups' rows, whole tiles of them but for the last.
+// Some groups' rows, whole pairs of tiles but for the last, as points are padded.
 Problem<float> groups_of(Problem<float> p, Index first, Index count) {
   const Index row = first * group_rows;
   p.rows = count * group_rows;
@@ -85,7 +85,7 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
   } else {
     const Index in_cache = rows_in_cache(chunks_for(std::max<Index>(r.x.cols, 1))) / group_rows;
     const Index fitting = most_bytes / (group_rows * sets * row_bytes);
-    const Index at_once = std::max<Index>(2, std::min(fitting, in_cache) / 2 * 2);  // whole tiles
+    const Index at_once = std::max<Index>(4, std::min(fitting, in_cache) / 4 * 4);  // whole pairs of tiles
     Scored<float>* best = all.streamed ? call.scratch<Scored<float>>(r.rows() * list_places) : nullptr;
     for_slabs(call, all, [&](const Problem<float>& slab, Turn turn) {
       for (Index first = 0; first < r.groups(); first += at_once) {

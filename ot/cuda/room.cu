@@ -80,8 +80,8 @@ class CudaBackend final : public Backend {
     synchronize(room_.stream);
   }
   std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context,
-                                                const Uncentred& before, std::size_t most_bytes) override {
-    return cuda::prepare(room_, y, context, before, most_bytes);
+                                                const Uncentred& before, const PreparedBytes& most) override {
+    return cuda::prepare(room_, y, context, before, most);
   }
   void normals(const Rng& rng, std::uint64_t first, MatrixView<float> out, const Context& context) override {
     cuda::normals(room_, rng, first, out, context);

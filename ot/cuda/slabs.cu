@@ -47,10 +47,9 @@ Slabs::Slabs(Call& call, const Problem<float>& p)
   if (points_.is_here()) return;
   for (Place& place : places_) {
     place.memory = call.scratch<std::uint8_t>(points_.slab * points_.dims() * points_.bytes);
-    place.copied = make_event();
-    place.read = make_event();
-    record(place.read, call.stream());  // the memory is the stream's
+    record(place.read.get(), call.stream());  // the memory is the stream's
   }
+  call.reads_host();
   copy(0);
 }
 
@@ -60,10 +59,6 @@ Slabs::~Slabs() {
     if (at_ < count_) synchronize(call_.copies());  // an exception has left copies under way
   } catch (const Error&) {                          // a device that has failed copies no more
   }
-  for (const Place& place : places_) {
-    destroy_event(place.copied);
-    destroy_event(place.read);
-  }
 }
 
 Index Slabs::size(Index slab) const { return std::min(points_.slab, points_.rows() - first(slab)); }
@@ -71,7 +66,7 @@ Index Slabs::size(Index slab) const { return std::min(points_.slab, points_.rows
 void Slabs::copy(Index slab) {
   const Place& place = places_[slab % 2];
   const std::size_t width = static_cast<std::size_t>(points_.dims() * points_.bytes);
-  wait(call_.copies(), place.read);
+  wait(call_.copies(), place.read.get());
   if (points_.bytes == 4)
     copy_on(call_.copies(), place.memory, width, points_.floats.row(first(slab)),
             sizeof(float) * static_cast<std::size_t>(points_.floats.stride), width,
@@ -79,7 +74,7 @@ void Slabs::copy(Index slab) {
   else
     copy_on(call_.copies(), place.memory, width, points_.data.data() + first(slab) * points_.dims() * points_.bytes,
             width, width, static_cast<std::size_t>(size(slab)));
-  record(place.copied, call_.copies());
+  record(place.copied.get(), call_.copies());
 }
 
 void Slabs::split(Index slab, const std::uint8_t* from) {
@@ -100,9 +95,9 @@ bool Slabs::next() {
   } else {
     if (at_ + 1 < count_) copy(at_ + 1);
     const Place& place = places_[at_ % 2];
-    wait(call_.stream(), place.copied);
+    wait(call_.stream(), place.copied.get());
     split(at_, place.memory);
-    record(place.read, call_.stream());
+    record(place.read.get(), call_.stream());
   }
   slab_ = all_;
   const Index tiles = first(at_) / chunk_points, end = first(at_) + size(at_);

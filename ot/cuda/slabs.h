@@ -24,9 +24,20 @@ class Slabs {
   Turn turn() const { return {at_ == 0, at_ + 1 == count_}; }
 
  private:
+  class OwnEvent {
+   public:
+    OwnEvent() = default;
+    ~OwnEvent() { destroy_event(event_); }
+    OwnEvent(const OwnEvent&) = delete;
+    OwnEvent& operator=(const OwnEvent&) = delete;
+    Event get() const { return event_; }
+
+   private:
+    const Event event_ = make_event();
+  };
   struct Place {  // of what is copied from the host
     std::uint8_t* memory = nullptr;
-    Event copied = nullptr, read = nullptr;
+    OwnEvent copied, read;
   };
   Index first(Index slab) const { return slab * points_.slab; }
   Index size(Index slab) const;
@@ -44,18 +55,18 @@ class Slabs {
 };
 
 // body(problem, turn) for each slab of columns (of rows, if those are streamed), or once, if the points are there. What
-// it takes of the call's memory is given back after each.
+// it takes of the call's memory is given back after each, and after the last what slabs took.
 template <class T, class Body>
 void for_slabs(Call& call, const Problem<T>& p, const Body& body) {
   if constexpr (sizeof(T) == 4) {
     if (p.streamed) {
-      Slabs slabs(call, p);
-      while (slabs.next()) {
-        const std::size_t mark = call.mark();
+      const std::size_t mark = call.mark();
+      for (Slabs slabs(call, p); slabs.next();) {
+        const std::size_t own = call.mark();
         body(slabs.problem(), slabs.turn());
-        call.give_back(mark);
+        call.give_back(own);
       }
-      return;
+      return call.give_back(mark);
     }
   }
   body(p, Turn{});

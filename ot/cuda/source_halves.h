@@ -74,9 +74,11 @@ class HalvesSource {
   }
   // Starts copies of a chunk further on. All threads; those who copy may wait for other blocks here.
   MONGE_DEVICE void copy_ahead() {
-    if (!copies_.copies()) return;
-    copies_.reclaim(next_stage_);
-    start();
+    if (copies_.copies()) {
+      copies_.reclaim(next_stage_);
+      start();
+    }
+    warp_barrier();
   }
 
   // Columns of the tile at first_col, one a thread, fetched while the products are made.

@@ -61,6 +61,7 @@ Stream make_stream() {
   return stream;
 }
 void destroy_stream(Stream stream) noexcept {
+  synchronize(stream);
   queues.erase(stream);
   delete static_cast<char*>(stream);
 }

@@ -119,7 +119,8 @@ TEST_F(CudaRoomTest, LawsOfTheCallerAreCopied) {
 struct Answers {
   std::vector<float> softmins, scores;
   std::vector<std::int32_t> columns, drawn;
-  std::vector<double> masses, winners;
+  std::vector<double> masses, winners, energies;
+  std::vector<float> means;
   Matrix<float> stored;
 };
 Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
@@ -131,6 +132,8 @@ Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
             std::vector<std::int32_t>(rows),
             std::vector<double>(cols),
             std::vector<double>(cols),
+            std::vector<double>(3 * rows),
+            std::vector<float>(5 * rows),
             Matrix<float>(n, m)};
   Passes<float>& passes = room.passes(float{});
   const auto keep = [&](const Matrix<float>& scores, const Matrix<std::int32_t>& columns) {
@@ -147,6 +150,11 @@ Answers ask(Backend& room, const Scores<float>& s, const Context& context) {
   passes.sample(s, 1.0f, Rng{2}, 3, a.drawn, context);
   passes.histogram(s, 1.0f, VectorView<const float>(a.softmins), {}, a.masses, context);
   passes.histogram(s, 0.0f, {}, {}, a.winners, context);
+  const std::vector<double> f(a.softmins.begin(), a.softmins.end());
+  passes.energy(s, 1.0f, f, {}, s.v, {a.energies.data(), n, 3}, context);
+  Matrix<float> values(m, 5);
+  fill_normal(Rng{6}, 0, {values.data(), 5 * m});
+  passes.apply(s, 1.0f, values.view(), {a.means.data(), n, 5}, context);
   passes.store(s, a.stored.view(), context);
   for (const Index rounds : {0, 2}) {
     const Recombination r{
@@ -181,6 +189,7 @@ TEST_F(CudaRoomTest, PreparedPointsChangeNothing) {
     expect_same_scores(with, without);
     EXPECT_EQ(with.softmins, without.softmins);
     EXPECT_EQ(with.masses, without.masses);
+    EXPECT_EQ(with.energies, without.energies);
   }
 }
 
@@ -218,7 +227,7 @@ TEST_F(CudaRoomTest, SlabsOfPointsChangeNothing) {
     }
     Scores<float> s = p.scores();
     const Answers whole = ask(*room_, s, context);
-    const auto ready = room_->prepare(s.y, context, {before.view(), rows, centre}, c.memory);
+    const auto ready = room_->prepare(s.y, context, {before.view(), rows, centre}, {c.memory, 1});
     const auto* streamed = dynamic_cast<const cuda::StreamedPoints*>(ready.get());
     ASSERT_TRUE(streamed);
     EXPECT_EQ(streamed->bytes, c.bytes);
@@ -233,6 +242,48 @@ TEST_F(CudaRoomTest, SlabsOfPointsChangeNothing) {
       EXPECT_NEAR(in_slabs.softmins[static_cast<std::size_t>(i)], whole.softmins[static_cast<std::size_t>(i)], 1e-5);
     for (Index j = 0; j < m; ++j)
       EXPECT_NEAR(in_slabs.masses[static_cast<std::size_t>(j)], whole.masses[static_cast<std::size_t>(j)], 1e-5);
+    for (std::size_t k = 0; k < whole.energies.size(); ++k)
+      EXPECT_NEAR(in_slabs.energies[k], whole.energies[k], 1e-4) << k;
+    for (std::size_t k = 0; k < whole.means.size(); ++k) EXPECT_NEAR(in_slabs.means[k], whole.means[k], 1e-5) << k;
+  }
+}
+
+// A verb whose results stay on the device still waits for what it reads of the host.
+TEST_F(CudaRoomTest, SlabsOfTheHostAreReadWhenAVerbReturns) {
+  Matrix<float> x(40, 20, device), y(600, 20), out(1, 40, device), first(1, 40), second(1, 40);
+  room_->normals(Rng{1}, 0, x.view(), context);
+  fill_normal(Rng{2}, 0, {y.data(), 600 * 20});
+  const VectorView<float> there{out.data(), 40, device};
+  Scores<float> s{.x = std::as_const(x).view(), .y = std::as_const(y).view()};
+  room_->passes(float{}).softmin(s, 1.0f, {first.data(), 40}, context);
+  auto ready = room_->prepare(s.y, context, {}, {1, 1});
+  s.y_ready = ready.get();
+  room_->passes(float{}).softmin(s, 1.0f, there, context);
+  s.y_ready = nullptr, ready.reset();
+  std::fill_n(y.data(), 600 * 20, NAN);
+  copy(std::as_const(out).view(), second.view());
+  for (Index i = 0; i < 40; ++i) EXPECT_NEAR(second(0, i), first(0, i), 1e-5) << i;
+}
+
+// So many dimensions that the points of few groups stay in the cache: the others' turn comes later.
+TEST_F(CudaRoomTest, GroupsOfManyDimensionsComeInSteps) {
+  constexpr Index d = 24600, groups = 7, atoms = 5, keep = 3;
+  Matrix<float> x(groups * group_rows, d), y(atoms, d), v(1, atoms);
+  fill_normal(Rng{1}, 0, {x.data(), x.rows() * d});
+  fill_normal(Rng{2}, 0, {y.data(), atoms * d});
+  fill_normal(Rng{3}, 0, {v.data(), atoms});
+  Context coarse = context;
+  coarse.products = Products::single;
+  Recombination r{.x = x.view(), .y = y.view(), .v = {v.data(), atoms}, .rounds = 1, .signs = {4}, .window = 1e6f};
+  Matrix<float> all(r.rows(), keep), some(group_rows, keep);
+  Matrix<std::int32_t> columns(r.rows(), keep), some_columns(group_rows, keep);
+  room_->recombine(r, all.view(), columns.view(), coarse);
+  for (Index q = 0; q < groups; ++q) {
+    r.x = std::as_const(x).view().rows_from(q * group_rows, group_rows);
+    r.first_group = static_cast<std::uint64_t>(q);
+    room_->recombine(r, some.view(), some_columns.view(), coarse);
+    for (Index i = 0; i < group_rows; ++i)
+      for (Index k = 0; k < keep; ++k) ASSERT_EQ(all(q * group_rows + i, k), some(i, k)) << q << " " << i;
   }
 }
 
