@@ -180,7 +180,8 @@ int main(int argc, char** argv) {
       "  coupling_cost fashion.h5 --out runs/coupling/fashion-mnist\n"
       "  coupling_cost --grid 8 --to 4096 --out runs/coupling/grid\n\n"
       "Every finished point is kept. The same command goes on after Ctrl-C, and with more sizes, epsilons or repeats\n"
-      "measures what is new; records of other data, seeds, tolerances or devices are refused. Training and test points of the\n"
+      "measures what is new; records of other data, seeds, tolerances or devices are refused. Training and test points "
+      "of the\n"
       "data file count together. docs/coupling_cost.md says how to read the result.\n"
       "Exit status: 0 when done, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.");
   Arguments a;

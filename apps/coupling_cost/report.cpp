@@ -7,6 +7,7 @@
 
 #include "monge/apps/common/plot.h"
 #include "monge/apps/common/table.h"
+#include "monge/ot/core/error.h"
 
 namespace monge::apps {
 namespace {
@@ -73,7 +74,7 @@ PlotSeries level(const Record& record, const std::string& name, double value) {
 }
 
 std::string csv_spread(const Spread& s) {
-  return "," + digits(s.median, 10) + "," + digits(s.low, 10) + "," + digits(s.high, 10);
+  return concat(",", digits(s.median, 10), ",", digits(s.low, 10), ",", digits(s.high, 10));
 }
 
 }  // namespace

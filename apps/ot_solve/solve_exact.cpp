@@ -102,8 +102,8 @@ Solution solve_exact(const Input<T>& input, const Request& r, const std::string&
   const bool one_to_one = solver == "hungarian" || solver == "auction";
   require(!one_to_one || problem.rows() == problem.cols(), "--solver ", solver, " assigns one to one: X has ",
           problem.rows(), " points, Y has ", problem.cols(), "; --solver exact takes any numbers");
-  require(!r.on_gpu() || gpu_solves(problem),
-          solver, " on a GPU assigns one to one between clouds: as many points of equal weights on both sides, "
+  require(!r.on_gpu() || gpu_solves(problem), solver,
+          " on a GPU assigns one to one between clouds: as many points of equal weights on both sides, "
           "squared_euclidean or negative_dot; --device cpu takes all");
   check_balanced(input, "; --tau-a, --tau-b and --mass take others");
   const Sides distinct = one_to_one ? Sides{problem.rows(), problem.cols()} : distinct_points(problem, r.context);

@@ -82,7 +82,7 @@ class Backend {
                     std::size_t rows) = 0;
   // y made ready for many passes of this room (Scores::y_ready, Recombination::y_ready), which are still told y, for
   // its shape at least; null where that gains nothing. A device that has no room for it keeps what `before` says of y,
-  // or reads y anew in each pass: then y, but not `before`, has to live as long. 
+  // or reads y anew in each pass: then y, but not `before`, has to live as long.
   virtual std::shared_ptr<const PreparedPoints> prepare(MatrixView<const float> y, const Context& context,
                                                         const Uncentred& before = {},
                                                         const PreparedBytes& most = {}) = 0;

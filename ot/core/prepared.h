@@ -20,8 +20,8 @@ struct Uncentred {
   VectorView<const double> centre = {};      // d
 };
 
-// Bytes of a device's memory that points made ready may take, and what is made of a slab of them where that does not do;
-// no more than its own measure of what is free.
+// Bytes of a device's memory that points made ready may take, and what is made of a slab of them where that does not
+// do; no more than its own measure of what is free.
 struct PreparedBytes {
   std::size_t kept = SIZE_MAX, slab = SIZE_MAX;
 };

@@ -61,8 +61,7 @@ void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> 
         run_pass<ManyValuesReduction>(call, slab, parts,
                                       ManyValuesArgs<T>{rate, shift, some, from.stride, count, sums});
       }
-      for_each(call, p.rows * count,
-               FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first, turn});
+      for_each(call, p.rows * count, FinishApply<T>{sums, p.rows, parts, width, count, factor, target, first, turn});
     });
   }
   call.finish();

