@@ -8,6 +8,7 @@
 #include "monge/ot/cuda/passes.h"
 #include "monge/ot/cuda/prepare.h"
 #include "monge/ot/recombine.h"
+#include "monge/ot/sinkhorn.h"
 #include "rooms.h"
 
 namespace monge::ot {
@@ -183,6 +184,22 @@ TEST(EmulatedMemory, RunningOutAnywhereLeavesAllUsable) {
   EXPECT_GT(failures, 50);
   cuda::emulator::fail_allocation_after(-1);
   EXPECT_TRUE(one == run_all<T>(p.scores(), 2));
+}
+
+// Scores that are to be kept, but need not, are made anew where there is no memory for them.
+TEST(EmulatedMemory, SinkhornDoesWithoutKeptScores) {
+  Matrix<float> cost(30, 20);
+  fill_normal(Rng{5}, 0, {cost.data(), 600});
+  const Problem<float> problem{.cost_matrix = cost.view()};
+  SinkhornOptions options{.epsilon = 0.1, .epsilon_unit = EpsilonUnit::cost, .context = context};
+  const SinkhornResult kept = sinkhorn(problem, options);
+  cuda::emulator::fail_allocation_after(0);
+  const SinkhornResult made = sinkhorn(problem, options);
+  EXPECT_EQ(made.f, kept.f);
+  options.storage = Storage::store;
+  cuda::emulator::fail_allocation_after(0);
+  EXPECT_THROW(sinkhorn(problem, options), Error);
+  cuda::emulator::fail_allocation_after(-1);
 }
 
 }  // namespace
