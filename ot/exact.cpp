@@ -11,6 +11,7 @@
 #include "monge/ot/exact_start.h"
 #include "monge/ot/exact_transport.h"
 #include "monge/ot/geometry_pairs.h"
+#include "monge/ot/line_plan.h"
 #include "monge/ot/matrix_pairs.h"
 #include "monge/ot/network_simplex.h"
 #include "monge/ot/sinkhorn_start.h"
@@ -152,7 +153,10 @@ ExactResult solve_clouds(const Problem<T>& all, const Call& call) {
     for (double& e : v) e /= costs.unit;
     return v;
   };
-  return finish(costs, masses, distinct, detail::network_simplex(costs, distinct.masses(), monitor, start), call);
+  std::vector<detail::MassOnArc> known;
+  if (detail::is_on_line(problem)) known = detail::line_plan(problem, distinct.masses(), pairs);
+  return finish(costs, masses, distinct, detail::network_simplex(costs, distinct.masses(), monitor, start, known),
+                call);
 }
 
 struct Extent {

@@ -29,11 +29,12 @@ class Solver {
     for (std::size_t c = 0; c < masses.cols.size(); ++c) col_of_[masses.cols[c]] = static_cast<std::int32_t>(c);
   }
 
-  TransportSolution solve(const std::function<std::vector<double>()>& start) {
+  TransportSolution solve(const std::function<std::vector<double>()>& start, const std::vector<MassOnArc>& known) {
     std::vector<double> v(col_of_.size(), -infinity);
     for (const std::int32_t j : masses_.cols) v[j] = 0;
     Draft draft{masses_.supply, masses_.demand, {}, {}};
     bool whole = finishes([&] {
+      if (!known.empty()) return take(known, draft);
       const std::vector<double> found = start();
       for (const std::int32_t j : masses_.cols) v[j] = found[j];
       relax(v, draft);
@@ -161,6 +162,15 @@ class Solver {
     }
   }
 
+  void take(const std::vector<MassOnArc>& known, Draft& draft) const {
+    for (const MassOnArc& used : known) {
+      draft.arcs.push_back(used.arc);
+      if (used.mass == 0) continue;
+      draft.plan.push_back(used);
+      draft.supply[used.arc.row] -= used.mass, draft.demand[used.arc.column] -= used.mass;
+    }
+  }
+
   // Share of the mass.
   double not_placed(const Draft& draft) const {
     double open = 0;
@@ -284,8 +294,9 @@ void ExactMonitor::grant() {
 }
 
 TransportSolution network_simplex(const TransportCosts& costs, const TransportMasses& masses, ExactMonitor& monitor,
-                                  const std::function<std::vector<double>()>& start) {
-  return Solver(costs, masses, monitor).solve(start);
+                                  const std::function<std::vector<double>()>& start,
+                                  const std::vector<MassOnArc>& known) {
+  return Solver(costs, masses, monitor).solve(start, known);
 }
 
 }  // namespace monge::ot::detail

@@ -6,6 +6,7 @@
 #include "monge/ot/exact.h"
 #include "monge/ot/shortlists.h"
 #include "monge/ot/transport_masses.h"
+#include "monge/ot/transport_relaxation.h"
 
 namespace monge::ot::detail {
 
@@ -49,8 +50,10 @@ struct TransportSolution {
 };
 
 // Column generation: an optimal basis of some pairs, which potentials choose, then of these and all pairs that improve
-// on it, until there are none. `start` gives column potentials, m.
+// on it, until there are none. `start` gives column potentials, m; it is not asked where a plan is known, of all
+// masses, with arcs that connect it.
 TransportSolution network_simplex(const TransportCosts& costs, const TransportMasses& masses, ExactMonitor& monitor,
-                                  const std::function<std::vector<double>()>& start);
+                                  const std::function<std::vector<double>()>& start,
+                                  const std::vector<MassOnArc>& known = {});
 
 }  // namespace monge::ot::detail

@@ -32,10 +32,17 @@ class Forest {
 
   // Arcs without mass are left out; parts are those that others hold together.
   void drop_empty() {
-    std::iota(part_.begin(), part_.end(), 0);
     for (Link& link : links_)
       if (link.parent >= 0 && link.mass == 0) link = {};
-    for (std::size_t x = 0; x < links_.size(); ++x) part_[x] = root(static_cast<std::int32_t>(x));
+    std::fill(part_.begin(), part_.end(), -1);
+    std::vector<std::int32_t> below;  // whose roots are not known yet
+    for (std::int32_t x = 0; x < static_cast<std::int32_t>(links_.size()); ++x) {
+      std::int32_t top = x;
+      for (; part_[top] < 0 && links_[top].parent >= 0; top = links_[top].parent) below.push_back(top);
+      const std::int32_t root = part_[top] < 0 ? top : part_[top];
+      part_[top] = root;
+      for (; !below.empty(); below.pop_back()) part_[below.back()] = root;
+    }
     tree_ = part_;
   }
   // The part of the row hangs under no other yet, and the column is not below it.
@@ -61,10 +68,6 @@ class Forest {
   }
   std::int32_t tree(std::int32_t x) {
     while (tree_[x] != x) x = tree_[x] = tree_[tree_[x]];
-    return x;
-  }
-  std::int32_t root(std::int32_t x) const {
-    while (links_[x].parent >= 0) x = links_[x].parent;
     return x;
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "exact_solvers.h"
+#include "monge/ot/closed_form.h"
 #include "monge/ot/exact.h"
 
 namespace monge::ot {
@@ -223,6 +224,52 @@ TEST(Exact, StoredScoresDoNotChangeTheOptimum) {
   none.stored_bytes = 0;
   const Problem<double> p{.x = x.view(), .y = y.view()};
   EXPECT_NEAR(exact(p, none).cost, exact(p).cost, 1e-13);
+}
+
+// The plan in order is optimal, and its basis proven without a pivot: weights that end together, without mass, and
+// points in one place included.
+TEST(Exact, OnALineThePlanInOrderIsTheBest) {
+  std::mt19937 random(5);
+  for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::l1, Cost::negative_dot})
+    for (const bool whole : {false, true}) {  // numbers
+      SCOPED_TRACE(concat(to_string(cost), whole ? ", whole" : ""));
+      constexpr Index n = 700, m = 900;
+      std::vector<double> x, y, a, b;
+      const auto draw = [&](Index count, std::vector<double>& points, std::vector<double>& weights) {
+        for (Index i = 0; i < count; ++i) {
+          const double at = std::normal_distribution<>(0, 20)(random);
+          points.push_back(whole ? std::round(at) : at);
+          weights.push_back(whole ? static_cast<double>(random() % 3) : std::uniform_real_distribution<>(0, 1)(random));
+        }
+      };
+      draw(n, x, a), draw(m, y, b);
+      double more = 0;
+      for (const double w : a) more += w;
+      for (const double w : b) more -= w;
+      (more > 0 ? b : a).push_back(std::abs(more));
+      (more > 0 ? y : x).push_back(3);
+      const Problem<double> problem{.x = {x.data(), static_cast<Index>(x.size()), 1},
+                                    .y = {y.data(), static_cast<Index>(y.size()), 1},
+                                    .cost = cost,
+                                    .a = a,
+                                    .b = b};
+      const ExactResult r = exact(problem);
+      double truth = 0;
+      if (cost == Cost::negative_dot) {  // (|x - y|^2 - x^2 - y^2) / 2
+        truth = wasserstein_1d(x, y, {.p = 2}, a, b).cost;
+        for (std::size_t i = 0; i < x.size(); ++i) truth -= a[i] * x[i] * x[i];
+        for (std::size_t j = 0; j < y.size(); ++j) truth -= b[j] * y[j] * y[j];
+        truth /= 2;
+      } else {
+        truth = wasserstein_1d(x, y, {.p = cost == Cost::squared_euclidean ? 2.0 : 1.0}, a, b).cost;
+      }
+      const double size = std::abs(truth) + 1;
+      EXPECT_EQ(r.status, Status::converged);
+      EXPECT_EQ(r.iterations, 0);
+      EXPECT_NEAR(r.cost, truth, 1e-9 * size);
+      EXPECT_LE(r.certificate.lower, truth + 1e-9 * size);
+      EXPECT_LT(r.certificate.upper - r.certificate.lower, 1e-9 * size);
+    }
 }
 
 }  // namespace
