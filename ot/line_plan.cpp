@@ -21,8 +21,8 @@ bool is_on_line(const Problem<double>& p) {
   return !p.is_dense() && p.dims() == 1 && p.x_labels.empty() && p.cost != Cost::cosine;
 }
 
-// Hoffman, On simple linear programming problems (1963): costs are a Monge array once both sides are sorted, so that any
-// staircase through it is optimal.
+// Hoffman, On simple linear programming problems (1963): costs are a Monge array once both sides are sorted, so that
+// any staircase through it is optimal.
 std::vector<MassOnArc> line_plan(const Problem<double>& problem, const TransportMasses& masses,
                                  const PairCosts& pairs) {
   const std::vector<std::int32_t> rows = in_order(problem.x, masses.rows), cols = in_order(problem.y, masses.cols);
@@ -37,7 +37,8 @@ std::vector<MassOnArc> line_plan(const Problem<double>& problem, const Transport
     add(r, c, mass);
     supply[r] -= mass, demand[c] -= mass;
     const bool row_ends = supply[r] == 0, col_ends = demand[c] == 0;
-    if (row_ends && col_ends && i + 1 < rows.size() && j + 1 < cols.size()) add(r, cols[j + 1], 0), add(rows[i + 1], c, 0);
+    if (row_ends && col_ends && i + 1 < rows.size() && j + 1 < cols.size())
+      add(r, cols[j + 1], 0), add(rows[i + 1], c, 0);
     i += row_ends, j += col_ends;
   }
   return plan;

@@ -8,7 +8,8 @@
 
 namespace monge::ot::detail {
 
-// Points on a line whose costs are convex in x - y, or -xy: their best plan keeps their order, and so does a best basis.
+// Points on a line whose costs are convex in x - y, or -xy: their best plan keeps their order, and so does a best
+// basis.
 bool is_on_line(const Problem<double>& problem);
 
 // That plan, and arcs without mass that connect it where a row and a column end together.
