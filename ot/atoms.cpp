@@ -37,6 +37,19 @@ Matrix<float> centred_rows(MatrixView<const float> y, const std::vector<Index>& 
   return centred;
 }
 
+std::vector<double> squares_of(MatrixView<const float> y, const std::vector<Index>& rows, const Context& context) {
+  std::vector<double> squares(rows.size());
+  constexpr Index block = 1024;
+  const Index n = static_cast<Index>(rows.size());
+  parallel_for(context.threads, (n + block - 1) / block, [&](Index task, int) {
+    for (Index j = task * block; j < std::min(n, (task + 1) * block); ++j) {
+      const float* row = y.row(rows[static_cast<std::size_t>(j)]);
+      squares[static_cast<std::size_t>(j)] = dot(row, row, y.cols);
+    }
+  });
+  return squares;
+}
+
 // Points seen along the directions of a basis, and how far from the centre they were.
 struct Projections {
   Matrix<float> z;
@@ -225,10 +238,9 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
     atom = project_atoms(*pca, y, distinct, distinct_labels, atoms, context);
   } else {
     atoms.y = centred_rows(y, distinct, atoms.centre, context);
-    for (const Index j : distinct) {
-      atoms.squares.push_back(dot(y.row(j), y.row(j), y.cols));
+    atoms.squares = squares_of(y, distinct, context);
+    for (const Index j : distinct)
       if (y.cols == 1) atoms.line.push_back(static_cast<double>(y(j, 0)) - atoms.centre[0]);
-    }
     std::iota(atom.begin(), atom.end(), Index{0});
   }
   std::vector<Index> of_kept(kept.size());
