@@ -79,7 +79,9 @@ class Assigner {
   }
 
   // What is known of the potentials to come. After a step that overshot the end is as near as before: it is taken back.
-  void start_from(double chi2) { near_ |= has_neighbours(problem_) && chi2 < 1; }
+  void start_from(double chi2) { near_ |= !strayed_ && has_neighbours(problem_) && chi2 < 1; }
+  // Neighbours are no help to this problem.
+  void leave_neighbours() { near_ = false, strayed_ = true; }
 
   // A batch that is not softened, to compare starts.
   BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
@@ -127,9 +129,31 @@ class Assigner {
   BatchPlan plan_;
   Index batch_rows_ = 0;
   double gap_;
-  bool measured_ = false, near_ = false;  // the gap; the end
+  bool measured_ = false, near_ = false, strayed_ = false;  // the gap; the end; from it, with neighbours
   Rng fit_noise_, check_noise_;
   std::uint64_t fit_row_ = 0, check_row_ = 0, last_row_ = 0;
+};
+
+// Whether Newton's steps lead away: from cells of very different sizes, whose borders one temperature cannot tell. Then
+// the ascent goes on from where they began, each atom for itself.
+class Stray {
+ public:
+  // Before a step, by the batch that it is made of.
+  bool look(const BatchMass& batch, const Ascent& ascent) {
+    if (batch.links.empty()) return false;
+    if (from_.empty()) from_ = ascent.current(), samples_ = ascent.samples(), chi2_ = batch.chi2;
+    const bool off = batch.chi2 > std::max(2.0, 4 * chi2_);
+    worse_ = off ? worse_ + 1 : 0;
+    return worse_ >= patience;
+  }
+  const std::vector<double>& from() const { return from_; }
+  double samples() const { return samples_; }
+
+ private:
+  static constexpr Index patience = 5;  // batches
+  std::vector<double> from_;
+  double samples_ = 0, chi2_ = 0;
+  Index worse_ = 0;
 };
 
 }  // namespace
@@ -267,10 +291,17 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     if (problem.epsilon == 0 && !lost.empty()) ascent.raise(lost, assigner.shortfalls(ascent.current(), lost));
   };
 
+  Stray stray;
   const auto ascend = [&] {
     if (known.empty() ? start_well({}) : carry_on()) return Status::converged;
     for (;;) {
       const BatchMass batch = assigner.batch(ascent.current(), ascent.samples(), budget - ascent.drawn());
+      if (stray.look(batch, ascent)) {
+        assigner.leave_neighbours();
+        ascent.start_from(stray.from(), std::vector<double>(stray.from().size(), std::max(4.0, stray.samples())));
+        next_check = std::max(next_check, ascent.samples() + 2);
+        continue;
+      }
       ascent.update(batch, assigner.gap());
       raise_lost();
       step.samples_per_atom = fit.samples;

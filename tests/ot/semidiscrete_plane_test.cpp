@@ -135,6 +135,23 @@ TEST(SemidiscretePlane, ClustersFarApart) {
       }
 }
 
+// One temperature cannot tell the borders of cells of all sizes: Newton's steps went astray, and ended with chi-squares
+// of 2 to 30.
+TEST(SemidiscretePlane, SizesOverThreeDecades) {
+  for (const Index d : {2, 3})
+    for (const std::uint64_t seed : {0, 1, 2}) {
+      SCOPED_TRACE(concat("d ", d, ", seed ", seed));
+      Matrix<float> y = normal_cloud(1500, d, seed);
+      for (Index j = 0; j < y.rows(); ++j) {
+        const double size = std::pow(10.0, -1.5 + 3 * static_cast<double>(j) / static_cast<double>(y.rows()));
+        for (Index k = 0; k < d; ++k) y(j, k) *= static_cast<float>(size);
+      }
+      const SemidiscreteResult r = semidiscrete(y.view(), {}, {.tolerance = 0.1, .seed = seed});
+      EXPECT_EQ(r.status, Status::converged);
+      EXPECT_LT(chi2_of(naive_hits(y, r.potentials.g, 40000)), 0.1 + 0.02);
+    }
+}
+
 TEST(SemidiscretePlane, OneAtomFarOff) {
   for (const std::uint64_t seed : {0, 1, 2, 3}) {
     Matrix<float> y = normal_cloud(30, 2, seed);
