@@ -8,6 +8,7 @@
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/stop.h"
 #include "monge/ot/fitted_atoms.h"
+#include "monge/ot/line_cells.h"
 
 namespace monge::ot {
 namespace {
@@ -32,7 +33,10 @@ struct CellSampler::Body {
     Matrix<float> x;
   };
 
+  std::vector<detail::Interval> cells;  // on a line without epsilon, where draws are exact; else empty
+
   void require_label(std::int32_t atom) const;
+  float draw_on_line(std::int32_t atom, const Rng& rng, std::uint64_t draw) const;
   Scores<float> scores(MatrixView<const float> x, VectorView<const std::int32_t> labels) const;
   float penalty(const Chains& c, Index i, Index j) const {
     const bool unequal = fitted.is_labelled() && c.labels[i] != fitted.atoms.labels[static_cast<std::size_t>(j)];
@@ -55,7 +59,24 @@ CellSampler::Body::Body(MatrixView<const float> y, const SemidiscretePotentials&
   for (std::size_t j = 0; j < static_cast<std::size_t>(atoms.size()); ++j)
     for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i)
       distinct[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = static_cast<std::int32_t>(j);
-  fitted.atoms.keep_ready(y, o.context);
+  const bool apart = !fitted.is_labelled() || std::isinf(fitted.label_penalty);
+  if (fitted.epsilon == 0 && apart && !atoms.line.empty())
+    cells = detail::line_cells(atoms, to_biases(atoms, potentials.g, potentials.cost));
+  else
+    fitted.atoms.keep_ready(y, o.context);
+}
+
+// The float nearest to a draw, or next to it, that is in the cell.
+float CellSampler::Body::draw_on_line(std::int32_t atom, const Rng& rng, std::uint64_t draw) const {
+  const detail::Interval cell = cells[static_cast<std::size_t>(distinct[static_cast<std::size_t>(atom)])];
+  const auto is_in = [&](float x) { return static_cast<double>(x) >= cell.low && static_cast<double>(x) <= cell.high; };
+  if (cell.low < cell.high) {
+    const Rng::Block w = rng.substream(start_noise).bits(draw);
+    const auto x = static_cast<float>(detail::draw_between(cell, Rng::uniform(w.w[0], w.w[1])));
+    for (const float near : {x, std::nextafter(x, HUGE_VALF), std::nextafter(x, -HUGE_VALF)})
+      if (is_in(near)) return near;
+  }
+  throw Error(Errc::infeasible, concat("CellSampler: no noise goes to atom ", atom, ", whose cell is empty"));
 }
 
 // Where unequal labels are forbidden noise of the atom's label has to come.
@@ -251,6 +272,14 @@ void CellSampler::draw(VectorView<const std::int32_t> atoms, const Rng& rng, std
     if (body.distinct[static_cast<std::size_t>(atoms[i])] < 0)
       throw Error(Errc::infeasible, concat("CellSampler: atom ", atoms[i], " has weight 0, no noise goes there"));
     body.require_label(atoms[i]);
+  }
+  if (!body.cells.empty()) {
+    for (Index i = 0; i < atoms.size; ++i) {
+      noise(i, 0) = body.draw_on_line(atoms[i], rng, first + static_cast<std::uint64_t>(i));
+      if (!labels.empty())
+        labels[i] = fitted.atoms.labels[static_cast<std::size_t>(body.distinct[static_cast<std::size_t>(atoms[i])])];
+    }
+    return;
   }
   // Two rows of products for each chain: some 64 MB in all.
   const Index most = std::clamp<Index>((Index{1} << 23) / fitted.atoms.size(), 1, 1024);

@@ -126,6 +126,36 @@ TEST(CellSampler, DrawsAreMatchedToTheirAtoms) {
   EXPECT_EQ(back, atoms);
 }
 
+// On a line cells are intervals, of which floats could tell some thousands apart.
+TEST(CellSampler, OnALineDrawsAreExact) {
+  constexpr Index n = 20000, draws = 4000;
+  Matrix<float> y(n, 1);
+  fill_normal(Rng{4}, 0, {y.data(), n});
+  const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = 1});
+  Matrix<float> x(draws, 1);
+  std::vector<std::int32_t> atoms, matched(draws);
+  for (std::int32_t i = 0; i < draws; ++i) atoms.push_back(5 * i);
+  CellSampler(y.view(), r.potentials).draw(atoms, Rng{2}, 0, x.view());
+  pass_matcher(y.view(), r.potentials)->match(x.view(), Rng{3}, 0, matched);
+  for (Index i = 0; i < draws; ++i) EXPECT_EQ(y(matched[i], 0), y(atoms[i], 0)) << i;  // some atoms are equal
+
+  // Two atoms, one of which gets what is above a border: its draws' mean is known.
+  const float pair[] = {0, 1};
+  for (const double border : {-1.0, 0.5, 3.0, 40.0}) {
+    const SemidiscretePotentials p{.g = {border, 0}};
+    const std::vector<std::int32_t> second(draws, 1);
+    CellSampler({pair, 2, 1}, p).draw(second, Rng{2}, 0, x.view());
+    double mean = 0;
+    for (Index i = 0; i < draws; ++i) mean += static_cast<double>(x(i, 0)) / draws;
+    const double tail = 0.5 * std::erfc(border / std::sqrt(2.0)),
+                 density = std::exp(-border * border / 2) / std::sqrt(2 * M_PI);
+    const double truth = border < 30 ? density / tail : border + 1 / border - 2 / std::pow(border, 3);
+    EXPECT_NEAR(mean, truth, 4 * std::min(1.0, 1 / std::max(1.0, border)) / std::sqrt(static_cast<double>(draws)))
+        << border;
+    EXPECT_GE(*std::min_element(x.data(), x.data() + draws), static_cast<float>(border));
+  }
+}
+
 TEST(CellSampler, DirectionsTheAtomsDoNotKnowAreThoseOfPlainNoise) {
   Matrix<float> y = normal_cloud(30, 6, 2);
   SemidiscretePotentials p = with(std::vector<double>(30, 0.0));
