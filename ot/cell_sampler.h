@@ -17,7 +17,7 @@ struct CellSamplerOptions {
 // The inverse of matching: noise x ~ N(0, I), with its label where there are labels, given that potentials send it to
 // an atom. One of N plain draws does; here each draw is the end of a Markov chain of its own, elliptical slice sampling
 // (Murray, Adams and MacKay, AISTATS 2010), whose law is the cell's in the limit of many steps. At epsilon = 0 every
-// draw is in the cell.
+// draw is in the cell. On a line (epsilon = 0, labels that never meet or none) cells are intervals, and draws exact.
 class CellSampler {
  public:
   // y: the N x d atoms the potentials were fitted on; copied. Errors: as pass_matcher; options out of range.
