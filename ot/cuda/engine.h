@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "monge/ot/cuda/source_direct.h"
+#include "monge/ot/cuda/source_few.h"
 #include "monge/ot/cuda/source_warp.h"
 #include "monge/ot/cuda/source_warpgroup.h"
 

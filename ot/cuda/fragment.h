@@ -26,6 +26,8 @@ struct WarpTile {
     // Of its r-th row and c-th column, r < rows, c < cols.
     MONGE_HOST_DEVICE int row(int r) const { return first_row() + r / 2 * 16 + r % 2 * 8 + lane() / 4; }
     MONGE_HOST_DEVICE int col(int c) const { return first_col() + c / 2 * 8 + lane() % 4 * 2 + c % 2; }
+    // Columns c and c + 1, c even, are the pair'th two of the tile.
+    MONGE_HOST_DEVICE int pair(int c) const { return first_col() / 2 + c / 2 * 4 + lane() % 4; }
     // Where it is in its slice (below).
     MONGE_HOST_DEVICE int slot(int c) const { return warp_column() * 8 + lane() % 4 * 2 + c % 2; }
   };
@@ -52,6 +54,7 @@ struct WideTile {
     MONGE_HOST_DEVICE int group() const { return thread / 128; }
     MONGE_HOST_DEVICE int row(int r) const { return warp() * 16 + r * 8 + lane() / 4; }
     MONGE_HOST_DEVICE int col(int c) const { return c / 2 * 8 + lane() % 4 * 2 + c % 2; }
+    MONGE_HOST_DEVICE int pair(int c) const { return c / 2 * 4 + lane() % 4; }
     MONGE_HOST_DEVICE int slot(int c) const { return col(c) % 32; }
   };
 

@@ -54,12 +54,18 @@ void run_pass(Call& call, const Problem<T>& p, Index parts, const Args& args) {
   if constexpr (sizeof(T) == 8) {
     over(static_cast<DirectSource<WarpTile<T>>*>(nullptr));
   } else {
-    const bool resident = p.chunks <= resident_chunks;
-    if (p.maker == Maker::halves && p.by_warpgroups)
-      return resident ? over(static_cast<WarpgroupSource<true>*>(nullptr))
-                      : over(static_cast<WarpgroupSource<false>*>(nullptr));
-    if (p.maker == Maker::halves)
-      return resident ? over(static_cast<WarpSource<true>*>(nullptr)) : over(static_cast<WarpSource<false>*>(nullptr));
+    if (p.maker == Maker::halves) {
+      const bool resident = p.chunks <= resident_chunks;
+      if (!p.by_warpgroups)
+        return resident ? over(static_cast<WarpSource<true>*>(nullptr))
+                        : over(static_cast<WarpSource<false>*>(nullptr));
+      if (p.single_product)
+        return resident ? over(static_cast<WarpgroupSource<true, true>*>(nullptr))
+                        : over(static_cast<WarpgroupSource<false, true>*>(nullptr));
+      return resident ? over(static_cast<WarpgroupSource<true, false>*>(nullptr))
+                      : over(static_cast<WarpgroupSource<false, false>*>(nullptr));
+    }
+    if (p.maker == Maker::dot && p.dims <= few_dims) return over(static_cast<FewSource*>(nullptr));
     over(static_cast<DirectSource<WideTile>*>(nullptr));
   }
 }

@@ -12,12 +12,21 @@ struct Rate {
   double epsilon;
 };
 
-// exp((s + shift) / epsilon), kept below overflow: shares are 1 or little more at most.
+// 2^t, kept below overflow: shares are 1 or little more at most.
+template <class T>
+MONGE_DEVICE T share_at(T t) {
+  constexpr T largest = sizeof(T) == 4 ? 127 : 1023;
+  return exp2_of(t < largest ? t : largest);
+}
+// exp((s + shift) / epsilon).
 template <class T>
 MONGE_DEVICE T share_of(T s, T shift, T rate) {
-  constexpr T largest = sizeof(T) == 4 ? 127 : 1023;
-  const T t = (s + shift) * rate;
-  return exp2_of(t < largest ? t : largest);
+  return share_at((s + shift) * rate);
+}
+// What the same lacks as exp2(fma(s, rate, start)), where `start` is shift x rate, rounded.
+template <class T>
+MONGE_DEVICE T lack_of(T shift, T rate, T start) {
+  return start > minus_infinity<T>() ? exp2_of(fma(shift, rate, -start)) : T(1);
 }
 
 // The sum of a few terms, four sums at a time, which do not wait for each other.
@@ -29,13 +38,18 @@ MONGE_DEVICE T sum_of(const Term& term) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// A thread's scores of one row, added to what it knows of the row, whatever they are.
 template <class T, int count>
-MONGE_DEVICE void take_any_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
+MONGE_DEVICE T largest_of(const T (&s)[count]) {
   T tops[4] = {s[0], s[1], s[2], s[3]};
 #pragma unroll
   for (int c = 4; c < count; ++c) tops[c % 4] = larger(tops[c % 4], s[c]);
-  const T top = larger(larger(tops[0], tops[1]), larger(tops[2], tops[3]));
+  return larger(larger(tops[0], tops[1]), larger(tops[2], tops[3]));
+}
+
+// A thread's scores of one row, added to what it knows of the row, whatever they are.
+template <class T, int count>
+MONGE_DEVICE void take_any_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
+  const T top = largest_of(s);
   if (!(top > known.best - rate.reach)) return;
   if (top > known.best) {
     known.sum *= static_cast<double>(exp2_of((known.best - top) * rate.rate));
@@ -156,13 +170,13 @@ class LargestReduction : public RowReduction<Tile_, Scored<typename Tile_::T>> {
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
       Scored<T>& known = this->known_[r];
+      const T top = largest_of(s[r]);
+      if (!(top > known.value || known.column == no_column)) continue;
+      int first = 0;  // of equals, as columns rise
 #pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) {
-        // Columns rise, so the first of equals stays; -infinity only beats an empty place, unless it is padding.
-        const Index j = first_col + this->place_.col(c);
-        const bool first = known.column == no_column && j < this->p_.cols;
-        if (s[r][c] > known.value || first) known = {s[r][c], static_cast<std::int32_t>(j)};
-      }
+      for (int c = Tile::cols - 1; c >= 0; --c) first = s[r][c] == top ? c : first;
+      const Index j = first_col + this->place_.col(first);
+      if (j < this->p_.cols) known = {top, static_cast<std::int32_t>(j)};
     }
   }
 
@@ -183,7 +197,9 @@ struct MassArgs {
   Sums<1>* out;      // parts x rows
 };
 
-// sum_j weights_j exp((s_ij + row_bias_i) / epsilon): column sums, of the transposed problem.
+// sum_j weights_j exp((s_ij + row_bias_i) / epsilon): column sums, of the transposed problem. A term is one
+// multiply-add, one exponential and one multiply-add where a tile is whole and nothing overflows; the product
+// row_bias_i x rate is rounded, and the sum is corrected for that.
 template <class Tile_>
 class MassReduction : public RowReduction<Tile_, Sums<1>> {
   using Base = RowReduction<Tile_, Sums<1>>;
@@ -195,20 +211,16 @@ class MassReduction : public RowReduction<Tile_, Sums<1>> {
   static constexpr int blocks = 2;
 
   MONGE_DEVICE MassReduction(const Problem<T>& p, const Args& args, RowBlock block, unsigned char* memory)
-      : Base(p, block, memory), args_(args) {}
+      : Base(p, block, memory), args_(args) {
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) {
+      const bool inside = block.first_row + this->place_.row(r) < p.rows;
+      bias_[r] = inside ? this->of_row(p.row_bias, r, T(0)) : minus_infinity<T>();  // others do not overflow
+    }
+  }
 
   MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
-    T bias[Tile::rows], sums[Tile::rows] = {};
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) bias[r] = this->of_row(this->p_.row_bias, r, T(0));
-#pragma unroll
-    for (int c = 0; c < Tile::cols; ++c) {
-      const T weight = this->of_column(args_.weights, first_col, c, T(0));
-#pragma unroll
-      for (int r = 0; r < Tile::rows; ++r) sums[r] = fma(weight, share_of(s[r][c], bias[r], args_.rate), sums[r]);
-    }
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) this->known_[r].v[0] += static_cast<double>(sums[r]);
+    if (first_col + Tile::tile_cols > this->p_.cols || !add_whole(s, first_col)) add_any(s, first_col);
   }
 
   MONGE_DEVICE void finish() {
@@ -216,7 +228,43 @@ class MassReduction : public RowReduction<Tile_, Sums<1>> {
   }
 
  private:
+  // Whether all sums are far from overflow; otherwise nothing is added.
+  MONGE_DEVICE bool add_whole(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    constexpr T far = sizeof(T) == 4 ? 0x1p120 : 0x1p1000;
+    const T* const weights = args_.weights + first_col + this->place_.col(0);
+    T start[Tile::rows], sums[Tile::rows] = {};
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) start[r] = bias_[r] * args_.rate;
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T weight = weights[this->place_.col(c) - this->place_.col(0)];
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) sums[r] = fma(weight, exp2_of(fma(s[r][c], args_.rate, start[r])), sums[r]);
+    }
+    bool fine = true;
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) fine = fine && sums[r] < far;
+    if (!fine) return false;
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) {
+      this->known_[r].v[0] += static_cast<double>(sums[r] * lack_of(bias_[r], args_.rate, start[r]));
+    }
+    return true;
+  }
+  MONGE_DEVICE void add_any(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
+    T sums[Tile::rows] = {};
+#pragma unroll
+    for (int c = 0; c < Tile::cols; ++c) {
+      const T weight = this->of_column(args_.weights, first_col, c, T(0));
+#pragma unroll
+      for (int r = 0; r < Tile::rows; ++r) sums[r] = fma(weight, share_of(s[r][c], bias_[r], args_.rate), sums[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < Tile::rows; ++r) this->known_[r].v[0] += static_cast<double>(sums[r]);
+  }
+
   const Args& args_;
+  T bias_[Tile::rows];
 };
 
 template <class T>

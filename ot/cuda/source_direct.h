@@ -144,14 +144,28 @@ class DirectSource {
     }
   }
 
+  // Steps that are known, and tiles that are whole, cost no arithmetic. Rows behind the last are the last.
   MONGE_DEVICE void read_stored(const Place& place, Index first_col, T (&s)[Tile::rows][Tile::cols]) const {
+    const Index j = first_col + place.col(0);
+    const int left = p_.cols - j < Tile::tile_cols ? static_cast<int>(p_.cols - j) : Tile::tile_cols;
+    const bool whole = first_col + Tile::tile_cols <= p_.cols;
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
-      const Index i = first_row_ + place.row(r);
+      const Index i = first_row_ + place.row(r), last = p_.rows - 1;
+      const T* const row = p_.stored + (i < last ? i : last) * p_.stored_row + j * p_.stored_col;
+      const auto read = [&](Index step, bool all) {
 #pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) {
-        const Index j = first_col + place.col(c);
-        s[r][c] = i < p_.rows && j < p_.cols ? p_.stored[i * p_.stored_row + j * p_.stored_col] : T(0);
+        for (int c = 0; c < Tile::cols; ++c) {
+          const int k = place.col(c) - place.col(0);
+          s[r][c] = all || k < left ? row[k * step] : T(0);
+        }
+      };
+      if (whole && p_.stored_col == 1) {
+        read(1, true);
+      } else if (whole) {
+        read(p_.stored_col, true);
+      } else {
+        read(p_.stored_col, false);
       }
     }
   }

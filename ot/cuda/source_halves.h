@@ -22,10 +22,14 @@ class HalvesSource {
   static constexpr int stages = Copies::stages, ahead = Copies::ahead, cluster = Copies::shared_by;
   static_assert(Tile::tile_rows == chunk_points && Tile::tile_cols == chunk_points);
 
+  struct alignas(16) ColumnPair {  // 16 bytes are read at once
+    float unit[2], bias[2];
+  };
   struct Memory {
     Chunk y[stages];
     Chunk x[resident ? resident_chunks : stages];
-    float bias[2][Tile::tile_cols], unit[2][Tile::tile_cols], row_unit[Tile::tile_rows];  // of this tile and the last
+    ColumnPair columns[2][Tile::tile_cols / 2];  // of this tile and the last
+    float row_unit[Tile::tile_rows];
     std::int32_t labels[2][Tile::tile_cols];
     typename Copies::Memory copies;
   };
@@ -58,8 +62,9 @@ class HalvesSource {
     parity_ ^= 1;
     const int j = thread();
     if (j < Tile::tile_cols) {
-      m_.bias[parity_][j] = bias_;
-      m_.unit[parity_][j] = unit_;
+      ColumnPair& pair = m_.columns[parity_][j / 2];
+      pair.unit[j % 2] = unit_;
+      pair.bias[j % 2] = bias_;
       m_.labels[parity_][j] = label_;
     }
   }
@@ -94,16 +99,17 @@ class HalvesSource {
   // From sums of products to scores; -infinity behind the last column, by its bias.
   MONGE_DEVICE void finish(float (&s)[Tile::rows][Tile::cols]) const {
     const typename Tile::Place place{thread()};
-    const float* const bias = m_.bias[parity_];
-    const float* const unit = m_.unit[parity_];
     float row_unit[Tile::rows];
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) row_unit[r] = m_.row_unit[place.row(r)];
 #pragma unroll
-    for (int c = 0; c < Tile::cols; ++c) {
-      const int column = place.col(c);
+    for (int c = 0; c < Tile::cols; c += 2) {
+      const ColumnPair pair = m_.columns[parity_][place.pair(c)];
 #pragma unroll
-      for (int r = 0; r < Tile::rows; ++r) s[r][c] = fmaf(s[r][c], row_unit[r] * unit[column], bias[column]);
+      for (int r = 0; r < Tile::rows; ++r) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) s[r][c + e] = fmaf(s[r][c + e], row_unit[r] * pair.unit[e], pair.bias[e]);
+      }
     }
     if (p_.row_labels) penalise<Tile>(p_, first_row_, m_.labels[parity_], s);
   }

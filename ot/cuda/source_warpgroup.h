@@ -10,7 +10,7 @@ namespace monge::ot::cuda {
 template <bool resident>
 using CopiesForWarpgroups = std::conditional_t<resident, BulkCopies<6, 2, 1>, BulkCopies<5, 3, 2>>;
 
-template <bool resident_>
+template <bool resident_, bool single>
 class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgroups<resident_>> {
   using Base = HalvesSource<WideTile, resident_, CopiesForWarpgroups<resident_>>;
   static_assert(resident_chunks == 2);
@@ -37,8 +37,8 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgr
       read_and_start_next(s);
     } else {
       read_in_turns(s);
+      this->finish(s);
     }
-    this->finish(s);
     this->fetch_columns(first_col + Tile::tile_cols);
   }
 
@@ -52,14 +52,18 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgr
   }
 
   // The next tile's steps are waited for while the products of this one may still be on their way: what these read is
-  // not copied over before the next tile but one. Behind the last tile products of anything are started: with a branch,
-  // or a second place that starts products, the compiler copies sums, for which it waits.
+  // not copied over before the next tile but one. Three products take longer than the rest of a tile, so sums are
+  // copied, and the next ones started at once; a single one does not, and is started when its registers are free.
+  // Behind the last tile products of anything are started: with a branch, or a second place that starts products, the
+  // compiler copies sums, for which it waits.
   MONGE_DEVICE void read_and_start_next(float (&s)[Tile::rows][Tile::cols]) {
     const Stages next = wait_for_tile();
     wait_products<0>(next_);
 #pragma unroll
-    for (int i = 0; i < 64; ++i) place_in(s, i) = copied(next_[i]);
+    for (int i = 0; i < 64; ++i) place_in(s, i) = single ? next_[i] : copied(next_[i]);
+    if constexpr (single) this->finish(s);
     multiply_tile(next);
+    if constexpr (!single) this->finish(s);
   }
   struct Stages {
     int first, second;
@@ -115,7 +119,7 @@ class WarpgroupSource : public HalvesSource<WideTile, resident_, CopiesForWarpgr
     const int rows = typename Tile::Place{thread()}.group() * Tile::group_rows * chunk_halves;
     const Operand x = operand_at(x_chunk.halves + rows), y = operand_at(y_chunk.halves);
     constexpr int high = 0, low = 2 * chunk_dims, step = 32;  // bytes; a step is 16 coordinates
-    if (this->p_.single_product) {
+    if constexpr (single) {
       begin_products();
       start<fresh>(sums, moved(x, high), moved(y, high));
       multiply_add(sums, moved(x, high + step), moved(y, high + step));

@@ -8,12 +8,14 @@ namespace {
 
 const Device device = cuda_device();
 
-// Around tiles of 128 (double: 64), chunks of 8 and 32 coordinates, the two ways of products, parts of the columns. A
+// Around tiles of 128 (double: 64), pieces of 4, 8 and 32 coordinates, the ways of products, parts of the columns. A
 // device is also asked what the CPU is tested with; the emulator takes milliseconds for a tile.
 std::vector<Case> table() {
   std::vector<Case> all = {{1, 1, 1},
                            {3, 1, 3},
                            {1, 777, 2},
+                           {40, 300, 4},
+                           {20, 260, 5, Source::points, Metric::dot, true},
                            {130, 129, 8},
                            {5, 17, 9},
                            {129, 140, 33},
@@ -186,6 +188,23 @@ TYPED_TEST(CudaPassesTest, Histogram) {
       for (std::size_t j = 0; j < mass.size(); ++j) ASSERT_NEAR(mass[j], expected[j], tolerance * expected[j]) << j;
     }
   }
+}
+
+// Scores and potentials that are exact and cancel: what is left is how (s + f) / epsilon is rounded. Where it is far
+// too large the sum is that of the largest number, not infinite.
+TYPED_TEST(CudaPassesTest, MassesOfLargePotentials) {
+  using T = TypeParam;
+  constexpr Index n = 300, m = 5;
+  const std::vector<T> zeros(n), v(m, T(-1000));
+  std::vector<T> f(n, T(1000));
+  const Scores<T> s{.x = {zeros.data(), n, 1, 1}, .y = {zeros.data(), m, 1, 1}, .v = v};
+  std::vector<double> mass(m);
+  this->passes().histogram(s, T(0.3), VectorView<const T>(f), {}, mass, this->context);
+  for (const double some : mass) EXPECT_NEAR(some, n, 8 * unit<T>() * n);
+
+  f[17] += 1000;
+  this->passes().histogram(s, T(0.3), VectorView<const T>(f), {}, mass, this->context);
+  for (const double some : mass) EXPECT_NEAR(some / static_cast<double>(std::numeric_limits<T>::max()), 0.5, 1e-3);
 }
 
 TYPED_TEST(CudaPassesTest, HistogramWithoutEpsilon) {
