@@ -32,14 +32,17 @@ const Kept* kept_here(const Call& call, const PreparedPoints* ready) {
   return kept && kept->device == call.device() ? kept : nullptr;
 }
 
-// The largest of positive finite weights, in one block; then the power of two below it.
+// The power of two at the largest of positive finite weights, of each block's share; of a single block's, where there
+// are none, 1.
+inline constexpr Index weights_of_block = 1 << 13;
 template <class W>
-MONGE_KERNEL(1)
-unit_kernel(const W* weights, Index count, double* unit) {
+MONGE_KERNEL(4)
+unit_kernel(const W* weights, Index count, double* units) {
   double* const shared = reinterpret_cast<double*>(shared_memory());
+  const Index first = block_x() * weights_of_block, left = count - first;
   double largest = 0;
-  for (Index i = thread(); i < count; i += block_threads) {
-    const double w = static_cast<double>(weights[i]);
+  for (Index i = thread(); i < left && i < weights_of_block; i += block_threads) {
+    const double w = static_cast<double>(weights[first + i]);
     if (w > largest) largest = w;
   }
   for (int mask = 1; mask < warp_threads; mask *= 2) {
@@ -52,7 +55,8 @@ unit_kernel(const W* weights, Index count, double* unit) {
   for (int w = 1; w < block_warps; ++w) {
     if (shared[w] > largest) largest = shared[w];
   }
-  *unit = largest > 0 && isfinite(largest) ? ldexp(1.0, ilogb(largest)) : 1.0;
+  const bool usual = largest > 0 && isfinite(largest);
+  units[block_x()] = usual ? ldexp(1.0, ilogb(largest)) : blocks_x() == 1 ? 1.0 : largest;
 }
 
 template <class T, class F, class W>
@@ -250,9 +254,10 @@ void shift_rows(Call& call, Index rows, const F* f, const T* u, const W* weights
 template <class W>
 const double* weight_unit(Call& call, const W* weights, Index count) {
   if (!weights) return nullptr;
-  double* unit = call.scratch<double>(1);
-  call.run(unit_kernel<W>, 1, 1, block_warps * sizeof(double), weights, count, unit);
-  return unit;
+  const Index blocks = std::max<Index>(1, blocks_for(count, weights_of_block));
+  double* const units = call.scratch<double>(blocks);
+  call.run(unit_kernel<W>, blocks, 1, block_warps * sizeof(double), weights, count, units);
+  return blocks > 1 ? weight_unit<double>(call, units, blocks) : units;
 }
 
 template Rate<float> rate_of(float, Index);

@@ -207,6 +207,24 @@ TYPED_TEST(CudaPassesTest, MassesOfLargePotentials) {
   for (const double some : mass) EXPECT_NEAR(some / static_cast<double>(std::numeric_limits<T>::max()), 0.5, 1e-3);
 }
 
+// More weights than a block looks at for the largest, which is the last; the others' power of two is not that of all.
+TYPED_TEST(CudaPassesTest, MassesOfManyWeights) {
+  using T = TypeParam;
+  constexpr Index n = 20000;
+  const T tiny = std::numeric_limits<T>::min();
+  const std::vector<T> zeros(n), f(n, T(-3));
+  std::vector<T> weights(n, tiny);
+  const Scores<T> s{.x = {zeros.data(), n, 1, 1}, .y = {zeros.data(), 1, 1, 1}};
+  const auto expect_mass = [&](double sum) {
+    std::vector<double> mass(1);
+    this->passes().histogram(s, T(1), VectorView<const T>(f), VectorView<const T>(weights), mass, this->context);
+    EXPECT_NEAR(mass[0] / (sum * std::exp(-3.0)), 1, 16 * unit<T>());
+  };
+  expect_mass(n * static_cast<double>(tiny));
+  weights[n - 1] = 1000;
+  expect_mass(1000);
+}
+
 TYPED_TEST(CudaPassesTest, HistogramWithoutEpsilon) {
   using T = TypeParam;
   for (const Case& c : table()) {
