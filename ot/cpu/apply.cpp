@@ -26,7 +26,7 @@ void exponentiate(const Tile<T>& tile, const Temperature<T>& temperature, Runnin
     T* out = terms + i * tile_cols;
     const auto top = largest(row, 0, tile.padded);
     factors[i] = static_cast<T>(sum.raise(hn::GetLane(hn::MaxOfLanes(d, top)), temperature.epsilon));
-    if (hn::AllFalse(d, hn::Gt(top, hn::Set(d, sum.best - temperature.reach)))) {
+    if (hn::AllFalse(d, hn::Gt(top, hn::Set(d, temperature.limit(sum.best))))) {
       std::fill_n(out, tile.padded, T(0));
     } else {
       sum.sum += sum_of_exp2(row, sum.best, temperature.rate, 0, tile.padded,

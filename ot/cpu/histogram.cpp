@@ -63,13 +63,16 @@ void add_columns(const Tile<double>& tile, double rate, const double* shift, con
   HWY_DYNAMIC_DISPATCH(add_columns_double)(tile, rate, shift, weights, mass);
 }
 
-// Each row's whole weight to the column of its largest score.
+// Each row's whole weight to the column of its largest score, if there is one.
 template <class T>
 void count_largest(const Scores<T>& s, VectorView<const T> weights, VectorView<double> mass, const Context& context) {
   Buffer<T> values(s.rows());
   Buffer<std::int32_t> columns(s.rows());
   hardmin<T>(s, {values.data(), s.rows(), 1}, {columns.data(), s.rows(), 1}, context);
-  for (Index i = 0; i < s.rows(); ++i) mass[columns[i]] += weights.empty() ? 1.0 : static_cast<double>(weights[i]);
+  for (Index i = 0; i < s.rows(); ++i) {
+    if (values[i] == -std::numeric_limits<T>::infinity()) continue;
+    mass[columns[i]] += weights.empty() ? 1.0 : static_cast<double>(weights[i]);
+  }
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ void run(const Tile<T>& tile, const Temperature<T>& temperature, const Rng& rng,
     const ScoreRow<D> row(tile, i);
     Race<T>& race = races[i];
     const auto top = largest(row, 0, tile.padded);
-    if (hn::AllFalse(d, hn::Gt(top, hn::Set(d, race.best - temperature.reach)))) continue;
+    if (hn::AllFalse(d, hn::Gt(top, hn::Set(d, temperature.limit(race.best))))) continue;
     race.raise(hn::GetLane(hn::MaxOfLanes(d, top)), temperature.epsilon);
     const double weight = sum_of_exp2(row, race.best, temperature.rate, 0, tile.padded, IgnoreTerms());
     if (race.words_of != tile_words.group) {

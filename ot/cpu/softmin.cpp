@@ -19,11 +19,11 @@ void add_tile(const Tile<T>& tile, const Temperature<T>& temperature, RunningSum
   for (Index i = 0; i < tile.rows; ++i) {
     const ScoreRow<D> row(tile, i);
     RunningSum<T> sum = sums[i];
-    T limit = sum.best - temperature.reach;
+    T limit = temperature.limit(sum.best);
     for_granules_above(row, tile.padded, limit, [&](hn::Vec<D> top, Index begin, Index end) HWY_ATTR {
       if (!hn::AllFalse(D(), hn::Gt(top, hn::Set(D(), sum.best)))) {
         sum.raise(hn::GetLane(hn::MaxOfLanes(D(), top)), temperature.epsilon);
-        limit = sum.best - temperature.reach;
+        limit = temperature.limit(sum.best);
       }
       sum.sum += sum_of_exp2(row, sum.best, temperature.rate, begin, end, IgnoreTerms());
     });

@@ -22,6 +22,12 @@ struct Temperature {
             static_cast<T>(static_cast<double>(epsilon_) * (std::log(static_cast<double>(std::max<Index>(m, 1))) +
                                                             std::numbers::ln2 * (std::numeric_limits<T>::digits + 2)))),
         epsilon(static_cast<double>(epsilon_)) {}
+
+  // Scores above this count beside `best`; scores equal to it always do.
+  T limit(T best) const {
+    const T below = best - reach;
+    return below < best ? below : std::nextafter(best, -std::numeric_limits<T>::infinity());
+  }
 };
 
 }  // namespace monge::ot::cpu

@@ -30,7 +30,7 @@ struct CountLargest {
 
   MONGE_DEVICE void operator()(Index i) const {
     const double weight = weights ? static_cast<double>(weights[i]) / *unit : 1.0;
-    if (best[i].column != no_column) {
+    if (best[i].value > minus_infinity<T>()) {
       add_atomically(&counts[best[i].column], static_cast<unsigned long long>(rint(ldexp(weight, 62 - power))));
     }
   }

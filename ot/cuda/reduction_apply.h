@@ -34,12 +34,9 @@ class FewValuesReduction : public RowReduction<Tile_, Sums<few_values>> {
     const Index j = first_col + this->place_.col(0), left = this->p_.cols - j;
     const bool whole = first_col + Tile::tile_cols <= this->p_.cols;
     const T* const first = args_.values + j * args_.stride;
-    T shift[Tile::rows], start[Tile::rows], sums[Tile::rows][width] = {};
+    T shift[Tile::rows], sums[Tile::rows][width] = {};
 #pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) {
-      shift[r] = this->of_row(args_.shift, r, minus_infinity<T>());
-      start[r] = shift[r] * args_.rate;
-    }
+    for (int r = 0; r < Tile::rows; ++r) shift[r] = this->of_row(args_.shift, r, minus_infinity<T>());
 #pragma unroll
     for (int c = 0; c < Tile::cols; ++c) {
       const int apart = this->place_.col(c) - this->place_.col(0);
@@ -49,16 +46,15 @@ class FewValuesReduction : public RowReduction<Tile_, Sums<few_values>> {
       for (int k = 0; k < width; ++k) values[k] = k < args_.count && (whole || apart < left) ? of_column[k] : T(0);
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) {
-        const T q = share_at(fma(s[r][c], args_.rate, start[r]));
+        const T q = share_of(s[r][c], shift[r], args_.rate);
 #pragma unroll
         for (int k = 0; k < width; ++k) sums[r][k] = fma(q, values[k], sums[r][k]);
       }
     }
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
-      const T lack = lack_of(shift[r], args_.rate, start[r]);
 #pragma unroll
-      for (int k = 0; k < width; ++k) this->known_[r].v[k] += static_cast<double>(sums[r][k] * lack);
+      for (int k = 0; k < width; ++k) this->known_[r].v[k] += static_cast<double>(sums[r][k]);
     }
   }
 

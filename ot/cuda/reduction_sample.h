@@ -121,12 +121,15 @@ draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* co
   const Index start = winner.group * group_cols;
   if (winner.group >= 0 && (start < p.first_tile * WarpTile<T>::tile_cols || start >= p.cols)) return;
   std::int32_t drawn = -1;
+  Scored<T> best;  // of this lane
   double left = winner.left;
   bool found = winner.group < 0;
   for (int step = 0; step < group_cols && !found; step += warp_threads) {
     const T score = score_of_lane(p, i, start + step, lane);
     const double term =
         start + step + lane < p.cols ? static_cast<double>(exp2_of((score - winner.drawn_from) * rate.rate)) : 0.0;
+    if (start + step + lane < p.cols && score > best.value)
+      best = {score, static_cast<std::int32_t>(start + step + lane)};
     double sum = term;  // of this and all lower lanes
     for (int by = 1; by < warp_threads; by *= 2) {
       const double lower = shuffle_up(sum, by);
@@ -140,6 +143,13 @@ draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* co
       drawn = static_cast<std::int32_t>(start + step + 31 - leading_zeros(some));
     }
     left -= shuffle(sum, warp_threads - 1);
+  }
+  if (winner.group >= 0 && drawn < 0) {  // epsilon is below the rounding of scores, and all terms are 0
+    for (int mask = 1; mask < warp_threads; mask *= 2) {
+      const Scored<T> other = shuffle_whole(best, mask);
+      if (other.before(best)) best = other;
+    }
+    drawn = best.column;
   }
   if (lane == 0) columns[i] = drawn;
 }

@@ -12,18 +12,22 @@ struct Rate {
   double epsilon;
 };
 
-// 2^t, kept below overflow: shares are 1 or little more at most.
-template <class T>
-MONGE_DEVICE T share_at(T t) {
-  constexpr T largest = sizeof(T) == 4 ? 127 : 1023;
-  return exp2_of(t < largest ? t : largest);
-}
-// exp((s + shift) / epsilon).
+// exp((s + shift) / epsilon), kept below overflow: shares are 1 or little more at most.
 template <class T>
 MONGE_DEVICE T share_of(T s, T shift, T rate) {
-  return share_at((s + shift) * rate);
+  constexpr T largest = sizeof(T) == 4 ? 127 : 1023;
+  const T t = (s + shift) * rate;
+  return exp2_of(t < largest ? t : largest);
 }
-// What the same lacks as exp2(fma(s, rate, start)), where `start` is shift x rate, rounded.
+
+// The same may be had as exp2(fma(s, rate, start)) lack_of(..), where `start` is shift x rate, rounded: if that is
+// small enough for what is lost to be less than a factor of two.
+template <class T>
+MONGE_DEVICE bool is_moderate(T shift, T rate) {
+  const T start = shift * rate;
+  constexpr T most = sizeof(T) == 4 ? 0x1p23 : 0x1p52;
+  return shift == minus_infinity<T>() || (-most < start && start < most);
+}
 template <class T>
 MONGE_DEVICE T lack_of(T shift, T rate, T start) {
   return start > minus_infinity<T>() ? exp2_of(fma(shift, rate, -start)) : T(1);
@@ -50,7 +54,8 @@ MONGE_DEVICE T largest_of(const T (&s)[count]) {
 template <class T, int count>
 MONGE_DEVICE void take_any_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
   const T top = largest_of(s);
-  if (!(top > known.best - rate.reach)) return;
+  const bool as_good = top == known.best && top > minus_infinity<T>();  // whatever becomes of `reach` in T
+  if (!(as_good || top > known.best - rate.reach)) return;
   if (top > known.best) {
     known.sum *= static_cast<double>(exp2_of((known.best - top) * rate.rate));
     known.best = top;
@@ -198,8 +203,8 @@ struct MassArgs {
 };
 
 // sum_j weights_j exp((s_ij + row_bias_i) / epsilon): column sums, of the transposed problem. A term is one
-// multiply-add, one exponential and one multiply-add where a tile is whole and nothing overflows; the product
-// row_bias_i x rate is rounded, and the sum is corrected for that.
+// multiply-add, one exponential and one multiply-add where a tile is whole, and neither potentials nor sums are too
+// large for that; the product row_bias_i x rate is rounded, and the sum is corrected for it.
 template <class Tile_>
 class MassReduction : public RowReduction<Tile_, Sums<1>> {
   using Base = RowReduction<Tile_, Sums<1>>;
@@ -216,11 +221,13 @@ class MassReduction : public RowReduction<Tile_, Sums<1>> {
     for (int r = 0; r < Tile::rows; ++r) {
       const bool inside = block.first_row + this->place_.row(r) < p.rows;
       bias_[r] = inside ? this->of_row(p.row_bias, r, T(0)) : minus_infinity<T>();  // others do not overflow
+      moderate_ = moderate_ && is_moderate(bias_[r], args.rate);
     }
   }
 
   MONGE_DEVICE void add(const T (&s)[Tile::rows][Tile::cols], Index first_col) {
-    if (first_col + Tile::tile_cols > this->p_.cols || !add_whole(s, first_col)) add_any(s, first_col);
+    const bool whole = first_col + Tile::tile_cols <= this->p_.cols;
+    if (!(moderate_ && whole && add_whole(s, first_col))) add_any(s, first_col);
   }
 
   MONGE_DEVICE void finish() {
@@ -265,6 +272,7 @@ class MassReduction : public RowReduction<Tile_, Sums<1>> {
 
   const Args& args_;
   T bias_[Tile::rows];
+  bool moderate_ = true;
 };
 
 template <class T>

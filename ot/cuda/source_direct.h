@@ -3,7 +3,7 @@
 
 namespace monge::ot::cuda {
 
-// Tiles without tensor cores: products of points of few dimensions (or of doubles), distances, stored matrices. Each
+// Tiles without tensor cores: products of points of eight dimensions or of doubles, distances, stored matrices. Each
 // thread makes its own scores, coordinates coming through shared memory a chunk at a time; of the next tile's columns
 // the first chunk is fetched meanwhile.
 template <class Tile_>

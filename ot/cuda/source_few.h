@@ -48,24 +48,18 @@ class FewSource {
     if (own_quad() == 0) m_.labels[parity_][own_point()] = label_;
     barrier();
     fetch();
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) {
-#pragma unroll
-      for (int c = 0; c < Tile::cols; ++c) s[r][c] = 0;
-    }
     switch (dims_) {
       case 1:
-        finish<1>(place, s);
+        make<1>(place, s);
         break;
       case 2:
-        finish<2>(place, s);
+        make<2>(place, s);
         break;
       case 3:
-        finish<3>(place, s);
+        make<3>(place, s);
         break;
       default:
-        add_second(place, s);
-        finish<3>(place, s);
+        make<few_dims>(place, s);
     }
     if (p_.row_labels) penalise<Tile>(p_, first_row_, m_.labels[parity_], s);
   }
@@ -97,36 +91,27 @@ class FewSource {
     from_ += Tile::tile_cols * p_.y_stride;
   }
 
-  // The products of coordinates beyond the third.
-  MONGE_DEVICE void add_second(const Place& place, float (&s)[Tile::rows][Tile::cols]) const {
-    Quad x[Tile::rows];
-#pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) x[r] = m_.x[place.row(r)].quads_[1];
-#pragma unroll
-    for (int c = 0; c < Tile::cols; ++c) {
-      const Quad y = m_.y[parity_][place.col(c)].quads_[1];
-#pragma unroll
-      for (int r = 0; r < Tile::rows; ++r) {
-#pragma unroll
-        for (int k = 0; k < quad; ++k) s[r][c] = fmaf(x[r].v[k], y.v[k], s[r][c]);
-      }
-    }
-  }
-  // The products of the first coordinates, and from sums to scores.
+  // In the order of score_of.
   template <int dims>
-  MONGE_DEVICE void finish(const Place& place, float (&s)[Tile::rows][Tile::cols]) const {
-    Quad x[Tile::rows];
+  MONGE_DEVICE void make(const Place& place, float (&s)[Tile::rows][Tile::cols]) const {
+    constexpr int used = dims / quad + 1;
+    Quad x[Tile::rows][used];
 #pragma unroll
-    for (int r = 0; r < Tile::rows; ++r) x[r] = m_.x[place.row(r)].quads_[0];
+    for (int r = 0; r < Tile::rows; ++r) {
+#pragma unroll
+      for (int q = 0; q < used; ++q) x[r][q] = m_.x[place.row(r)].quads_[q];
+    }
 #pragma unroll
     for (int c = 0; c < Tile::cols; ++c) {
-      const Quad y = m_.y[parity_][place.col(c)].quads_[0];
+      Quad y[used];
+#pragma unroll
+      for (int q = 0; q < used; ++q) y[q] = m_.y[parity_][place.col(c)].quads_[q];
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) {
-        float sum = s[r][c];
+        float sum = 0;
 #pragma unroll
-        for (int k = 1; k <= dims; ++k) sum = fmaf(x[r].v[k], y.v[k], sum);
-        s[r][c] = fmaf(p_.scale, sum, y.v[0]);
+        for (int k = 1; k <= dims; ++k) sum = fmaf(x[r][k / quad].v[k % quad], y[k / quad].v[k % quad], sum);
+        s[r][c] = fmaf(p_.scale, sum, y[0].v[0]);
       }
     }
   }

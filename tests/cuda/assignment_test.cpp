@@ -109,7 +109,22 @@ TYPED_TEST(CudaAssignmentTest, BatchesTellOfProgressAndStopWhenAsked) {
   EXPECT_EQ(told, 2 * n);
 }
 
-// Both ways of making products, more columns than rows, and far from the origin.
+// The same points many times over: the best costs of a row are equal, and the start makes epsilon ever smaller.
+TYPED_TEST(CudaAssignmentTest, PointsManyTimesOver) {
+  using T = TypeParam;
+  constexpr Index few = 8, n = 20 * few, d = 5;
+  const auto few_x = gaussian<T>(few, d, 21), few_y = gaussian<T>(few, d, 22, 1.5);
+  Matrix<T> x(n, d), y(n, d);
+  for (Index i = 0; i < n; ++i) {
+    std::copy_n(few_x.view().row(i / 20), d, x.view().row(i));
+    std::copy_n(few_y.view().row(i % few), d, y.view().row(i));
+  }
+  const AssignmentResult r = assign(std::as_const(x).view(), std::as_const(y).view(), this->options);
+  expect_sound(r, std::as_const(x).view(), std::as_const(y).view());
+  const double once = hungarian(few_x.view(), few_y.view()).cost;
+  EXPECT_NEAR(r.cost, once, 1e-12 * once);
+}
+
 // Where its passes fail, the CPU's groups take over.
 TYPED_TEST(CudaAssignmentTest, ClustersOfUnequalNumbersAreSolved) {
   const auto x = clustered<TypeParam>(200, 10, 1, 7, 0.1), y = clustered<TypeParam>(200, 10, 3, 7, 0.05);
@@ -118,6 +133,7 @@ TYPED_TEST(CudaAssignmentTest, ClustersOfUnequalNumbersAreSolved) {
   EXPECT_NEAR(hungarian(x.view(), y.view()).cost, r.cost, 1e-11 * r.cost);
 }
 
+// Both ways of making products, more columns than rows, and far from the origin.
 TYPED_TEST(CudaAssignmentTest, ShortlistsOfTheRoomLeadToTheOptimum) {
   using T = TypeParam;
   struct Setting {

@@ -1,12 +1,10 @@
 // The table of verb x type x shape on the CUDA room against the naive references in double. Without a GPU the kernels
 // run in the emulator, if that was built, or the tests are skipped.
 #include "../ot/passes_problem.h"
-#include "rooms.h"
+#include "passes_fixture.h"
 
 namespace monge::ot {
 namespace {
-
-const Device device = cuda_device();
 
 // Around tiles of 128 (double: 64), pieces of 4, 8 and 32 coordinates, the ways of products, parts of the columns. A
 // device is also asked what the CPU is tested with; the emulator takes milliseconds for a tile.
@@ -40,25 +38,7 @@ std::vector<Case> table() {
 // Lists of the best are the emulator's slowest work.
 bool takes_long(const Case& c) { return is_emulated() && c.n * c.m > 2500; }
 
-template <class T>
-class CudaPassesTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string why;
-    room_ = cuda_room(&why);
-    if (!room_) GTEST_SKIP() << why;
-  }
-  Passes<T>& passes() { return room_->passes(T{}); }
-  const Context context{.device = device};
-
-  Backend* room_ = nullptr;
-};
 TYPED_TEST_SUITE(CudaPassesTest, PassesTypes);
-
-template <class T>
-double unit() {
-  return std::numeric_limits<T>::epsilon();
-}
 
 TYPED_TEST(CudaPassesTest, Softmin) {
   using T = TypeParam;
@@ -110,7 +90,7 @@ TEST(CudaManyDimensions, Softmin) {
   p.scale = 1.0f / 64;
   const auto s = reference::dense(p.scores());
   std::vector<float> f(130, NAN);
-  room->passes(float{}).softmin(p.scores(), 1.0f, f, {.device = device});
+  room->passes(float{}).softmin(p.scores(), 1.0f, f, {.device = cuda_device()});
   for (Index i = 0; i < 130; ++i) ASSERT_NEAR(f[i], reference::softmin(s, 1.0f, i), 2e-4) << "row " << i;
 }
 
@@ -188,41 +168,6 @@ TYPED_TEST(CudaPassesTest, Histogram) {
       for (std::size_t j = 0; j < mass.size(); ++j) ASSERT_NEAR(mass[j], expected[j], tolerance * expected[j]) << j;
     }
   }
-}
-
-// Scores and potentials that are exact and cancel: what is left is how (s + f) / epsilon is rounded. Where it is far
-// too large the sum is that of the largest number, not infinite.
-TYPED_TEST(CudaPassesTest, MassesOfLargePotentials) {
-  using T = TypeParam;
-  constexpr Index n = 300, m = 5;
-  const std::vector<T> zeros(n), v(m, T(-1000));
-  std::vector<T> f(n, T(1000));
-  const Scores<T> s{.x = {zeros.data(), n, 1, 1}, .y = {zeros.data(), m, 1, 1}, .v = v};
-  std::vector<double> mass(m);
-  this->passes().histogram(s, T(0.3), VectorView<const T>(f), {}, mass, this->context);
-  for (const double some : mass) EXPECT_NEAR(some, n, 8 * unit<T>() * n);
-
-  f[17] += 1000;
-  this->passes().histogram(s, T(0.3), VectorView<const T>(f), {}, mass, this->context);
-  for (const double some : mass) EXPECT_NEAR(some / static_cast<double>(std::numeric_limits<T>::max()), 0.5, 1e-3);
-}
-
-// More weights than a block looks at for the largest, which is the last; the others' power of two is not that of all.
-TYPED_TEST(CudaPassesTest, MassesOfManyWeights) {
-  using T = TypeParam;
-  constexpr Index n = 20000;
-  const T tiny = std::numeric_limits<T>::min();
-  const std::vector<T> zeros(n), f(n, T(-3));
-  std::vector<T> weights(n, tiny);
-  const Scores<T> s{.x = {zeros.data(), n, 1, 1}, .y = {zeros.data(), 1, 1, 1}};
-  const auto expect_mass = [&](double sum) {
-    std::vector<double> mass(1);
-    this->passes().histogram(s, T(1), VectorView<const T>(f), VectorView<const T>(weights), mass, this->context);
-    EXPECT_NEAR(mass[0] / (sum * std::exp(-3.0)), 1, 16 * unit<T>());
-  };
-  expect_mass(n * static_cast<double>(tiny));
-  weights[n - 1] = 1000;
-  expect_mass(1000);
 }
 
 TYPED_TEST(CudaPassesTest, HistogramWithoutEpsilon) {
@@ -367,103 +312,6 @@ TYPED_TEST(CudaPassesTest, SampleDrawsWhatTheCpuDraws) {
       moved += here[i] != there[i];
     }
     ASSERT_LE(moved, 1 + c.n / 100);
-  }
-}
-
-TYPED_TEST(CudaPassesTest, ScoresOfMinusInfinityCountForNothing) {
-  using T = TypeParam;
-  const T infinity = std::numeric_limits<T>::infinity();
-  for (const Index d : {2, 20}) {
-    for (const Index m : {3, 300}) {
-      SCOPED_TRACE(concat("m=", m, " d=", d));
-      PassProblem<T> p({3, m, d}, integers<T>(13));
-      p.u[1] = -infinity;  // a row without any score
-      for (Index j = 0; j < m; ++j) {
-        if (j != 2) p.v[static_cast<std::size_t>(j)] = -infinity;  // a single column left
-      }
-      const auto s = reference::dense(p.scores());
-      for (const double epsilon : {1e-3, 1.0}) {
-        std::vector<T> f(3);
-        this->passes().softmin(p.scores(), T(epsilon), f, this->context);
-        EXPECT_EQ(f[0], -s(0, 2));
-        EXPECT_EQ(f[1], infinity);
-        EXPECT_EQ(f[2], -s(2, 2));
-        std::vector<double> mass(static_cast<std::size_t>(m), -1), expected(mass.size(), 0.0);
-        expected[2] = 2;
-        this->passes().histogram(p.scores(), T(epsilon), VectorView<const T>(f), {}, mass, this->context);
-        EXPECT_EQ(mass, expected);
-      }
-      std::vector<T> empty(static_cast<std::size_t>(m), -infinity), f(3);
-      Scores<T> none = p.scores();
-      none.v = empty;
-      this->passes().softmin(none, T(1), f, this->context);
-      EXPECT_EQ(f, std::vector<T>(3, infinity));
-      std::vector<double> mass(static_cast<std::size_t>(m), -1);
-      this->passes().histogram(none, T(1), VectorView<const T>(f), {}, mass, this->context);
-      EXPECT_EQ(mass, std::vector<double>(mass.size(), 0.0));
-      for (const Index k : {1, 3}) {
-        Matrix<T> values(3, k);
-        Matrix<std::int32_t> columns(3, k);
-        this->passes().hardmin(none, values.view(), columns.view(), this->context);
-        for (Index i = 0; i < 3 * k; ++i) {
-          EXPECT_EQ(values.data()[i], -infinity);
-          EXPECT_EQ(columns.data()[i], i % k);
-        }
-      }
-      std::vector<std::int32_t> drawn(3);
-      this->passes().sample(none, T(1), Rng{1}, 0, drawn, this->context);
-      EXPECT_EQ(drawn, std::vector<std::int32_t>(3, -1));
-      Matrix<T> out(3, d);
-      this->passes().apply(none, T(1), p.scores().y, out.view(), this->context);
-      for (Index i = 0; i < 3 * d; ++i) EXPECT_EQ(out.data()[i], 0);
-    }
-  }
-}
-
-TYPED_TEST(CudaPassesTest, ExtremeScalesAndEpsilons) {
-  using T = TypeParam;
-  for (const Index d : {3, 20}) {
-    SCOPED_TRACE(d);
-    PassProblem<T> p({20, 300, d}, normal<T>(14));
-    std::fill(p.u.begin(), p.u.end(), T(0));
-    std::fill(p.v.begin(), p.v.end(), T(0));
-    std::vector<T> f(20), scaled(20);
-    this->passes().softmin(p.scores(), T(0.25), f, this->context);
-    for (const int power : {-100, 100}) {
-      p.scale = std::ldexp(T(1), power);
-      const T epsilon = std::ldexp(T(0.25), power);
-      this->passes().softmin(p.scores(), epsilon, scaled, this->context);
-      for (Index i = 0; i < 20; ++i)
-        EXPECT_NEAR(std::ldexp(double(scaled[i]), -power), double(f[i]), 1e-5 * std::abs(double(f[i])) + 1e-6) << power;
-      std::vector<double> mass(300);
-      this->passes().histogram(p.scores(), epsilon, VectorView<const T>(scaled), {}, mass, this->context);
-      EXPECT_NEAR(std::accumulate(mass.begin(), mass.end(), 0.0), 20, 1e-3);
-    }
-    p.scale = 1;
-    const auto s = reference::dense(p.scores());
-    for (const double epsilon : {1e-38, 1e-20}) {
-      this->passes().softmin(p.scores(), T(epsilon), f, this->context);
-      for (Index i = 0; i < 20; ++i) EXPECT_NEAR(f[i], -reference::largest(s, i), rounding<T>(s, d));
-    }
-    this->passes().softmin(p.scores(), T(1e30), f, this->context);
-    for (Index i = 0; i < 20; ++i) EXPECT_NEAR(f[i] / 1e30, -std::log(300.0), 1e-5);
-  }
-}
-
-TYPED_TEST(CudaPassesTest, NoRowsAndTooManyAskedFor) {
-  using T = TypeParam;
-  const std::vector<T> y(60, T(1));
-  for (const Index d : {2, 12}) {
-    const Scores<T> s{.x = {nullptr, 0, d}, .y = {y.data(), 5, d}};
-    std::vector<T> nothing;
-    std::vector<double> mass(5, 7.0);
-    this->passes().softmin(s, T(1), nothing, this->context);
-    this->passes().histogram(s, T(1), {}, {}, mass, this->context);
-    EXPECT_EQ(mass, std::vector<double>(5, 0.0));
-    const Scores<T> two{.x = {y.data(), 2, d}, .y = {y.data(), 5, d}};
-    Matrix<T> values(2, 6);
-    Matrix<std::int32_t> columns(2, 6);
-    EXPECT_THROW(this->passes().hardmin(two, values.view(), columns.view(), this->context), Error);
   }
 }
 

@@ -42,6 +42,8 @@ TYPED_TEST(PassesEdgeTest, ScoresOfMinusInfinityCountForNothing) {
     std::vector<double> mass(static_cast<std::size_t>(m), -1);
     this->passes.histogram(none, T(1), f, {}, mass, {});
     EXPECT_EQ(mass, std::vector<double>(mass.size(), 0.0));
+    this->passes.histogram(none, T(0), {}, {}, mass, {});
+    EXPECT_EQ(mass, std::vector<double>(mass.size(), 0.0));
     Matrix<T> values(3, 3), out(3, 3);
     Matrix<std::int32_t> columns(3, 3);
     this->passes.hardmin(none, values.view(), columns.view(), {});
@@ -54,6 +56,26 @@ TYPED_TEST(PassesEdgeTest, ScoresOfMinusInfinityCountForNothing) {
     EXPECT_EQ(drawn, std::vector<std::int32_t>(3, -1));
     this->passes.apply(none, T(1), p.scores().y.rows_from(0, m), {out.data(), 3, 2, 3}, {});
     for (Index i = 0; i < 3; ++i) EXPECT_EQ(out(i, 0), 0);
+  }
+}
+
+// Also where epsilon is below the rounding of scores, and in different tiles.
+TYPED_TEST(PassesEdgeTest, EqualScoresShareAtAnyEpsilon) {
+  using T = TypeParam;
+  constexpr Index n = 3000, m = 700;
+  const std::vector<T> zeros(n);
+  std::vector<T> v(m);
+  v[3] = v[300] = v[699] = 1000;
+  const Scores<T> s{.x = {zeros.data(), n, 1}, .y = {zeros.data(), m, 1}, .v = v};
+  Matrix<T> values(m, 1), out(n, 1);
+  for (Index j = 0; j < m; ++j) values(j, 0) = static_cast<T>(j);
+  for (const double epsilon : {1.0, 1e-4, 1e-7, 1e-15, 1e-30}) {
+    SCOPED_TRACE(epsilon);
+    this->passes.apply(s, static_cast<T>(epsilon), std::as_const(values).view(), out.view(), {});
+    EXPECT_NEAR(out(n / 2, 0), 334, 1e-3);
+    std::vector<std::int32_t> drawn(n);
+    this->passes.sample(s, static_cast<T>(epsilon), Rng{1}, 0, drawn, {});
+    for (const int j : {3, 300, 699}) EXPECT_NEAR(std::count(drawn.begin(), drawn.end(), j), n / 3, 130) << j;
   }
 }
 
