@@ -31,7 +31,7 @@ struct FinishApply {
 
 }  // namespace
 
-// Softmins first, so that exponentials are shares; then a pass for so many values at a time.
+// Sums first, so that exponentials are shares; then a pass for so many values at a time.
 template <class T>
 void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView<T> out,
            const Context& context) {
@@ -40,12 +40,9 @@ void apply(const Room& room, const Scores<T>& s, T epsilon, MatrixView<const T> 
   const MatrixView<T> target = call.out(out);
   const MatrixView<const T> from = call.in(values);
   const Problem<T> p = read_scores(call, s, context.products);
-  double* f = call.scratch<double>(p.rows);
   T* shift = call.scratch<T>(p.rows);
   T* factor = call.scratch<T>(p.rows);
-  softmin_into(call, p, epsilon, f);
-  shift_rows<T, double, double>(call, p.rows, f, p.row_bias, nullptr, nullptr, static_cast<double>(epsilon), shift,
-                                factor);
+  shares_into(call, p, epsilon, shift, factor);
   const T rate = rate_of(epsilon, p.cols).rate;
   const int width = values.cols <= few_values ? few_values : many_values;
   for (Index first = 0; first < values.cols; first += width) {

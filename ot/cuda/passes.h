@@ -43,7 +43,11 @@ void recombine(const Room& room, const Recombination& r, MatrixView<float> score
 // Parts of verbs that other verbs use, on device memory. f_i = -epsilon log sum_j exp(s_ij / epsilon) to `out`, U being
 // T or double.
 template <class T, class U>
-void softmin_into(Call& call, Problem<T> p, T epsilon, U* out);
+void softmin_into(Call& call, const Problem<T>& p, T epsilon, U* out);
+// What makes shares of scores, p_ij = factor_i exp((s_ij + shift_i) / epsilon), each row's sum being 1 (without scores:
+// 0).
+template <class T>
+void shares_into(Call& call, const Problem<T>& p, T epsilon, T* shift, T* factor);
 // The largest score of each row, without u_i, and its column.
 template <class T>
 void largest_into(Call& call, Problem<T> p, Scored<T>* out);

@@ -5,43 +5,70 @@
 namespace monge::ot::cuda {
 namespace {
 
-template <class T, class U>
-struct FinishSoftmin {
+template <class T, class Write>
+struct FinishSums {
   const LogSum<T>* sums;
   Index rows, parts;
   LogSum<T>* all;  // of the slabs so far
   Turn turn;
-  const T* u;
   double epsilon;
-  U* out;
+  Write write;
 
   MONGE_HOST_DEVICE void operator()(Index i) const {
     LogSum<T> all_of_row;
     if (!turn.first) all_of_row = all[i];
     for (Index part = 0; part < parts; ++part) all_of_row.add(sums[part * rows + i], epsilon);
     if (turn.last)
-      finish(i, all_of_row);
+      write(i, all_of_row);
     else
       all[i] = all_of_row;
   }
+};
 
-  MONGE_HOST_DEVICE void finish(Index i, const LogSum<T>& all_of_row) const {
-    out[i] = static_cast<U>(-all_of_row.value(epsilon) - (u ? static_cast<double>(u[i]) : 0.0));
+template <class T, class U>
+struct WritePotential {
+  const T* u;
+  double epsilon;
+  U* out;
+
+  MONGE_HOST_DEVICE void operator()(Index i, const LogSum<T>& sum) const {
+    out[i] = static_cast<U>(-sum.value(epsilon) - (u ? static_cast<double>(u[i]) : 0.0));
   }
 };
 
-}  // namespace
+template <class T>
+struct WriteShares {
+  T* shift;
+  T* factor;
 
-template <class T, class U>
-void softmin_into(Call& call, Problem<T> p, T epsilon, U* out) {
+  MONGE_HOST_DEVICE void operator()(Index i, const LogSum<T>& sum) const {
+    shift[i] = sum.sum > 0 ? -sum.best : minus_infinity<T>();
+    factor[i] = sum.sum > 0 ? static_cast<T>(1 / sum.sum) : T(0);
+  }
+};
+
+// write(i, sum_j exp(s_ij / epsilon)) for each row.
+template <class T, class Write>
+void add_up(Call& call, const Problem<T>& p, T epsilon, const Write& write) {
   const Rate<T> rate = rate_of(epsilon, p.cols);
   LogSum<T>* all = p.streamed ? call.scratch<LogSum<T>>(p.rows) : nullptr;
   for_slabs(call, p, [&](Problem<T> slab, Turn turn) {
     const Index parts = share_columns(slab);
     LogSum<T>* sums = call.scratch<LogSum<T>>(parts * p.rows);
     run_pass<SoftminReduction>(call, slab, parts, SoftminArgs<T>{rate, sums});
-    for_each(call, p.rows, FinishSoftmin<T, U>{sums, p.rows, parts, all, turn, p.row_bias, rate.epsilon, out});
+    for_each(call, p.rows, FinishSums<T, Write>{sums, p.rows, parts, all, turn, rate.epsilon, write});
   });
+}
+
+}  // namespace
+
+template <class T, class U>
+void softmin_into(Call& call, const Problem<T>& p, T epsilon, U* out) {
+  add_up(call, p, epsilon, WritePotential<T, U>{p.row_bias, static_cast<double>(epsilon), out});
+}
+template <class T>
+void shares_into(Call& call, const Problem<T>& p, T epsilon, T* shift, T* factor) {
+  add_up(call, p, epsilon, WriteShares<T>{shift, factor});
 }
 
 template <class T>
@@ -54,7 +81,9 @@ void softmin(const Room& room, const Scores<T>& s, T epsilon, VectorView<T> out,
 
 template void softmin(const Room&, const Scores<float>&, float, VectorView<float>, const Context&);
 template void softmin(const Room&, const Scores<double>&, double, VectorView<double>, const Context&);
-template void softmin_into(Call&, Problem<float>, float, double*);
-template void softmin_into(Call&, Problem<double>, double, double*);
+template void softmin_into(Call&, const Problem<float>&, float, double*);
+template void softmin_into(Call&, const Problem<double>&, double, double*);
+template void shares_into(Call&, const Problem<float>&, float, float*, float*);
+template void shares_into(Call&, const Problem<double>&, double, double*, double*);
 
 }  // namespace monge::ot::cuda
