@@ -30,9 +30,10 @@ class Bounds {
       most = std::max(most, sent(i));
       sent_ += sent(i);
     }
-    // Devices add up columns as rows of the transposed scores: they round s + f, which is of the size of v.
-    for (Index j = 0; j < geometry_.cols() && it_.context().device.type != DeviceType::cpu; ++j) {
-      if (cols_.weights[j] > 0) potential = std::max(potential, std::abs(static_cast<double>(it_.col_potential(j))));
+    if (it_.context().device.type != DeviceType::cpu) {  // columns are rows of the transposed scores: s + f comes first
+      for (Index j = 0; j < geometry_.cols(); ++j) {
+        if (cols_.weights[j] > 0) potential = std::max(potential, std::abs(static_cast<double>(it_.biases()[j])));
+      }
     }
     const bool repeats = passes_for<T>(it_.context().device).repeats(geometry_.scores({}));
     adding_ = 400 * u + (n + m) * 0x1p-52;

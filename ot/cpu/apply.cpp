@@ -174,6 +174,10 @@ void apply(const Scores<T>& s, T epsilon, MatrixView<const T> values, MatrixView
   });
 
   for_rows(n, context, [&](Index i) {
+    if (!s.u.empty() && s.u[i] == -std::numeric_limits<T>::infinity()) {
+      std::fill_n(out.row(i), width, T(0));
+      return;
+    }
     RunningSum<T> total;
     for (Index p = 0; p < cut.col_parts(); ++p)
       total.add(sums[static_cast<std::size_t>(p * n + i)], temperature.epsilon);

@@ -157,7 +157,8 @@ void sample(const Scores<T>& s, T epsilon, const Rng& rng, std::uint64_t first, 
       winner.time = next.time;
       winner.column = next.column;
     }
-    columns[i] = winner.column;
+    const bool is_there = s.u.empty() || s.u[i] > -std::numeric_limits<T>::infinity();
+    columns[i] = is_there ? winner.column : -1;
   });
 }
 

@@ -23,6 +23,7 @@ struct FinishMass {
 template <class T>
 struct CountLargest {
   const Scored<T>* best;
+  const T* u;  // null: 0
   const T* weights;
   const double* unit;  // of the weights, null: 1
   int power;           // of the bound on the sum, in units
@@ -30,7 +31,7 @@ struct CountLargest {
 
   MONGE_DEVICE void operator()(Index i) const {
     const double weight = weights ? static_cast<double>(weights[i]) / *unit : 1.0;
-    if (best[i].value > minus_infinity<T>()) {
+    if (best[i].value > minus_infinity<T>() && !(u && u[i] == minus_infinity<T>())) {
       add_atomically(&counts[best[i].column], static_cast<unsigned long long>(rint(ldexp(weight, 62 - power))));
     }
   }
@@ -56,7 +57,7 @@ void count_largest(Call& call, const Problem<T>& p, const T* weights, double* ma
   int power = 1;  // rows times less than 2 units each
   while ((Index{1} << power) < 2 * p.rows) ++power;
   largest_into(call, p, best);
-  for_each(call, p.rows, CountLargest<T>{best, weights, unit, power, counts});
+  for_each(call, p.rows, CountLargest<T>{best, p.row_bias, weights, unit, power, counts});
   for_each(call, p.cols, FinishCounts{counts, unit, power, mass});
 }
 

@@ -149,8 +149,9 @@ draw_kernel(Problem<T> p, Rate<T> rate, const Race<T>* winners, std::int32_t* co
       const Scored<T> other = shuffle_whole(best, mask);
       if (other.before(best)) best = other;
     }
-    drawn = best.column;
+    if (best.column != no_column) drawn = best.column;
   }
+  if (p.row_bias && p.row_bias[i] == minus_infinity<T>()) drawn = -1;
   if (lane == 0) columns[i] = drawn;
 }
 

@@ -20,13 +20,12 @@ MONGE_DEVICE T share_of(T s, T shift, T rate) {
   return exp2_of(t < largest ? t : largest);
 }
 
-// The same may be had as exp2(fma(s, rate, start)) lack_of(..), where `start` is shift x rate, rounded: if that is
-// small enough for what is lost to be less than a factor of two.
+// exp2((s + shift) rate) may be had as exp2(fma(s, rate, start)) lack_of(..), where `start` is shift x rate, rounded:
+// if that is small enough for what is lost to be less than a factor of two.
 template <class T>
-MONGE_DEVICE bool is_moderate(T shift, T rate) {
-  const T start = shift * rate;
+MONGE_DEVICE bool is_moderate(T start) {
   constexpr T most = sizeof(T) == 4 ? 0x1p23 : 0x1p52;
-  return shift == minus_infinity<T>() || (-most < start && start < most);
+  return -most < start && start < most;
 }
 template <class T>
 MONGE_DEVICE T lack_of(T shift, T rate, T start) {
@@ -63,16 +62,16 @@ MONGE_DEVICE void take_any_scores(LogSum<T>& known, const T (&s)[count], const R
   known.sum += static_cast<double>(sum_of<count, T>([&](int c) { return exp2_of((s[c] - known.best) * rate.rate); }));
 }
 
-// The same. Floats are measured from the best score known, which need not be the largest: only when that would overflow
-// (or there is none yet) it is looked for. A term is one multiply-add, one exponential and one addition; the product
-// best x rate is rounded, and the sum is corrected for that.
+// The same. Floats are measured from the best score known, which need not be the largest: only when that would
+// overflow, is immoderate, or there is none yet, it is looked for. A term is one multiply-add, one exponential and one
+// addition; the product best x rate is rounded, and the sum is corrected for that.
 template <class T, int count>
 MONGE_DEVICE void take_scores(LogSum<T>& known, const T (&s)[count], const Rate<T>& rate) {
   if constexpr (sizeof(T) == 4) {
-    const T from = known.best * rate.rate;
-    const T sum = sum_of<count, T>([&](int c) { return exp2_of(fma(s[c], rate.rate, -from)); }) *
-                  exp2_of(fma(-known.best, rate.rate, from));
-    if (sum < T(0x1p60)) {
+    const T start = -known.best * rate.rate;
+    const T sum = sum_of<count, T>([&](int c) { return exp2_of(fma(s[c], rate.rate, start)); }) *
+                  exp2_of(fma(-known.best, rate.rate, -start));
+    if (is_moderate(start) && sum < T(0x1p60)) {
       known.sum += static_cast<double>(sum);
       return;
     }
@@ -221,7 +220,7 @@ class MassReduction : public RowReduction<Tile_, Sums<1>> {
     for (int r = 0; r < Tile::rows; ++r) {
       const bool inside = block.first_row + this->place_.row(r) < p.rows;
       bias_[r] = inside ? this->of_row(p.row_bias, r, T(0)) : minus_infinity<T>();  // others do not overflow
-      moderate_ = moderate_ && is_moderate(bias_[r], args.rate);
+      moderate_ = moderate_ && (bias_[r] == minus_infinity<T>() || is_moderate(bias_[r] * args.rate));
     }
   }
 

@@ -36,14 +36,23 @@ struct WritePotential {
   }
 };
 
+// The potential, in T, as the shift, so that exponentials are about shares; the factor has what it lacks.
 template <class T>
 struct WriteShares {
+  const T* u;
+  double epsilon;
   T* shift;
   T* factor;
 
   MONGE_HOST_DEVICE void operator()(Index i, const LogSum<T>& sum) const {
-    shift[i] = sum.sum > 0 ? -sum.best : minus_infinity<T>();
-    factor[i] = sum.sum > 0 ? static_cast<T>(1 / sum.sum) : T(0);
+    if (sum.sum == 0 || (u && u[i] == minus_infinity<T>())) {
+      shift[i] = minus_infinity<T>(), factor[i] = 0;
+      return;
+    }
+    const double best = static_cast<double>(sum.best), rest = log(sum.sum);
+    const T potential = static_cast<T>(-best - epsilon * rest);
+    shift[i] = isfinite(potential) ? potential : -sum.best;
+    factor[i] = static_cast<T>(exp(-(static_cast<double>(shift[i]) + best) / epsilon - rest));
   }
 };
 
@@ -68,7 +77,7 @@ void softmin_into(Call& call, const Problem<T>& p, T epsilon, U* out) {
 }
 template <class T>
 void shares_into(Call& call, const Problem<T>& p, T epsilon, T* shift, T* factor) {
-  add_up(call, p, epsilon, WriteShares<T>{shift, factor});
+  add_up(call, p, epsilon, WriteShares<T>{p.row_bias, static_cast<double>(epsilon), shift, factor});
 }
 
 template <class T>

@@ -1,6 +1,5 @@
 // The table of verb x type x shape on the CUDA room against the naive references in double. Without a GPU the kernels
 // run in the emulator, if that was built, or the tests are skipped.
-#include "../ot/passes_problem.h"
 #include "passes_fixture.h"
 
 namespace monge::ot {

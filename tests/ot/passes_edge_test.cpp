@@ -59,6 +59,23 @@ TYPED_TEST(PassesEdgeTest, ScoresOfMinusInfinityCountForNothing) {
   }
 }
 
+// A row bias of -infinity leaves no score, whatever the others are.
+TYPED_TEST(PassesEdgeTest, RowsOfMinusInfinityGiveNothing) {
+  using T = TypeParam;
+  PassProblem<T> p({5, 40, 3}, normal<T>(3));
+  p.u[2] = -std::numeric_limits<T>::infinity();
+  Matrix<T> out(5, 3);
+  this->passes.apply(p.scores(), T(1), p.scores().y, out.view(), {});
+  for (Index k = 0; k < 3; ++k) EXPECT_EQ(out(2, k), 0);
+  EXPECT_NE(out(1, 0), 0);
+  std::vector<std::int32_t> drawn(5);
+  this->passes.sample(p.scores(), T(1), Rng{1}, 0, drawn, {});
+  for (Index i = 0; i < 5; ++i) EXPECT_EQ(drawn[static_cast<std::size_t>(i)] == -1, i == 2);
+  std::vector<double> mass(40);
+  this->passes.histogram(p.scores(), T(0), {}, {}, mass, {});
+  EXPECT_EQ(std::accumulate(mass.begin(), mass.end(), 0.0), 4);
+}
+
 // Also where epsilon is below the rounding of scores, and in different tiles.
 TYPED_TEST(PassesEdgeTest, EqualScoresShareAtAnyEpsilon) {
   using T = TypeParam;
