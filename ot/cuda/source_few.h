@@ -13,13 +13,13 @@ class FewSource {
   using Tile = WideTile;
   using T = float;
   using Place = Tile::Place;
-  static constexpr int quad = 4, quads = (few_dims + 1) / quad;
+  static constexpr int quad = 4, quads_of_point = (few_dims + 1) / quad;
 
   struct alignas(16) Quad {
     float v[quad];
   };
   struct Point {
-    Quad quads_[quads];
+    Quad quads[quads_of_point];
     Quad apart;  // points read at once are in different banks
   };
   struct Memory {
@@ -37,14 +37,14 @@ class FewSource {
         column_(first_col + own_point()),
         from_(p.y + column_ * p.y_stride) {
     const Index i = first_row + own_point();
-    m_.x[own_point()].quads_[own_quad()] = quad_of(p.x + i * p.x_stride, i < p.rows);
+    m_.x[own_point()].quads[own_quad()] = quad_of(p.x + i * p.x_stride, i < p.rows);
     fetch();
   }
 
   MONGE_DEVICE void read(Index, float (&s)[Tile::rows][Tile::cols]) {
     const Place place{thread()};
     parity_ ^= 1;
-    m_.y[parity_][own_point()].quads_[own_quad()] = next_;
+    m_.y[parity_][own_point()].quads[own_quad()] = next_;
     if (own_quad() == 0) m_.labels[parity_][own_point()] = label_;
     barrier();
     fetch();
@@ -66,7 +66,7 @@ class FewSource {
 
  private:
   // Threads bring a point together, a quad each, of a warp the same.
-  static_assert(block_threads == quads * Tile::tile_rows && Tile::tile_rows == Tile::tile_cols);
+  static_assert(block_threads == quads_of_point * Tile::tile_rows && Tile::tile_rows == Tile::tile_cols);
   static MONGE_DEVICE int own_point() { return thread() % Tile::tile_rows; }
   static MONGE_DEVICE int own_quad() { return thread() / Tile::tile_rows; }
 
@@ -99,13 +99,13 @@ class FewSource {
 #pragma unroll
     for (int r = 0; r < Tile::rows; ++r) {
 #pragma unroll
-      for (int q = 0; q < used; ++q) x[r][q] = m_.x[place.row(r)].quads_[q];
+      for (int q = 0; q < used; ++q) x[r][q] = m_.x[place.row(r)].quads[q];
     }
 #pragma unroll
     for (int c = 0; c < Tile::cols; ++c) {
       Quad y[used];
 #pragma unroll
-      for (int q = 0; q < used; ++q) y[q] = m_.y[parity_][place.col(c)].quads_[q];
+      for (int q = 0; q < used; ++q) y[q] = m_.y[parity_][place.col(c)].quads[q];
 #pragma unroll
       for (int r = 0; r < Tile::rows; ++r) {
         float sum = 0;
