@@ -12,6 +12,7 @@
 #include "monge/ot/cpu/gemm.h"
 #include "monge/ot/equal_points.h"
 #include "monge/ot/finite.h"
+#include "monge/ot/kd_tree.h"
 #include "monge/ot/moments.h"
 #include "monge/ot/semidiscrete.h"
 
@@ -22,15 +23,16 @@ using detail::LabelledCloud;
 using detail::point_hash;
 
 // The rows of y that are named, less the centre.
-Matrix<float> centred_rows(MatrixView<const float> y, const std::vector<Index>& rows, const std::vector<double>& centre,
-                           const Context& context) {
-  Matrix<float> centred(static_cast<Index>(rows.size()), y.cols);
+template <class T>
+Matrix<T> centred_rows(MatrixView<const float> y, const std::vector<Index>& rows, const std::vector<double>& centre,
+                       const Context& context) {
+  Matrix<T> centred(static_cast<Index>(rows.size()), y.cols);
   constexpr Index block = 1024;
   parallel_for(context.threads, (centred.rows() + block - 1) / block, [&](Index task, int) {
     for (Index j = task * block; j < std::min(centred.rows(), (task + 1) * block); ++j) {
       const float* row = y.row(rows[static_cast<std::size_t>(j)]);
       for (Index k = 0; k < y.cols; ++k) {
-        centred(j, k) = static_cast<float>(static_cast<double>(row[k]) - centre[static_cast<std::size_t>(k)]);
+        centred(j, k) = static_cast<T>(static_cast<double>(row[k]) - centre[static_cast<std::size_t>(k)]);
       }
     }
   });
@@ -236,11 +238,14 @@ AtomSet make_atoms(const char* caller, MatrixView<const float> y, VectorView<con
   atoms.is_projected = pca.has_value();
   if (pca) {
     atom = project_atoms(*pca, y, distinct, distinct_labels, atoms, context);
+    if (atoms.y.cols() <= detail::KdTree::most_dims) {
+      atoms.exact = Matrix<double>(atoms.y.rows(), atoms.y.cols());
+      std::copy_n(atoms.y.data(), atoms.y.rows() * atoms.y.cols(), atoms.exact.data());
+    }
   } else {
-    atoms.y = centred_rows(y, distinct, atoms.centre, context);
+    atoms.y = centred_rows<float>(y, distinct, atoms.centre, context);
+    if (y.cols <= detail::KdTree::most_dims) atoms.exact = centred_rows<double>(y, distinct, atoms.centre, context);
     atoms.squares = squares_of(y, distinct, context);
-    for (const Index j : distinct)
-      if (y.cols == 1) atoms.line.push_back(static_cast<double>(y(j, 0)) - atoms.centre[0]);
     std::iota(atom.begin(), atom.end(), Index{0});
   }
   std::vector<Index> of_kept(kept.size());

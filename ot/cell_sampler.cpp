@@ -60,7 +60,7 @@ CellSampler::Body::Body(MatrixView<const float> y, const SemidiscretePotentials&
     for (Index i = atoms.first_member[j]; i < atoms.first_member[j + 1]; ++i)
       distinct[static_cast<std::size_t>(atoms.members[static_cast<std::size_t>(i)])] = static_cast<std::int32_t>(j);
   const bool apart = !fitted.is_labelled() || std::isinf(fitted.label_penalty);
-  if (fitted.epsilon == 0 && apart && !atoms.line.empty())
+  if (fitted.epsilon == 0 && apart && atoms.dimensions() == 1 && !fitted.pca)
     cells = detail::line_cells(atoms, to_biases(atoms, potentials.g, potentials.cost));
   else
     fitted.atoms.keep_ready(y, o.context);

@@ -12,7 +12,7 @@ namespace monge::ot::detail {
 // The upper envelope of lines of rising slope: a line that is overtaken before it has overtaken another is never on
 // top.
 std::vector<Interval> line_cells(const AtomSet& atoms, const std::vector<double>& v) {
-  const std::vector<double>& y = atoms.line;
+  const double* y = atoms.exact.data();
   std::vector<std::size_t> order(v.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto label = [&](std::size_t j) { return atoms.labels.empty() ? 0 : atoms.labels[j]; };

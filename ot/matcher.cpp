@@ -40,7 +40,7 @@ class PassMatcher final : public Matcher {
     Matrix<float> projected;
     const MatrixView<const float> x = fitted_.in_score_space(noise, projected);
     if (tree_) {
-      Buffer<float> best(noise.rows);
+      Buffer<double> best(noise.rows);
       tree_->find(x, labels, 0, {best.data(), noise.rows, 1}, {atoms.data, noise.rows, 1}, fitted_.context);
       return fitted_.to_members(rng, first, atoms);
     }

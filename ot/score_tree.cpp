@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
@@ -23,19 +22,18 @@ inline constexpr Index kBlock = 16;  // atoms of a block: a multiple of any vect
 inline constexpr Index kLeaf = 64;   // atoms that are looked at together
 
 // The best scores of a row so far, the lower column before its equals.
-template <class S>
 struct Best {
-  S* values;
+  double* values;
   std::int32_t* columns;
   Index capacity, count = 0;
 
   // What a score must be to get in, or tie.
-  S limit(S window) const {
-    if (count == 0) return -std::numeric_limits<S>::infinity();
-    const S near = values[0] - window;
+  double limit(double window) const {
+    if (count == 0) return -HUGE_VAL;
+    const double near = values[0] - window;
     return count < capacity ? near : std::max(near, values[count - 1]);
   }
-  void insert(S score, std::int32_t column) {
+  void insert(double score, std::int32_t column) {
     const auto precedes = [&](Index at) { return score > values[at] || (score == values[at] && column < columns[at]); };
     if (count == capacity && !precedes(count - 1)) return;
     Index at = count < capacity ? count++ : count - 1;
@@ -46,9 +44,9 @@ struct Best {
     values[at] = score;
     columns[at] = column;
   }
-  void finish(S window) {
+  void finish(double window) {
     while (count > 1 && values[count - 1] < values[0] - window) --count;
-    std::fill(values + count, values + capacity, -std::numeric_limits<S>::infinity());
+    std::fill(values + count, values + capacity, -HUGE_VAL);
     std::fill(columns + count, columns + capacity, -1);
   }
 };
@@ -63,32 +61,28 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int d>
 class Search {
  public:
-  using S = std::conditional_t<d == 1, double, float>;  // of scores
+  Search(const ScoreTree::Part& part, const double* x, double window, const Best& best)
+      : part_(part), x_(x), window_(window), best_(best) {}
 
-  Search(const ScoreTree::Part& part, float window, const Best<S>& best) : part_(part), window_(window), best_(best) {}
-
-  void run(const float* x) {
-    double wide[d], square = 0;
-    for (int k = 0; k < d; ++k) {
-      x_[k] = static_cast<S>(x[k]), wide[k] = static_cast<double>(x[k]);
-      square += wide[k] * wide[k];
-    }
+  void run() {
+    double square = 0;
+    for (int k = 0; k < d; ++k) square += x_[k] * x_[k];
     // Each of the d roundings of a score is off by no more than so much; doubled.
-    constexpr double u = std::numeric_limits<S>::epsilon(), most = 0.1 * std::numeric_limits<S>::max();
+    constexpr double u = std::numeric_limits<double>::epsilon();
     const double size = std::sqrt(square) * part_.largest + part_.highest;
-    slack_ = size < most ? (d + 2) * u * size + part_.tree.slack() + 1e-37 : HUGE_VAL;
-    part_.tree.walk<d>(wide, 0, *this);
+    slack_ = (d + 2) * u * size + part_.tree.slack() + 1e-300;
+    part_.tree.walk<d>(x_, 0, *this);
     best_.finish(window_);
   }
 
   void look_at(Index first, Index count) {
-    const hn::CappedTag<S, kBlock> tag;
+    const hn::CappedTag<double, kBlock> tag;
     const Index lanes = static_cast<Index>(hn::Lanes(tag));
-    HWY_ALIGN S scores[kLeaf];
-    auto top = hn::Set(tag, -std::numeric_limits<S>::infinity());
+    HWY_ALIGN double scores[kLeaf];
+    auto top = hn::Set(tag, -HUGE_VAL);
     for (Index c = 0; c < count; c += kBlock) {
-      const S* y = blocks() + (first + c) * (d + 1);
-      for (Index l = 0; l < kBlock; l += lanes) {  // as the pass over all scores does it, operation by operation
+      const double* y = part_.blocks.data() + (first + c) * (d + 1);
+      for (Index l = 0; l < kBlock; l += lanes) {
         auto sum = hn::Mul(hn::Set(tag, x_[0]), hn::Load(tag, y + l));
         for (int k = 1; k < d; ++k) sum = hn::MulAdd(hn::Set(tag, x_[k]), hn::Load(tag, y + k * kBlock + l), sum);
         sum = hn::Add(sum, hn::Load(tag, y + d * kBlock + l));
@@ -96,7 +90,7 @@ class Search {
         top = hn::Max(top, sum);
       }
     }
-    const S highest = hn::GetLane(hn::MaxOfLanes(tag, top));
+    const double highest = hn::GetLane(hn::MaxOfLanes(tag, top));
     if (highest < limit_) return;
     limit_ = std::max(limit_, highest - window_);
     for (Index c = 0; c < count; c += lanes) {
@@ -105,41 +99,27 @@ class Search {
         if (scores[j] >= limit_) best_.insert(scores[j], part_.column[static_cast<std::size_t>(first + j)]);
     }
     limit_ = best_.limit(window_);
-    least = static_cast<double>(limit_) - slack_;
+    least = limit_ - slack_;
   }
 
   double least = -HUGE_VAL;
 
  private:
-  const S* blocks() const {
-    if constexpr (d == 1)
-      return part_.line.data();
-    else
-      return part_.blocks.data();
-  }
-
   const ScoreTree::Part& part_;
-  S window_, x_[d], limit_ = -std::numeric_limits<S>::infinity();
-  double slack_ = 0;
-  Best<S> best_;
+  const double* x_;
+  double window_, limit_ = -HUGE_VAL, slack_ = 0;
+  Best best_;
 };
 
 template <int d>
-void search_in(const ScoreTree::Part& part, const float* x, float window, const Best<float>& best) {
-  Search<d>(part, window, best).run(x);
+void search_in(const ScoreTree::Part& part, const double* x, double window, const Best& best) {
+  Search<d>(part, x, window, best).run();
 }
 
-void search_line(const ScoreTree::Part& part, const float* x, float window, const Best<float>& best) {
-  thread_local std::vector<double> scores;
-  scores.resize(static_cast<std::size_t>(best.capacity));
-  Search<1>(part, window, {scores.data(), best.columns, best.capacity}).run(x);
-  std::transform(scores.begin(), scores.end(), best.values, [](double s) { return static_cast<float>(s); });
-}
-
-void search(const ScoreTree::Part& part, const float* x, Index dims, float window, const Best<float>& best) {
+void search(const ScoreTree::Part& part, const double* x, Index dims, double window, const Best& best) {
   switch (dims) {
     case 1:
-      return search_line(part, x, window, best);
+      return search_in<1>(part, x, window, best);
     case 2:
       return search_in<2>(part, x, window, best);
     case 3:
@@ -169,23 +149,20 @@ HWY_EXPORT(search);
 // Of coordinate k of atom i; d: of its bias.
 Index place_in_blocks(Index i, Index k, Index d) { return i / kBlock * kBlock * (d + 1) + k * kBlock + i % kBlock; }
 
-ScoreTree::Part make_part(std::int32_t label, std::vector<std::int32_t> members, MatrixView<const float> y,
-                          VectorView<const double> line, const Context& context) {
+template <class T>
+ScoreTree::Part make_part(std::int32_t label, std::vector<std::int32_t> members, MatrixView<const T> y,
+                          const Context& context) {
   const Index n = static_cast<Index>(members.size()), d = y.cols;
-  const auto wide = [&](const std::vector<std::int32_t>& rows) {
+  const auto gather = [&](const std::vector<std::int32_t>& rows) {
     Matrix<double> points(n, d);
-    for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < d; ++k) {
-        const std::int32_t j = rows[static_cast<std::size_t>(i)];
-        points(i, k) = line.empty() ? static_cast<double>(y(j, k)) : line[j];
-      }
+    for (Index i = 0; i < n; ++i) std::copy_n(y.row(rows[static_cast<std::size_t>(i)]), d, points.view().row(i));
     return points;
   };
-  const Matrix<double> scattered = wide(members);
+  const Matrix<double> scattered = gather(members);
   std::vector<std::int32_t> column;
   for (const std::int32_t place : detail::kd_order(scattered.view(), kLeaf, context))
     column.push_back(members[static_cast<std::size_t>(place)]);
-  Matrix<double> points = wide(column);
+  Matrix<double> points = gather(column);
   double largest = 0;
   for (Index i = 0; i < n; ++i) {
     double square = 0;
@@ -193,35 +170,33 @@ ScoreTree::Part make_part(std::int32_t label, std::vector<std::int32_t> members,
     largest = std::max(largest, std::sqrt(square));
   }
   detail::KdTree tree(std::as_const(points).view(), kLeaf);
-  ScoreTree::Part part{label, std::move(column), std::move(points), std::move(tree), {}, {}, largest};
-  const auto lay_out = [&]<class S>(Buffer<S>& blocks) {
-    blocks = Buffer<S>((n + kBlock - 1) / kBlock * kBlock * (d + 1));
-    std::fill_n(blocks.data(), blocks.size(), S(0));
-    for (Index i = 0; i < n; ++i)
-      for (Index k = 0; k < d; ++k) blocks[place_in_blocks(i, k, d)] = static_cast<S>(part.points(i, k));
-  };
-  d == 1 ? lay_out(part.line) : lay_out(part.blocks);
+  ScoreTree::Part part{label, std::move(column), std::move(points), std::move(tree), {}, largest};
+  part.blocks = Buffer<double>((n + kBlock - 1) / kBlock * kBlock * (d + 1));
+  std::fill_n(part.blocks.data(), part.blocks.size(), 0.0);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < d; ++k) part.blocks[place_in_blocks(i, k, d)] = part.points(i, k);
   return part;
-}
-
-template <class S>
-void set_biases_of(Buffer<S>& blocks, const std::vector<double>& w, Index d) {
-  const Index n = static_cast<Index>(w.size());
-  for (Index i = 0; i < (n + kBlock - 1) / kBlock * kBlock; ++i)
-    blocks[place_in_blocks(i, d, d)] =
-        i < n ? static_cast<S>(w[static_cast<std::size_t>(i)]) : -std::numeric_limits<S>::infinity();
 }
 
 }  // namespace
 
 bool ScoreTree::pays(Index atoms, Index dims) {
-  constexpr Index from[] = {0, 2, 1024, 1024, 2048, 4096, 8192, 16384, 16384};
+  constexpr Index from[] = {0, 2, 2, 2, 2, 2048, 8192, 16384, 32768};
   return dims > 0 && dims <= detail::KdTree::most_dims && atoms >= from[dims];
 }
 
-ScoreTree::ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context,
-                     VectorView<const double> line)
+ScoreTree::ScoreTree(MatrixView<const double> y, VectorView<const std::int32_t> labels, const Context& context)
     : labelled_(!labels.empty()) {
+  build(y, labels, context);
+}
+
+ScoreTree::ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context)
+    : labelled_(!labels.empty()) {
+  build(y, labels, context);
+}
+
+template <class T>
+void ScoreTree::build(MatrixView<const T> y, VectorView<const std::int32_t> labels, const Context& context) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(y.rows));
   for (Index j = 0; j < y.rows; ++j) all[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(j);
   if (labelled_)
@@ -229,27 +204,24 @@ ScoreTree::ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> l
   for (auto begin = all.begin(); begin != all.end();) {
     auto end = all.end();
     if (labelled_) end = std::find_if(begin, all.end(), [&](std::int32_t j) { return labels[j] != labels[*begin]; });
-    parts_.push_back(make_part(labelled_ ? labels[*begin] : 0, {begin, end}, y, line, context));
+    parts_.push_back(make_part(labelled_ ? labels[*begin] : 0, {begin, end}, y, context));
     begin = end;
   }
 }
 
 void ScoreTree::set_biases(VectorView<const double> v, const Context& context) {
   for (Part& part : parts_) {
-    const Index d = part.points.cols();
+    const Index d = part.points.cols(), n = part.points.rows();
     std::vector<double> w;
     part.highest = 0;
     for (const std::int32_t j : part.column) {
-      w.push_back(d == 1 ? v[j] : static_cast<double>(static_cast<float>(v[j])));
+      w.push_back(v[j]);
       if (w.back() > -HUGE_VAL) part.highest = std::max(part.highest, std::abs(w.back()));
     }
     part.tree.weigh(w, context);
-    d == 1 ? set_biases_of(part.line, w, d) : set_biases_of(part.blocks, w, d);
+    for (Index i = 0; i < (n + kBlock - 1) / kBlock * kBlock; ++i)
+      part.blocks[place_in_blocks(i, d, d)] = i < n ? w[static_cast<std::size_t>(i)] : -HUGE_VAL;
   }
-}
-
-void ScoreTree::set_biases(VectorView<const float> v, const Context& context) {
-  set_biases(std::vector<double>(v.begin(), v.end()), context);
 }
 
 const ScoreTree::Part* ScoreTree::part_of(std::int32_t label) const {
@@ -259,21 +231,34 @@ const ScoreTree::Part* ScoreTree::part_of(std::int32_t label) const {
   return at != parts_.end() && at->label == label ? &*at : nullptr;
 }
 
-void ScoreTree::find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, float window,
-                     MatrixView<float> values, MatrixView<std::int32_t> columns, const Context& context) const {
+template <class T>
+void ScoreTree::find_in_parts(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, double window,
+                              MatrixView<double> values, MatrixView<std::int32_t> columns,
+                              const Context& context) const {
   constexpr Index tile = 64;
   if (values.cols == 1) window = 0;
   parallel_for(threads_worth(context.threads, 200 * x.rows), (x.rows + tile - 1) / tile, [&](Index t, int) {
     if (context.stop) context.stop->look();
     for (Index i = t * tile; i < std::min(x.rows, (t + 1) * tile); ++i) {
-      Best<float> best{values.row(i), columns.row(i), values.cols};
-      const Part* part = part_of(labelled_ ? row_labels[i] : 0);
-      if (part)
-        HWY_DYNAMIC_DISPATCH(search)(*part, x.row(i), x.cols, window, best);
+      Best best{values.row(i), columns.row(i), values.cols};
+      double at[detail::KdTree::most_dims];
+      std::copy_n(x.row(i), x.cols, at);
+      if (const Part* part = part_of(labelled_ ? row_labels[i] : 0))
+        HWY_DYNAMIC_DISPATCH(search)(*part, at, x.cols, window, best);
       else
         best.finish(window);
     }
   });
+}
+
+void ScoreTree::find(MatrixView<const double> x, VectorView<const std::int32_t> row_labels, double window,
+                     MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const {
+  find_in_parts(x, row_labels, window, values, columns, context);
+}
+
+void ScoreTree::find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double window,
+                     MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const {
+  find_in_parts(x, row_labels, window, values, columns, context);
 }
 
 }  // namespace monge::ot

@@ -9,29 +9,27 @@
 
 namespace monge::ot {
 
-// The largest scores <x_i, y_j> + v_j of rows, found without looking at all atoms y_j, of few dimensions: the same
-// columns, and the same bits, as the pass over all scores (Passes<float>::hardmin). On a line, where cells are so
-// narrow that floats cannot tell some thousands of them apart, scores are doubles, rounded once the best are known.
-// With labels, rows meet atoms of their own label alone.
+// The largest scores <x_i, y_j> + v_j of rows, found without looking at all atoms y_j, of few dimensions. Scores are
+// doubles: along a curve, and where sizes differ much, cells are so narrow that floats cannot tell some thousands of
+// them apart. With labels, rows meet atoms of their own label alone.
 class ScoreTree {
  public:
   // Whether a search beats the pass over all scores of this shape.
   static bool pays(Index atoms, Index dims);
 
   // y: N x d, d <= KdTree::most_dims. labels: N, or none.
-  // line: N, y in double, if that is known of points on a line.
-  ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context,
-            VectorView<const double> line = {});
+  ScoreTree(MatrixView<const double> y, VectorView<const std::int32_t> labels, const Context& context);
+  ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> labels, const Context& context);
 
-  // To be told of v before the first search, and whenever it changes; N, -infinity allowed. Rounded to float but on a
-  // line.
+  // To be told of v before the first search, and whenever it changes; N, -infinity allowed.
   void set_biases(VectorView<const double> v, const Context& context);
-  void set_biases(VectorView<const float> v, const Context& context);
 
   // The k = values.cols largest scores of each row, descending, the lower column before its equals, as far as they are
   // within `window` of the row's best; places left over hold -infinity and column -1. row_labels: n, or none.
-  void find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, float window,
-            MatrixView<float> values, MatrixView<std::int32_t> columns, const Context& context) const;
+  void find(MatrixView<const double> x, VectorView<const std::int32_t> row_labels, double window,
+            MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
+  void find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double window,
+            MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
 
   // The atoms of one label, in kd_order.
   struct Part {
@@ -40,13 +38,17 @@ class ScoreTree {
     Matrix<double> points;
     detail::KdTree tree;
     // Blocks of 16 atoms: their first coordinates, their second ones, ..., their biases, -infinity in padding.
-    Buffer<float> blocks;
-    Buffer<double> line;              // so in one dimension, instead
+    Buffer<double> blocks;
     double largest = 0, highest = 0;  // norm and modulus of a bias
   };
 
  private:
   const Part* part_of(std::int32_t label) const;
+  template <class T>
+  void build(MatrixView<const T> y, VectorView<const std::int32_t> labels, const Context& context);
+  template <class T>
+  void find_in_parts(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, double window,
+                     MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
 
   std::vector<Part> parts_;  // by label
   bool labelled_;

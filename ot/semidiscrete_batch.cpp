@@ -52,8 +52,8 @@ struct GapMean {
   double total = 0;
   Index seen = 0;
 
-  void add(float best, float second, double limit) {
-    const double gap = static_cast<double>(best) - static_cast<double>(second);  // second = -infinity when alone
+  void add(double best, double second, double limit) {
+    const double gap = best - second;  // second = -infinity when alone
     total += std::min(gap, limit);
     seen += gap < limit;
   }
@@ -73,14 +73,14 @@ struct GroupSum {
 
   GroupSum() = default;
   // scores, columns: as recombined_candidates gives them.
-  GroupSum(MatrixView<const float> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan) {
+  GroupSum(MatrixView<const double> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan) {
     std::vector<double> share(static_cast<std::size_t>(columns.cols));
     for (Index i = 0; i < columns.rows; ++i) {
       double total = 0;
       Index count = 0;
       for (; count < columns.cols && columns(i, count) >= 0; ++count) {
-        const double below = static_cast<double>(scores(i, 0)) - static_cast<double>(scores(i, count));
-        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(-below / plan.epsilon) : 0.0);
+        const double above = scores(i, count) - scores(i, 0);
+        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(above / plan.epsilon) : 0.0);
         total += share[count];
       }
       for (Index k = 0; k < count; ++k) {
@@ -88,7 +88,7 @@ struct GroupSum {
         if (share[k] > 0) masses.emplace_back(columns(i, k), share[k]);
       }
       if (plan.links && plan.epsilon > 0) link(columns.row(i), share, count, plan.epsilon);
-      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -INFINITY, plan.window);
+      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -HUGE_VAL, plan.window);
       crowded += count == columns.cols;
     }
     merge();
@@ -153,12 +153,15 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
       r.col_labels = atom_labels;
       r.label_penalty = static_cast<float>(problem.label_penalty);
     }
-    Matrix<float> scores(r.rows(), keep);
+    Matrix<double> scores(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep);
-    if (problem.tree)
-      problem.tree->find(r.x, r.row_labels, r.window, scores.view(), columns.view(), context);
-    else
-      recombined_candidates(r, scores.view(), columns.view(), context);
+    if (problem.tree) {
+      problem.tree->find(r.x, r.row_labels, plan.window, scores.view(), columns.view(), context);
+    } else {
+      Matrix<float> rounded(r.rows(), keep);
+      recombined_candidates(r, rounded.view(), columns.view(), context);
+      std::copy_n(rounded.data(), r.rows() * keep, scores.data());
+    }
     next_row += static_cast<std::uint64_t>(x.rows());
     batch.gemm_rows += x.rows();
     std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
@@ -184,6 +187,14 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   batch.crowded = static_cast<double>(crowded) / static_cast<double>(batch.rows);
   batch.mass = std::move(sum.total());
   return batch;
+}
+
+template <class T>
+Matrix<T> rows_of(MatrixView<const T> points, const std::vector<std::int32_t>& rows) {
+  Matrix<T> some(static_cast<Index>(rows.size()), points.cols);
+  for (Index i = 0; i < some.rows(); ++i)
+    std::copy_n(points.row(rows[static_cast<std::size_t>(i)]), points.cols, some.view().row(i));
+  return some;
 }
 
 BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& biases,
@@ -239,7 +250,8 @@ std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector
   const Rng noise = rng.substream(0);
   const std::vector<std::int32_t> labels = problem.draw_labels(rng.substream(2), first, rows);
   const bool away = context.device.type != DeviceType::cpu;
-  Matrix<float> x(rows, d), there(away ? rows : 0, d, context.device), best(rows, 1);
+  Matrix<float> x(rows, d), there(away ? rows : 0, d, context.device);
+  Matrix<double> best(rows, 1);
   draw(problem.source, noise, first, labels, x.view(), context);
   if (away) draw(problem.source, noise, first, labels, there.view(), context);
   const std::vector<float> biases = score_biases(all, 0, v);
@@ -250,22 +262,23 @@ std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector
               columns.view(), context);
 
   // The atoms look for the noise that they come closest to winning, <x, y_j> + v_j being short of the best of all.
-  std::vector<float> prices;
+  std::vector<double> prices;
   for (Index i = 0; i < rows; ++i) prices.push_back(-best(i, 0));
   std::vector<std::int32_t> own_labels;
-  Matrix<float> y(count, d), scores(count, std::min(most, rows));
-  for (Index a = 0; a < count; ++a) {
-    const std::int32_t j = atoms[static_cast<std::size_t>(a)];
-    std::copy_n(all.y.view().row(j), d, y.view().row(a));
+  for (const std::int32_t j : atoms)
     if (problem.is_labelled()) own_labels.push_back(all.labels[static_cast<std::size_t>(j)]);
-  }
+  Matrix<double> scores(count, std::min(most, rows));
   Matrix<std::int32_t> nearest(count, scores.cols());
   if (problem.tree) {
     ScoreTree tree(std::as_const(x).view(), labels, context);
     tree.set_biases(prices, context);
-    tree.find(std::as_const(y).view(), own_labels, HUGE_VALF, scores.view(), nearest.view(), context);
+    tree.find(rows_of<double>(all.exact.view(), atoms).view(), own_labels, HUGE_VAL, scores.view(), nearest.view(),
+              context);
   } else {
-    Scores<float> s{.x = std::as_const(y).view(), .y = std::as_const(x).view(), .v = prices};
+    const Matrix<float> y = rows_of<float>(all.y.view(), atoms);
+    const std::vector<float> rounded(prices.begin(), prices.end());
+    Matrix<float> rounded_scores(count, scores.cols());
+    Scores<float> s{.x = y.view(), .y = std::as_const(x).view(), .v = rounded};
     if (problem.is_labelled()) {
       s.row_labels = own_labels;
       s.col_labels = labels;
@@ -273,16 +286,16 @@ std::vector<double> shortfalls(const SemidualProblem& problem, const std::vector
     }
     Context here = context;
     here.device = {};
-    passes_for<float>(here.device).hardmin(s, scores.view(), nearest.view(), here);
+    passes_for<float>(here.device).hardmin(s, rounded_scores.view(), nearest.view(), here);
+    std::copy_n(rounded_scores.data(), count * scores.cols(), scores.data());
   }
   const std::vector<double> share = target(problem, v).mass;
   std::vector<double> rise;
   for (Index a = 0; a < count; ++a) {
     const auto j = static_cast<std::size_t>(atoms[static_cast<std::size_t>(a)]);
     const double due = std::ceil(0.5 * share[j] * static_cast<double>(rows));
-    const float score = scores(a, static_cast<Index>(std::min(due, static_cast<double>(scores.cols()))) - 1);
-    rise.push_back(score == -HUGE_VALF ? 0.0
-                                       : std::max(0.0, -static_cast<double>(score) - static_cast<double>(biases[j])));
+    const double score = scores(a, static_cast<Index>(std::min(due, static_cast<double>(scores.cols()))) - 1);
+    rise.push_back(score == -HUGE_VAL ? 0.0 : std::max(0.0, -score - v[j]));
   }
   return rise;
 }

@@ -32,7 +32,7 @@ class Mean {
 
 // The best columns of every row, from which a plan with the right marginals is built.
 struct Ranked {
-  Matrix<float> scores;
+  Matrix<double> scores;
   Matrix<std::int32_t> columns;
 };
 
@@ -43,17 +43,17 @@ struct Paid {
 
 // Gives each row's mass to its best columns as far as their capacity lasts, best choices of all rows first. `left` is
 // what was not placed.
-void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, const std::vector<double>& level,
+void fill_greedily(const Ranked& ranked, const std::vector<double>& biases, const std::vector<double>& level,
                    std::vector<double>& capacity, Paid& paid, std::vector<double>& left) {
   for (Index k = 0; k < ranked.columns.cols(); ++k) {
     for (Index i = 0; i < ranked.columns.rows(); ++i) {
-      if (ranked.scores(i, k) == -HUGE_VALF) continue;  // forbidden, whatever the room
+      if (ranked.scores(i, k) == -HUGE_VAL) continue;  // forbidden, whatever the room
       const auto row = static_cast<std::size_t>(i), j = static_cast<std::size_t>(ranked.columns(i, k));
       const double mass = std::min(left[row], capacity[j]);
       if (mass <= 0) continue;
       left[row] -= mass;
       capacity[j] -= mass;
-      paid.cost[row] += mass * (static_cast<double>(biases[j]) - static_cast<double>(ranked.scores(i, k)));
+      paid.cost[row] += mass * (biases[j] - ranked.scores(i, k));
       paid.level[row] += mass * level[j];
     }
   }
@@ -62,18 +62,18 @@ void fill_greedily(const Ranked& ranked, const std::vector<float>& biases, const
 // On a line: rows and atoms in their order, which is the best plan there is.
 void fill_in_order(const std::vector<float>& x, const AtomSet& atoms, const std::vector<double>& level,
                    std::vector<double>& capacity, Paid& paid, std::vector<double>& left) {
-  const auto y = [&](std::size_t j) { return static_cast<double>(atoms.y(static_cast<Index>(j), 0)); };
+  const double* y = atoms.exact.data();
   std::vector<std::size_t> rows(x.size()), columns(capacity.size());
   std::iota(rows.begin(), rows.end(), std::size_t{0});
   std::iota(columns.begin(), columns.end(), std::size_t{0});
   std::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) { return x[a] < x[b]; });
-  std::sort(columns.begin(), columns.end(), [&](std::size_t a, std::size_t b) { return y(a) < y(b); });
+  std::sort(columns.begin(), columns.end(), [&](std::size_t a, std::size_t b) { return y[a] < y[b]; });
   for (std::size_t r = 0, c = 0; r < rows.size() && c < columns.size();) {
     const std::size_t i = rows[r], j = columns[c];
     const double mass = std::min(left[i], capacity[j]);
     left[i] -= mass;
     capacity[j] -= mass;
-    paid.cost[i] -= mass * static_cast<double>(x[i]) * y(j);
+    paid.cost[i] -= mass * static_cast<double>(x[i]) * y[j];
     paid.level[i] += mass * level[j];
     if (left[i] <= 0) ++r;
     if (capacity[j] <= 0) ++c;
@@ -93,12 +93,12 @@ class Checker {
         noise_(Rng{options.seed}.substream(4 + 8 * static_cast<std::uint64_t>(attempt))),
         draws_(Rng{options.seed}.substream(5 + 8 * static_cast<std::uint64_t>(attempt))),
         labels_(Rng{options.seed}.substream(6 + 8 * static_cast<std::uint64_t>(attempt))),
-        exact_(v),
-        hard_(v.begin(), v.end()),
+        rounded_(v.begin(), v.end()),
+        hard_(problem.tree ? v : std::vector<double>(rounded_.begin(), rounded_.end())),
         soft_(score_biases(problem.atoms, problem.epsilon, v)),
-        hard_there_(hard_, options.context.device),
+        rounded_there_(rounded_, options.context.device),
         soft_there_(soft_, options.context.device),
-        target_(target(problem, {hard_.begin(), hard_.end()})),
+        target_(target(problem, hard_)),
         counts_(v.size(), 0.0) {}
 
   Check run() {
@@ -106,7 +106,7 @@ class Checker {
     const Stop stop([&] { return go_on(); });
     context_ = options_.context;
     context_.stop = &stop;
-    if (problem_.tree) problem_.tree->set_biases(exact_, context_);
+    if (problem_.tree) problem_.tree->set_biases(hard_, context_);
     check.stopped = !finishes([&] {
       const Index rows = check_rows(atoms_.size(), options_), blocks = (rows + most_rows - 1) / most_rows;
       Index first = 0;
@@ -126,7 +126,7 @@ class Checker {
 
     const std::vector<double>& mass = target_.mass;
     double mean_potential = 0;
-    for (std::size_t j = 0; j < mass.size(); ++j) mean_potential += mass[j] * static_cast<double>(hard_[j]);
+    for (std::size_t j = 0; j < mass.size(); ++j) mean_potential += mass[j] * hard_[j];
     const double factor = squared_ ? 2 : 1;
     check.marginal = marginal_error(counts_, mass);
     check.cost = factor * own_.mean();
@@ -161,8 +161,8 @@ class Checker {
     const double longest = std::sqrt(*std::max_element(norms.begin(), norms.end()));
     const double farthest = std::sqrt(*std::max_element(given.begin(), given.end()));
     double largest = 0;
-    for (const float v : hard_)
-      if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
+    for (const double v : hard_)
+      if (std::isfinite(v)) largest = std::max(largest, std::abs(v));
     return u * ((3 + product_error(atoms_.dimensions())) * lengths_.mean() * longest + 2 * largest +
                 (squared_ ? longest * farthest : 0.0));
   }
@@ -195,7 +195,7 @@ class Checker {
   void look_at(Index first, Index rows) {
     constexpr Index chunk = 4096;
     const Index d = atoms_.dimensions(), ranks = std::min<Index>(32, atoms_.size());
-    Ranked ranked{Matrix<float>(rows, ranks), Matrix<std::int32_t>(rows, ranks)};
+    Ranked ranked{Matrix<double>(rows, ranks), Matrix<std::int32_t>(rows, ranks)};
     // In units of the inner product: c = offset_i - <x_i, y_j> with centred y, plus a part of the atoms alone. What is
     // constant in expectation for the standard normal is not left to chance.
     std::vector<double> offset(static_cast<std::size_t>(rows),
@@ -255,7 +255,7 @@ class Checker {
         const auto row = static_cast<std::size_t>(k + i);
         primal_.add(primal.cost[row]);
         centred_.add(primal.cost[row] + primal.level[row]);
-        dual_.add(offset[row] - static_cast<double>(ranked.scores(k + i, 0)));
+        dual_.add(offset[row] - ranked.scores(k + i, 0));
       }
     }
   }
@@ -279,9 +279,9 @@ class Checker {
   // Hard scores give the bounds for any v; the plan of epsilon > 0 is drawn from its own softened scores. `scored`: x
   // on the device.
   void match(Index first, MatrixView<const float> x, MatrixView<const float> scored,
-             VectorView<const std::int32_t> labels, MatrixView<float> scores, MatrixView<std::int32_t> columns,
+             VectorView<const std::int32_t> labels, MatrixView<double> scores, MatrixView<std::int32_t> columns,
              double* offset) {
-    Scores<float> s = scores_of(problem_, scored, labels, hard_there_);
+    Scores<float> s = scores_of(problem_, scored, labels, rounded_there_);
     best_scores(problem_, s, scores, columns, context_);
     std::vector<std::int32_t> plan(static_cast<std::size_t>(x.rows));
     s.v = soft_there_;
@@ -363,9 +363,10 @@ class Checker {
   const SemidiscreteOptions& options_;
   const bool squared_;
   const Rng noise_, draws_, labels_;
-  const std::vector<double>& exact_;  // potentials
-  const std::vector<float> hard_, soft_;
-  const OnDevice<float> hard_there_, soft_there_;
+  const std::vector<float> rounded_;
+  const std::vector<double> hard_;  // potentials, as scores have them
+  const std::vector<float> soft_;
+  const OnDevice<float> rounded_there_, soft_there_;
   const Target target_;
   Context context_;
   double done_ = 0;

@@ -23,14 +23,13 @@ std::vector<Link> expected_links(const SemidualProblem& problem, const Context& 
   const bool apart = problem.is_labelled() && std::isinf(problem.label_penalty);
   const VectorView<const std::int32_t> labels =
       apart ? VectorView<const std::int32_t>(atoms.labels) : VectorView<const std::int32_t>();
-  ScoreTree tree(atoms.y.view(), labels, context);
-  std::vector<float> level;  // |x - y|^2 / 2 is least where <x, y> - |y|^2 / 2 is largest
-  for (Index j = 0; j < n; ++j)
-    level.push_back(static_cast<float>(-0.5 * dot(atoms.y.view().row(j), atoms.y.view().row(j), d)));
+  ScoreTree tree(atoms.exact.view(), labels, context);
+  std::vector<double> level;  // |x - y|^2 / 2 is least where <x, y> - |y|^2 / 2 is largest
+  for (Index j = 0; j < n; ++j) level.push_back(-0.5 * dot(atoms.exact.view().row(j), atoms.exact.view().row(j), d));
   tree.set_biases(level, context);
-  Matrix<float> scores(n, keep);
+  Matrix<double> scores(n, keep);
   Matrix<std::int32_t> nearest(n, keep);
-  tree.find(atoms.y.view(), labels, HUGE_VALF, scores.view(), nearest.view(), context);
+  tree.find(atoms.exact.view(), labels, HUGE_VAL, scores.view(), nearest.view(), context);
   std::vector<Link> links;
   for (std::int32_t j = 0; j < n; ++j)
     for (Index l = 0; l < keep; ++l)
@@ -45,16 +44,15 @@ std::vector<Link> expected_links(const SemidualProblem& problem, const Context& 
 Curvature::Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context)
     : place_(own.size()), prior_(expected_links(problem, context)), had_(own.size(), 0.0), due_(own.size(), 0.0) {
   const AtomSet& atoms = problem.atoms;
-  Matrix<double> points(atoms.size(), atoms.dimensions());
-  for (Index j = 0; j < atoms.y.rows() * atoms.y.cols(); ++j) points.data()[j] = static_cast<double>(atoms.y.data()[j]);
-  order_ = kd_order(std::as_const(points).view(), 4, context);
+  const MatrixView<const double> points = atoms.exact.view();
+  order_ = kd_order(points, 4, context);
   for (std::size_t p = 0; p < order_.size(); ++p) {
     place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
     own_.push_back(own[static_cast<std::size_t>(order_[p])]);
   }
   for (const Link& link : prior_) {
     double square = 0;
-    for (Index k = 0; k < points.cols(); ++k) square += std::pow(points(link.j, k) - points(link.k, k), 2);
+    for (Index k = 0; k < points.cols; ++k) square += std::pow(points(link.j, k) - points(link.k, k), 2);
     closeness_.push_back(std::sqrt(square));
   }
   if (closeness_.empty()) return;

@@ -15,22 +15,20 @@ constexpr Index kGroup = 4;      // neighbours
 constexpr Index kCoarsest = 16;  // groups worth a problem of their own
 constexpr Index kLooks = 16;     // noise vectors for each group
 
-double softmax(const float* scores, Index count, double epsilon) {
+double softmax(const double* scores, Index count, double epsilon) {
   double sum = 0;
-  for (Index k = 0; k < count && scores[k] > -HUGE_VALF; ++k)
-    sum += std::exp((static_cast<double>(scores[k]) - static_cast<double>(scores[0])) / epsilon);
-  return static_cast<double>(scores[0]) + epsilon * std::log(sum);
+  for (Index k = 0; k < count && scores[k] > -HUGE_VAL; ++k) sum += std::exp((scores[k] - scores[0]) / epsilon);
+  return scores[0] + epsilon * std::log(sum);
 }
 
 // Groups of neighbours as atoms: their centroids, with all of their mass.
 AtomSet centroids(const AtomSet& atoms, const Context& context) {
   const Index n = atoms.size(), d = atoms.dimensions(), groups = (n + kGroup - 1) / kGroup;
-  Matrix<double> points(n, d);
-  for (Index j = 0; j < n; ++j)
-    for (Index k = 0; k < d; ++k) points(j, k) = static_cast<double>(atoms.y(j, k));
-  const std::vector<std::int32_t> order = kd_order(std::as_const(points).view(), kGroup, context);
+  const MatrixView<const double> points = atoms.exact.view();
+  const std::vector<std::int32_t> order = kd_order(points, kGroup, context);
   AtomSet coarse;
   coarse.y = Matrix<float>(groups, d);
+  coarse.exact = Matrix<double>(groups, d);
   coarse.original = groups;
   coarse.b.assign(static_cast<std::size_t>(groups), 0.0);
   std::vector<double> sum(static_cast<std::size_t>(groups * d), 0.0);
@@ -41,17 +39,18 @@ AtomSet centroids(const AtomSet& atoms, const Context& context) {
     for (Index k = 0; k < d; ++k) sum[static_cast<std::size_t>(c * d + k)] += b * points(j, k);
   }
   for (Index c = 0; c < groups; ++c)
-    for (Index k = 0; k < d; ++k)
-      coarse.y(c, k) =
-          static_cast<float>(sum[static_cast<std::size_t>(c * d + k)] / coarse.b[static_cast<std::size_t>(c)]);
+    for (Index k = 0; k < d; ++k) {
+      coarse.exact(c, k) = sum[static_cast<std::size_t>(c * d + k)] / coarse.b[static_cast<std::size_t>(c)];
+      coarse.y(c, k) = static_cast<float>(coarse.exact(c, k));
+    }
   return coarse;
 }
 
 // Noise, what each vector gets of the potentials v, f(x) = softmax_j <x, y_j> + v_j, and at what temperature.
 struct Priced {
   Matrix<float> x;
-  std::vector<float> price;  // -f(x)
-  double epsilon = 0;        // the mean gap between best and second best
+  std::vector<double> price;  // -f(x)
+  double epsilon = 0;         // the mean gap between best and second best
 };
 
 Priced price_noise(const SemidualProblem& problem, const std::vector<double>& v, const Rng& rng,
@@ -62,14 +61,12 @@ Priced price_noise(const SemidualProblem& problem, const std::vector<double>& v,
   draw(problem.source, rng, 0, noise.x.view(), context);
   const std::vector<float> biases = score_biases(problem.atoms, 0, v);
   if (problem.tree) problem.tree->set_biases(v, context);
-  Matrix<float> scores(rows, keep);
+  Matrix<double> scores(rows, keep);
   Matrix<std::int32_t> columns(rows, keep);
   best_scores(problem, scores_of(problem, noise.x.view(), {}, biases), scores.view(), columns.view(), context);
-  for (Index i = 0; i < rows; ++i)
-    noise.epsilon += static_cast<double>(scores(i, 0) - scores(i, 1)) / static_cast<double>(rows);
+  for (Index i = 0; i < rows; ++i) noise.epsilon += (scores(i, 0) - scores(i, 1)) / static_cast<double>(rows);
   noise.epsilon = std::max(noise.epsilon, 1e-30);
-  for (Index i = 0; i < rows; ++i)
-    noise.price.push_back(static_cast<float>(-softmax(scores.view().row(i), keep, noise.epsilon)));
+  for (Index i = 0; i < rows; ++i) noise.price.push_back(-softmax(scores.view().row(i), keep, noise.epsilon));
   return noise;
 }
 
@@ -80,9 +77,9 @@ std::vector<double> price_atoms(const AtomSet& atoms, const Priced& noise, const
   const Index keep = std::min(most, noise.x.rows());
   ScoreTree tree(noise.x.view(), {}, context);
   tree.set_biases(noise.price, context);
-  Matrix<float> scores(atoms.size(), keep);
+  Matrix<double> scores(atoms.size(), keep);
   Matrix<std::int32_t> columns(atoms.size(), keep);
-  tree.find(atoms.y.view(), {}, static_cast<float>(12 * noise.epsilon), scores.view(), columns.view(), context);
+  tree.find(atoms.exact.view(), {}, 12 * noise.epsilon, scores.view(), columns.view(), context);
   std::vector<double> v;
   for (Index j = 0; j < atoms.size(); ++j)
     v.push_back(noise.epsilon * std::log(atoms.b[static_cast<std::size_t>(j)]) -

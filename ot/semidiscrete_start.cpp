@@ -271,17 +271,14 @@ std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreSc
       const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.rows()));
       return static_cast<double>(x(std::clamp<Index>(place, 0, x.rows() - 1), 0));
     };
-    const std::vector<double>& line = problem.atoms.line;
-    const auto y = [&](std::size_t j) {
-      return line.empty() ? static_cast<double>(problem.atoms.y(static_cast<Index>(j), 0)) : line[j];
-    };
-    std::sort(members.begin(), members.end(), [&](std::size_t i, std::size_t j) { return y(i) < y(j); });
+    const double* y = problem.atoms.exact.data();
+    std::sort(members.begin(), members.end(), [&](std::size_t i, std::size_t j) { return y[i] < y[j]; });
     double total = 0, below = 0;
     for (const std::size_t j : members) total += problem.atoms.b[j];
     for (std::size_t i = 0; i + 1 < members.size(); ++i) {
       const std::size_t j = members[i], next = members[i + 1];
       below += problem.atoms.b[j];
-      v[next] = v[j] - quantile(1 - below / total) * (y(next) - y(j));
+      v[next] = v[j] - quantile(1 - below / total) * (y[next] - y[j]);
     }
   }
   for (std::size_t j = 0; j < v.size(); ++j) v[j] -= problem.epsilon * std::log(problem.atoms.b[j]);

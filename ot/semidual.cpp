@@ -128,15 +128,15 @@ std::shared_ptr<ScoreTree> tree_where_it_pays(const AtomSet& atoms, double epsil
   const std::set<std::int32_t> labels(atoms.labels.begin(), atoms.labels.end());
   const Index parts = std::max<Index>(1, static_cast<Index>(labels.size()));
   if (!ScoreTree::pays(atoms.size() / parts, atoms.dimensions())) return nullptr;
-  return std::make_shared<ScoreTree>(atoms.y.view(), atoms.labels, context, atoms.line);
+  return std::make_shared<ScoreTree>(atoms.exact.view(), atoms.labels, context);
 }
 
-void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<float> values,
+void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<double> values,
                  MatrixView<std::int32_t> columns, const Context& context) {
-  if (problem.tree)
-    problem.tree->find(s.x, s.row_labels, HUGE_VALF, values, columns, context);
-  else
-    passes_for<float>(context.device).hardmin(s, values, columns, context);
+  if (problem.tree) return problem.tree->find(s.x, s.row_labels, HUGE_VAL, values, columns, context);
+  Matrix<float> rounded(values.rows, values.cols);
+  passes_for<float>(context.device).hardmin(s, rounded.view(), columns, context);
+  for (Index i = 0; i < values.rows; ++i) std::copy_n(rounded.view().row(i), values.cols, values.row(i));
 }
 
 }  // namespace monge::ot::detail

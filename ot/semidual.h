@@ -66,7 +66,7 @@ Scores<float> scores_of(const SemidualProblem& problem, MatrixView<const float> 
 
 // The largest scores of every row; the problem's tree, if any, has been told of the biases. Columns of scores that are
 // -infinity may be -1.
-void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<float> values,
+void best_scores(const SemidualProblem& problem, const Scores<float>& s, MatrixView<double> values,
                  MatrixView<std::int32_t> columns, const Context& context);
 
 }  // namespace monge::ot::detail
