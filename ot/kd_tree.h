@@ -37,9 +37,14 @@ class KdTree {
   void raise(const std::vector<double>& v);
 
   // Calls visitor.look_at(first, count) for leaves, the most promising branch first, whose bound on <x, y_j> + w_j is
-  // no less than visitor.least, which may rise. Of branches that tie, `seed` has a say in which is first.
+  // no less than visitor.least, which may rise; or for which visitor.may_be(node, bound), if it has that. Of branches
+  // that tie, `seed` has a say in which is first.
   template <int d, class Visitor>
   [[gnu::always_inline]] void walk(const double* x, std::uint64_t seed, Visitor& visitor) const;
+
+  // The square of a distance from x that no point of the node exceeds.
+  template <int d>
+  double farthest_square(const double* x, Index node) const;
 
   // Takes a point out of what nearest_open() finds, and puts it back.
   void close(Index j) { set_closed(j, true); }
@@ -100,6 +105,17 @@ inline double KdTree::bound(const double* x, Index node) const {
   return sum;
 }
 
+template <int d>
+inline double KdTree::farthest_square(const double* x, Index node) const {
+  const double *mean = numbers_.data() + node * (4 * d + 3), *low = mean + 2 * d, *high = low + d;
+  double square = 0;
+  for (int c = 0; c < d; ++c) {
+    const double s = x[c] - mean[c], most = std::max(s - low[c], high[c] - s);
+    square += most * most;
+  }
+  return square;
+}
+
 template <int d, class Visitor>
 inline void KdTree::walk(const double* x, std::uint64_t seed, Visitor& visitor) const {
   struct Visit {
@@ -111,7 +127,11 @@ inline void KdTree::walk(const double* x, std::uint64_t seed, Visitor& visitor) 
   stack[depth++] = {0, bound<d>(x, 0)};
   while (depth > 0) {
     const Visit visit = stack[--depth];
-    if (visit.bound < visitor.least) continue;
+    if constexpr (requires { visitor.may_be(visit.node, visit.bound); }) {
+      if (!visitor.may_be(visit.node, visit.bound)) continue;
+    } else {
+      if (visit.bound < visitor.least) continue;
+    }
     if constexpr (requires { visitor.skips(visit.node); })
       if (visitor.skips(visit.node)) continue;
     const Node& node = nodes_[visit.node];

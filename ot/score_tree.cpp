@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "monge/ot/core/error.h"
 #include "monge/ot/core/parallel.h"
@@ -58,34 +59,47 @@ HWY_BEFORE_NAMESPACE();
 namespace monge::ot::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+using Tag = hn::CappedTag<double, kBlock>;
+
+// How far roundings of a score may take it from its bound; doubled.
+template <int d>
+double slack_of(const ScoreTree::Part& part, const double* x) {
+  double square = 0;
+  for (int k = 0; k < d; ++k) square += x[k] * x[k];
+  constexpr double u = std::numeric_limits<double>::epsilon();
+  return (d + 2) * u * (std::sqrt(square) * part.largest + part.highest) + part.tree.slack() + 1e-300;
+}
+
+// Scores of the atoms from `place` on, as many as a vector holds; `y`: where the block has them.
+template <int d>
+hn::Vec<Tag> scores_at(const double* x, const double* y) {
+  const Tag tag;
+  auto sum = hn::Mul(hn::Set(tag, x[0]), hn::Load(tag, y));
+  for (int k = 1; k < d; ++k) sum = hn::MulAdd(hn::Set(tag, x[k]), hn::Load(tag, y + k * kBlock), sum);
+  return hn::Add(sum, hn::Load(tag, y + d * kBlock));
+}
+
+// The best within a window below the very best.
 template <int d>
 class Search {
  public:
   Search(const ScoreTree::Part& part, const double* x, double window, const Best& best)
-      : part_(part), x_(x), window_(window), best_(best) {}
+      : part_(part), x_(x), window_(window), best_(best), slack_(slack_of<d>(part, x)) {}
 
   void run() {
-    double square = 0;
-    for (int k = 0; k < d; ++k) square += x_[k] * x_[k];
-    // Each of the d roundings of a score is off by no more than so much; doubled.
-    constexpr double u = std::numeric_limits<double>::epsilon();
-    const double size = std::sqrt(square) * part_.largest + part_.highest;
-    slack_ = (d + 2) * u * size + part_.tree.slack() + 1e-300;
     part_.tree.walk<d>(x_, 0, *this);
     best_.finish(window_);
   }
 
   void look_at(Index first, Index count) {
-    const hn::CappedTag<double, kBlock> tag;
+    const Tag tag;
     const Index lanes = static_cast<Index>(hn::Lanes(tag));
     HWY_ALIGN double scores[kLeaf];
     auto top = hn::Set(tag, -HUGE_VAL);
     for (Index c = 0; c < count; c += kBlock) {
       const double* y = part_.blocks.data() + (first + c) * (d + 1);
       for (Index l = 0; l < kBlock; l += lanes) {
-        auto sum = hn::Mul(hn::Set(tag, x_[0]), hn::Load(tag, y + l));
-        for (int k = 1; k < d; ++k) sum = hn::MulAdd(hn::Set(tag, x_[k]), hn::Load(tag, y + k * kBlock + l), sum);
-        sum = hn::Add(sum, hn::Load(tag, y + d * kBlock + l));
+        const auto sum = scores_at<d>(x_, y + l);
         hn::Store(sum, tag, scores + c + l);
         top = hn::Max(top, sum);
       }
@@ -107,34 +121,96 @@ class Search {
  private:
   const ScoreTree::Part& part_;
   const double* x_;
-  double window_, limit_ = -HUGE_VAL, slack_ = 0;
+  double window_, limit_ = -HUGE_VAL;
   Best best_;
+  double slack_;
 };
 
+// Those whose border with the best is near. The list's first value is the best's score; own: where it is.
 template <int d>
-void search_in(const ScoreTree::Part& part, const double* x, double window, const Best& best) {
-  Search<d>(part, x, window, best).run();
+class NearSearch {
+ public:
+  NearSearch(const ScoreTree::Part& part, const double* x, const double* own, double width, const Best& best)
+      : part_(part),
+        x_(x),
+        own_(own),
+        width_(width),
+        highest_(best.values[0]),
+        best_(best),
+        slack_(slack_of<d>(part, x)) {}
+
+  void run() {
+    part_.tree.walk<d>(x_, 0, *this);
+    best_.finish(HUGE_VAL);
+  }
+
+  bool may_be(Index node, double bound) const {
+    const double below = highest_ - slack_ - bound;
+    return below <= 0 || below * below <= width_ * width_ * part_.tree.farthest_square<d>(own_, node);
+  }
+
+  void look_at(Index first, Index count) {
+    const Tag tag;
+    const Index lanes = static_cast<Index>(hn::Lanes(tag));
+    for (Index c = 0; c < count; c += kBlock) {
+      const double* y = part_.blocks.data() + (first + c) * (d + 1);
+      for (Index l = 0; l < kBlock; l += lanes) {
+        const auto score = scores_at<d>(x_, y + l);
+        const auto below = hn::Sub(hn::Set(tag, highest_), score);
+        auto square = hn::Zero(tag);
+        for (int k = 0; k < d; ++k) {
+          const auto from = hn::Sub(hn::Load(tag, y + k * kBlock + l), hn::Set(tag, own_[k]));
+          square = hn::MulAdd(from, from, square);
+        }
+        const auto near = hn::Le(hn::Mul(below, below), hn::Mul(hn::Set(tag, width_ * width_), square));
+        if (hn::AllFalse(tag, near)) continue;
+        HWY_ALIGN double scores[kBlock], is_near[kBlock];
+        hn::Store(score, tag, scores);
+        hn::Store(hn::IfThenElseZero(near, hn::Set(tag, 1.0)), tag, is_near);
+        for (Index j = 0; j < std::min(lanes, count - c - l); ++j)
+          if (is_near[j] > 0) best_.insert(scores[j], part_.column[static_cast<std::size_t>(first + c + l + j)]);
+      }
+    }
+  }
+
+ private:
+  const ScoreTree::Part& part_;
+  const double *x_, *own_;
+  double width_, highest_;
+  Best best_;
+  double slack_;
+};
+
+// Calls run(std::integral_constant<int, dims>).
+template <class Run>
+void for_dimensions(Index dims, const Run& run) {
+  switch (dims) {
+    case 1:
+      return run(std::integral_constant<int, 1>());
+    case 2:
+      return run(std::integral_constant<int, 2>());
+    case 3:
+      return run(std::integral_constant<int, 3>());
+    case 4:
+      return run(std::integral_constant<int, 4>());
+    case 5:
+      return run(std::integral_constant<int, 5>());
+    case 6:
+      return run(std::integral_constant<int, 6>());
+    case 7:
+      return run(std::integral_constant<int, 7>());
+    case 8:
+      return run(std::integral_constant<int, 8>());
+  }
 }
 
 void search(const ScoreTree::Part& part, const double* x, Index dims, double window, const Best& best) {
-  switch (dims) {
-    case 1:
-      return search_in<1>(part, x, window, best);
-    case 2:
-      return search_in<2>(part, x, window, best);
-    case 3:
-      return search_in<3>(part, x, window, best);
-    case 4:
-      return search_in<4>(part, x, window, best);
-    case 5:
-      return search_in<5>(part, x, window, best);
-    case 6:
-      return search_in<6>(part, x, window, best);
-    case 7:
-      return search_in<7>(part, x, window, best);
-    case 8:
-      return search_in<8>(part, x, window, best);
-  }
+  for_dimensions(dims, [&](auto d) { Search<d>(part, x, window, best).run(); });
+}
+
+void search_near(const ScoreTree::Part& part, const double* x, const double* own, Index dims, double width,
+                 const Best& best) {
+  for_dimensions(dims, [&](auto d) { NearSearch<d>(part, x, own, width, best).run(); });
 }
 
 }  // namespace monge::ot::HWY_NAMESPACE
@@ -145,6 +221,7 @@ namespace monge::ot {
 namespace {
 
 HWY_EXPORT(search);
+HWY_EXPORT(search_near);
 
 // Of coordinate k of atom i; d: of its bias.
 Index place_in_blocks(Index i, Index k, Index d) { return i / kBlock * kBlock * (d + 1) + k * kBlock + i % kBlock; }
@@ -181,7 +258,7 @@ ScoreTree::Part make_part(std::int32_t label, std::vector<std::int32_t> members,
 }  // namespace
 
 bool ScoreTree::pays(Index atoms, Index dims) {
-  constexpr Index from[] = {0, 2, 2, 2, 2, 2048, 8192, 16384, 32768};
+  constexpr Index from[] = {0, 2, 2, 2, 2, 2, 2, 16384, 32768};
   return dims > 0 && dims <= detail::KdTree::most_dims && atoms >= from[dims];
 }
 
@@ -197,6 +274,7 @@ ScoreTree::ScoreTree(MatrixView<const float> y, VectorView<const std::int32_t> l
 
 template <class T>
 void ScoreTree::build(MatrixView<const T> y, VectorView<const std::int32_t> labels, const Context& context) {
+  place_.resize(static_cast<std::size_t>(y.rows));
   std::vector<std::int32_t> all(static_cast<std::size_t>(y.rows));
   for (Index j = 0; j < y.rows; ++j) all[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(j);
   if (labelled_)
@@ -205,6 +283,7 @@ void ScoreTree::build(MatrixView<const T> y, VectorView<const std::int32_t> labe
     auto end = all.end();
     if (labelled_) end = std::find_if(begin, all.end(), [&](std::int32_t j) { return labels[j] != labels[*begin]; });
     parts_.push_back(make_part(labelled_ ? labels[*begin] : 0, {begin, end}, y, context));
+    for (Index place = 0; const std::int32_t j : parts_.back().column) place_[static_cast<std::size_t>(j)] = place++;
     begin = end;
   }
 }
@@ -231,12 +310,10 @@ const ScoreTree::Part* ScoreTree::part_of(std::int32_t label) const {
   return at != parts_.end() && at->label == label ? &*at : nullptr;
 }
 
-template <class T>
-void ScoreTree::find_in_parts(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, double window,
-                              MatrixView<double> values, MatrixView<std::int32_t> columns,
-                              const Context& context) const {
+template <class T, class Search>
+void ScoreTree::for_rows(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, MatrixView<double> values,
+                         MatrixView<std::int32_t> columns, const Context& context, const Search& search) const {
   constexpr Index tile = 64;
-  if (values.cols == 1) window = 0;
   parallel_for(threads_worth(context.threads, 200 * x.rows), (x.rows + tile - 1) / tile, [&](Index t, int) {
     if (context.stop) context.stop->look();
     for (Index i = t * tile; i < std::min(x.rows, (t + 1) * tile); ++i) {
@@ -244,21 +321,35 @@ void ScoreTree::find_in_parts(MatrixView<const T> x, VectorView<const std::int32
       double at[detail::KdTree::most_dims];
       std::copy_n(x.row(i), x.cols, at);
       if (const Part* part = part_of(labelled_ ? row_labels[i] : 0))
-        HWY_DYNAMIC_DISPATCH(search)(*part, at, x.cols, window, best);
+        search(*part, at, best);
       else
-        best.finish(window);
+        best.finish(HUGE_VAL);
     }
   });
 }
 
 void ScoreTree::find(MatrixView<const double> x, VectorView<const std::int32_t> row_labels, double window,
                      MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const {
-  find_in_parts(x, row_labels, window, values, columns, context);
+  for_rows(x, row_labels, values, columns, context, [&](const Part& part, const double* at, Best& best) {
+    HWY_DYNAMIC_DISPATCH(search)(part, at, x.cols, values.cols == 1 ? 0 : window, best);
+  });
 }
 
 void ScoreTree::find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double window,
                      MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const {
-  find_in_parts(x, row_labels, window, values, columns, context);
+  for_rows(x, row_labels, values, columns, context, [&](const Part& part, const double* at, Best& best) {
+    HWY_DYNAMIC_DISPATCH(search)(part, at, x.cols, values.cols == 1 ? 0 : window, best);
+  });
+}
+
+void ScoreTree::find_near(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double width,
+                          MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const {
+  for_rows(x, row_labels, values, columns, context, [&](const Part& part, const double* at, Best& best) {
+    HWY_DYNAMIC_DISPATCH(search)(part, at, x.cols, 0, {best.values, best.columns, 1});
+    if (best.columns[0] < 0) return best.finish(width);
+    const Index own = place_[static_cast<std::size_t>(best.columns[0])];
+    HWY_DYNAMIC_DISPATCH(search_near)(part, at, part.points.view().row(own), x.cols, width, best);
+  });
 }
 
 }  // namespace monge::ot

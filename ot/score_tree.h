@@ -31,6 +31,12 @@ class ScoreTree {
   void find(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double window,
             MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
 
+  // The best atom j of each row, and those atoms k whose border with it is no further than `width` from the row,
+  // <x, y_j> + v_j - (<x, y_k> + v_k) <= width |y_j - y_k|; if they are more than values.cols, the best. In the order
+  // of `find`, which places left over are as well.
+  void find_near(MatrixView<const float> x, VectorView<const std::int32_t> row_labels, double width,
+                 MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
+
   // The atoms of one label, in kd_order.
   struct Part {
     std::int32_t label;
@@ -46,11 +52,13 @@ class ScoreTree {
   const Part* part_of(std::int32_t label) const;
   template <class T>
   void build(MatrixView<const T> y, VectorView<const std::int32_t> labels, const Context& context);
-  template <class T>
-  void find_in_parts(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, double window,
-                     MatrixView<double> values, MatrixView<std::int32_t> columns, const Context& context) const;
+  // Calls search(part, row in double, its list) for all rows.
+  template <class T, class Search>
+  void for_rows(MatrixView<const T> x, VectorView<const std::int32_t> row_labels, MatrixView<double> values,
+                MatrixView<std::int32_t> columns, const Context& context, const Search& search) const;
 
-  std::vector<Part> parts_;  // by label
+  std::vector<Part> parts_;   // by label
+  std::vector<Index> place_;  // of each atom in its part
   bool labelled_;
 };
 

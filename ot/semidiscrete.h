@@ -36,7 +36,7 @@ struct SemidiscreteOptions {
   double epsilon = 0;               // entropic regularisation, in units of the cost; 0 = unregularised
   double tolerance = 0.05;          // on the chi-square of the marginal: converged = the upper end of its 95% interval
                                     // on fresh noise is below
-  double max_samples_per_atom = 0;  // give up after so many per distinct atom, checks apart; 0 = max(400, 20 /
+  double max_samples_per_atom = 0;  // give up after so many per distinct atom, checks apart; 0 = max(600, 30 /
                                     // tolerance), more for small clouds
   double max_seconds = 0;    // three quarters for the fit, the rest for a check of as much noise as it allows, 1024
                              // vectors at least; 0 = no limit

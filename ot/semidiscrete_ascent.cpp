@@ -35,7 +35,7 @@ void Ascent::start_from(std::vector<double> v, const std::vector<double>& worth)
   }
 }
 
-void Ascent::update(const BatchMass& batch, double gap) {
+void Ascent::update(const BatchMass& batch, double gap, double width) {
   const double per_atom = static_cast<double>(batch.rows) / static_cast<double>(v_.size());
   samples_ += per_atom;
   drawn_ += per_atom;
@@ -48,7 +48,7 @@ void Ascent::update(const BatchMass& batch, double gap) {
       return;
     }
     forget_worse(batch);
-    newton_step(batch, gap);
+    newton_step(batch, width);
   }
   recentre(v_, problem_.atoms.b);
   for (std::size_t j = 0; j < v_.size(); ++j) {
@@ -87,7 +87,7 @@ void Ascent::raise(const std::vector<std::int32_t>& atoms, const std::vector<dou
   }
 }
 
-void Ascent::newton_step(const BatchMass& batch, double gap) {
+void Ascent::newton_step(const BatchMass& batch, double width) {
   const auto rows = static_cast<double>(batch.rows);
   if (!curvature_) {
     // Far clusters, which share no noise, answer as independent scores would, or sooner.
@@ -96,7 +96,7 @@ void Ascent::newton_step(const BatchMass& batch, double gap) {
       own[j] = 0.1 * problem_.atoms.b[j] / step_[j] + batch.target[j] / problem_.tau;
     curvature_.emplace(problem_, std::move(own), Context());
   }
-  curvature_->add(batch, gap);
+  curvature_->add(batch, width);
   std::vector<double> missing(v_.size());
   for (std::size_t j = 0; j < missing.size(); ++j) missing[j] = batch.target[j] - batch.mass[j] / rows;
   std::vector<double> change = curvature_->solve(missing);

@@ -17,8 +17,9 @@ class Ascent {
   // As if worth[j] samples per atom had led to v_j.
   void start_from(std::vector<double> v, const std::vector<double>& worth);
 
-  // `gap`: mean distance between a row's best and second best score.
-  void update(const BatchMass& batch, double gap);
+  // gap: mean distance between a row's best and second best score; width: of a row from the nearest border of its cell,
+  // where the batch has links.
+  void update(const BatchMass& batch, double gap, double width = 0);
 
   // Where the last step was Newton's: atoms that get next to nothing, if together they weigh more than this, to be
   // raised.
@@ -33,7 +34,7 @@ class Ascent {
 
  private:
   void own_steps(const BatchMass& batch, double gap);
-  void newton_step(const BatchMass& batch, double gap);
+  void newton_step(const BatchMass& batch, double width);
   void forget_worse(const BatchMass& batch);
   bool step_back(const BatchMass& batch);
   double trust(std::size_t j, double error, double expected);

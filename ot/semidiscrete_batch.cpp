@@ -47,14 +47,13 @@ class MassSum {
   Index rows_ = 0;
 };
 
-// Mean of an exponential law seen only up to a limit: total time over number of events.
+// Mean of an exponential law seen only up to a limit: total time over number of events. Without a limit, of those seen.
 struct GapMean {
   double total = 0;
   Index seen = 0;
 
-  void add(double best, double second, double limit) {
-    const double gap = best - second;  // second = -infinity when alone
-    total += std::min(gap, limit);
+  void add(double gap, double limit) {  // infinity when alone
+    if (std::min(gap, limit) < HUGE_VAL) total += std::min(gap, limit);
     seen += gap < limit;
   }
   void add(const GapMean& other) {
@@ -67,41 +66,57 @@ struct GapMean {
 // What the candidates of one group of rows come to.
 struct GroupSum {
   GroupMass masses;
-  GapMean gaps;
+  GapMean gaps, widths;
   std::vector<Link> links;
   Index crowded = 0;
 
   GroupSum() = default;
-  // scores, columns: as recombined_candidates gives them.
-  GroupSum(MatrixView<const double> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan) {
+  // scores, columns: as recombined_candidates and ScoreTree give them. atoms: where the plan asks for links.
+  GroupSum(MatrixView<const double> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan,
+           MatrixView<const double> atoms) {
+    const auto distance = [&](std::int32_t j, std::int32_t k) {
+      double square = 0;
+      for (Index c = 0; c < atoms.cols; ++c) square += std::pow(atoms(j, c) - atoms(k, c), 2);
+      return std::sqrt(square);
+    };
+    const auto temperature = [&](std::int32_t j, std::int32_t k) {
+      return plan.width > 0 ? plan.width * distance(j, k) : plan.epsilon;
+    };
     std::vector<double> share(static_cast<std::size_t>(columns.cols));
     for (Index i = 0; i < columns.rows; ++i) {
-      double total = 0;
-      Index count = 0;
+      if (columns(i, 0) < 0) continue;
+      double total = 1, border = HUGE_VAL;
+      Index count = 1;
+      share[0] = 1;
       for (; count < columns.cols && columns(i, count) >= 0; ++count) {
-        const double above = scores(i, count) - scores(i, 0);
-        share[count] = count == 0 ? 1.0 : (plan.epsilon > 0 ? std::exp(above / plan.epsilon) : 0.0);
+        const double below = scores(i, 0) - scores(i, count), epsilon = temperature(columns(i, 0), columns(i, count));
+        share[count] = epsilon > 0 ? std::exp(-below / epsilon) : 0.0;
         total += share[count];
+        if (plan.links) border = std::min(border, below / distance(columns(i, 0), columns(i, count)));
       }
       for (Index k = 0; k < count; ++k) {
         share[k] /= total;
         if (share[k] > 0) masses.emplace_back(columns(i, k), share[k]);
       }
-      if (plan.links && plan.epsilon > 0) link(columns.row(i), share, count, plan.epsilon);
-      if (plan.window > 0) gaps.add(scores(i, 0), count > 1 ? scores(i, 1) : -HUGE_VAL, plan.window);
+      if (plan.links) link(columns.row(i), share, count, temperature);
+      if (plan.links) widths.add(border, plan.width > 0 ? BatchPlan::reach * plan.width : HUGE_VAL);
+      if (plan.window > 0 && plan.width == 0) gaps.add(count > 1 ? scores(i, 0) - scores(i, 1) : HUGE_VAL, plan.window);
       crowded += count == columns.cols;
     }
     merge();
   }
 
  private:
-  void link(const std::int32_t* columns, const std::vector<double>& share, Index count, double epsilon) {
+  template <class Temperature>
+  void link(const std::int32_t* columns, const std::vector<double>& share, Index count,
+            const Temperature& temperature) {
     constexpr double least = 1e-3;  // what is below does not add up to much
     for (Index k = 1; k < count; ++k) {
       for (Index l = 0; l < k; ++l) {
         const double both = share[k] * share[l];
         if (both >= least)
-          links.push_back({std::min(columns[k], columns[l]), std::max(columns[k], columns[l]), both / epsilon});
+          links.push_back({std::min(columns[k], columns[l]), std::max(columns[k], columns[l]),
+                           both / temperature(columns[k], columns[l])});
       }
     }
   }
@@ -131,7 +146,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   const OnDevice<float> v(biases, context.device);
   const OnDevice<std::int32_t> atom_labels(problem.atoms.labels, context.device);
   MassSum sum(target);
-  GapMean gaps;
+  GapMean gaps, widths;
   BatchMass batch;
   Index crowded = 0;
   std::size_t links = 1 << 16;
@@ -155,7 +170,9 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     }
     Matrix<double> scores(r.rows(), keep);
     Matrix<std::int32_t> columns(r.rows(), keep);
-    if (problem.tree) {
+    if (problem.tree && plan.width > 0) {
+      problem.tree->find_near(r.x, r.row_labels, BatchPlan::reach * plan.width, scores.view(), columns.view(), context);
+    } else if (problem.tree) {
       problem.tree->find(r.x, r.row_labels, plan.window, scores.view(), columns.view(), context);
     } else {
       Matrix<float> rounded(r.rows(), keep);
@@ -167,11 +184,12 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
     parallel_for(threads_worth(context.threads, 16 * r.rows()), r.groups(), [&](Index q, int) {
       sums[q] = GroupSum(std::as_const(scores).view().rows_from(q * group, group),
-                         std::as_const(columns).view().rows_from(q * group, group), plan);
+                         std::as_const(columns).view().rows_from(q * group, group), plan, problem.atoms.exact.view());
     });
     for (const GroupSum& one : sums) {
       sum.add(one.masses, group);
       gaps.add(one.gaps);
+      widths.add(one.widths);
       crowded += one.crowded;
       batch.links.insert(batch.links.end(), one.links.begin(), one.links.end());
     }
@@ -184,6 +202,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   batch.rows = sum.rows();
   batch.chi2 = sum.chi2();
   batch.mean_gap = gaps.mean();
+  batch.mean_width = widths.mean();
   batch.crowded = static_cast<double>(crowded) / static_cast<double>(batch.rows);
   batch.mass = std::move(sum.total());
   return batch;

@@ -10,13 +10,14 @@
 namespace monge::ot::detail {
 namespace {
 
-constexpr double kForget = 0.7;     // what older batches said counts so much less at each new one
-constexpr double kPriorRows = 0.3;  // noise vectors per atom that what is expected counts for
+constexpr double kForget = 0.85;    // what older batches said counts so much less at each new one
+constexpr double kPriorRows = 0.5;  // noise vectors per atom that what is expected counts for
 constexpr double kDue = 6;          // rows: an atom that should have had fewer may have had none by chance
 constexpr Index kNeighbours = 6;
 
-// What is expected between an atom and those next to it: half a gap of a neighbour's potential, at equal share each,
-// changes an atom's mass by a fourth. To be divided by the gap.
+// What is expected between an atom and those next to it, to be divided by the width, the mean distance of its noise
+// from the nearest border: between two borders a mass of b lies at b / (4 width), which six neighbours share. A
+// potential that rises by dv moves the border by dv / |y_j - y_k|.
 std::vector<Link> expected_links(const SemidualProblem& problem, const Context& context) {
   const AtomSet& atoms = problem.atoms;
   const Index n = atoms.size(), d = atoms.dimensions(), keep = std::min(kNeighbours + 1, n);
@@ -50,19 +51,17 @@ Curvature::Curvature(const SemidualProblem& problem, std::vector<double> own, co
     place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
     own_.push_back(own[static_cast<std::size_t>(order_[p])]);
   }
-  for (const Link& link : prior_) {
+  double largest = 0;
+  for (Index j = 0; j < points.rows; ++j) largest = std::max(largest, dot(points.row(j), points.row(j), points.cols));
+  const double least = 1e-12 * std::sqrt(largest);  // doubles tell no less apart
+  for (Link& link : prior_) {
     double square = 0;
     for (Index k = 0; k < points.cols; ++k) square += std::pow(points(link.j, k) - points(link.k, k), 2);
-    closeness_.push_back(std::sqrt(square));
+    link.weight /= std::max(least, std::sqrt(square));
   }
-  if (closeness_.empty()) return;
-  std::vector<double> sorted(closeness_);
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
-  for (double& close : closeness_) close = std::min(1.0, *middle / close);
 }
 
-void Curvature::add(const BatchMass& batch, double gap) {
+void Curvature::add(const BatchMass& batch, double width) {
   const auto n = static_cast<double>(own_.size());
   for (Link& link : measured_) link.weight *= kForget;
   rows_ = kForget * rows_ + static_cast<double>(batch.rows);
@@ -70,7 +69,7 @@ void Curvature::add(const BatchMass& batch, double gap) {
     had_[j] = kForget * had_[j] + batch.mass[j];
     due_[j] = kForget * due_[j] + batch.target[j] * static_cast<double>(batch.rows);
   }
-  least_gap_ = std::min(least_gap_, gap);
+  least_width_ = std::min(least_width_, width);
   measured_.insert(measured_.end(), batch.links.begin(), batch.links.end());
   merge_links(measured_, static_cast<Index>(own_.size()));
   std::vector<Link> all;
@@ -87,7 +86,7 @@ void Curvature::add(const BatchMass& batch, double gap) {
   for (const Link& link : measured_) put(link, 1 / all_rows);
   for (std::size_t l = 0; l < prior_.size(); ++l) {
     const double lacking = std::max({0.0, lack(prior_[l].j), lack(prior_[l].k)});
-    put(prior_[l], kPriorRows * n / (gap * all_rows) + lacking * lacking * closeness_[l] / least_gap_);
+    put(prior_[l], kPriorRows * n / (width * all_rows) + lacking * lacking / least_width_);
   }
   merge_links(all, static_cast<Index>(own_.size()));
   grids_ = Multigrid(own_, std::move(all));

@@ -19,9 +19,9 @@ class Curvature {
   // far clusters.
   Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context);
 
-  // What rows of noise say: sums of p_j p_k / epsilon, merged, and the masses these should add up to. gap: mean
-  // distance between a row's best and second best score.
-  void add(const BatchMass& batch, double gap);
+  // What rows of noise say: sums of p_j p_k / epsilon, merged, and the masses these should add up to. width: mean
+  // distance of a row from the nearest border of its cell.
+  void add(const BatchMass& batch, double width);
 
   // Atoms that have had next to nothing of the noise of late, if together they weigh more than this.
   std::vector<std::int32_t> lost(double worth) const;
@@ -33,9 +33,8 @@ class Curvature {
   std::vector<std::int32_t> order_, place_;  // atoms are kept in kd_order; atom j is place_[j] there
   std::vector<double> own_;
   std::vector<Link> prior_, measured_;
-  std::vector<double> closeness_;  // of the ends of each prior link: the usual distance over theirs
   std::vector<double> had_, due_;  // rows of late, per atom
-  double rows_ = 0, least_gap_ = HUGE_VAL;
+  double rows_ = 0, least_width_ = HUGE_VAL;
   Multigrid grids_;
 };
 

@@ -44,12 +44,6 @@ Index rounds_for(const SemidualProblem& problem, double batch_rows) {
   return rounds > 1 ? rounds : 0;
 }
 
-// Whether steps take account of how neighbours' masses hang together. In few dimensions waves over many cells would
-// take for ever else; in more, where an atom has many neighbours, all of them near, steps of its own take less noise.
-bool has_neighbours(const SemidualProblem& problem) {
-  return problem.atoms.dimensions() >= 2 && problem.atoms.dimensions() <= 4;
-}
-
 // Assigns batches under the temperature that the fit has come to, and counts what that takes.
 class Assigner {
  public:
@@ -66,32 +60,45 @@ class Assigner {
   BatchMass batch(const std::vector<double>& v, double samples, double left = HUGE_VAL) {
     // A Newton step, which leads astray far from the end, is worth a larger batch.
     const double per_atom = std::min(left, std::max(4.0, 0.2 * samples));
+    if (near_ && width_ == 0) width_ = measure_width(v);
     plan_.links = near_;
     Index rows = batch_rows_;
     if (near_) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
-    if (has_neighbours(problem_) && !measured_) rows = 1024;  // too many atoms share a row as yet
+    if (has_neighbours() && !measured_) rows = 1024;  // too many atoms share a row as yet
     last_row_ = fit_row_;
-    BatchMass result = assign(v, rows, smoothing(options_.tolerance, samples) * gap_, fit_noise_, fit_row_);
+    const double smooth = smoothing(options_.tolerance, samples);
+    plan_.width = near_ && measured_ && problem_.tree ? smooth * width_ : 0;
+    BatchMass result = assign(v, rows, smooth * gap_, fit_noise_, fit_row_);
     if (measured_) start_from(result.chi2);
+    if (plan_.width > 0 && result.mean_width > 0) width_ = 0.5 * (width_ + result.mean_width);
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
     measured_ |= result.mean_gap > 0;
     return result;
   }
 
   // What is known of the potentials to come. After a step that overshot the end is as near as before: it is taken back.
-  void start_from(double chi2) { near_ |= !strayed_ && has_neighbours(problem_) && chi2 < 1; }
+  void start_from(double chi2) { near_ |= !strayed_ && has_neighbours() && chi2 < 5; }
+  // No start was good.
+  void expect_hardship() { hard_ = true; }
+  // Whether steps take account of how neighbours' masses hang together. In few dimensions waves over many cells would
+  // take for ever else; in more, where an atom has many neighbours, all of them near, steps of its own take less noise,
+  // unless cells are of very different sizes.
+  bool has_neighbours() const {
+    const Index d = problem_.atoms.dimensions();
+    return d >= 2 && d <= (hard_ ? 6 : 4);
+  }
   // Neighbours are no help to this problem.
   void leave_neighbours() { near_ = false, strayed_ = true; }
 
   // A batch that is not softened, to compare starts.
-  BatchMass look(const std::vector<double>& v) { return assign(v, batch_rows_, 0, fit_noise_, fit_row_); }
+  BatchMass look(const std::vector<double>& v) { return assign_hard(v, batch_rows_, fit_noise_, fit_row_); }
 
   // Chi-square of the marginal that v gives, with a standard error of so much of the tolerance.
   double check(const std::vector<double>& v) {
     const double tolerance = options_.tolerance;
     const double rows =
         samples_for_error(static_cast<double>(problem_.atoms.size()), tolerance, look_error * tolerance);
-    return assign(v, static_cast<Index>(std::ceil(rows)), 0, check_noise_, check_row_).chi2;
+    return assign_hard(v, static_cast<Index>(std::ceil(rows)), check_noise_, check_row_).chi2;
   }
 
   // How much the potentials of these atoms have to rise for them to get some of the last batch.
@@ -102,8 +109,23 @@ class Assigner {
   }
 
   double gap() const { return gap_; }
+  double width() const { return width_; }  // as BatchMass::mean_width, once Newton's steps are taken
 
  private:
+  // Without a temperature, but the problem's own.
+  BatchMass assign_hard(const std::vector<double>& v, Index rows, const Rng& rng, std::uint64_t& row) {
+    plan_.width = 0, plan_.links = false;
+    return assign(v, rows, 0, rng, row);
+  }
+
+  double measure_width(const std::vector<double>& v) {
+    constexpr Index rows = 1024;
+    const BatchPlan plan{.window = HUGE_VAL, .links = true};
+    const BatchMass batch = assign_batch(problem_, v, rows, plan, fit_noise_, fit_row_, options_.context);
+    count(batch);
+    return batch.mean_width;
+  }
+
   BatchMass assign(const std::vector<double>& v, Index rows, double smooth, const Rng& rng, std::uint64_t& row) {
     const double target = problem_.epsilon;
     plan_.epsilon = target > 0 ? target : smooth;
@@ -128,14 +150,14 @@ class Assigner {
   Fit& fit_;
   BatchPlan plan_;
   Index batch_rows_ = 0;
-  double gap_;
-  bool measured_ = false, near_ = false, strayed_ = false;  // the gap; the end; from it, with neighbours
+  double gap_, width_ = 0;
+  bool measured_ = false, near_ = false, strayed_ = false, hard_ = false;  // the gap; the end; from it; see above
   Rng fit_noise_, check_noise_;
   std::uint64_t fit_row_ = 0, check_row_ = 0, last_row_ = 0;
 };
 
-// Whether Newton's steps lead away: from cells of very different sizes, whose borders one temperature cannot tell. Then
-// the ascent goes on from where they began, each atom for itself.
+// Whether Newton's steps lead away, as they may where borders are known by one temperature alone. Then the ascent goes
+// on from where they began, each atom for itself.
 class Stray {
  public:
   // Before a step, by the batch that it is made of.
@@ -196,7 +218,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
   Assigner assigner(problem, options, ascent.mean_step(), fit);  // the gap of Gaussian scores, until it is measured
   Decay decay;
   const double budget =
-      options.max_samples_per_atom > 0 ? options.max_samples_per_atom : std::max(400.0, 20 / tolerance) + 1e6 / n;
+      options.max_samples_per_atom > 0 ? options.max_samples_per_atom : std::max(600.0, 30 / tolerance) + 1e6 / n;
   const auto average = [&] {
     std::vector<double> v = ascent.average();
     recentre(v, problem.atoms.b);
@@ -251,6 +273,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     if (problem.source && problem.atoms.dimensions() <= 16 && problem.epsilon == 0)
       starts.push_back(quadratic_start(problem, scale));
     starts.push_back(quantile_start(problem, scale, Rng{options.seed}.substream(10), options.context));
+    const bool on_line = !starts.back().empty();
     double least = HUGE_VAL, error = 0;
     std::vector<double> best;
     const auto compare = [&](std::vector<double> v) {
@@ -261,6 +284,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     for (std::vector<double>& v : starts)
       if (!v.empty()) compare(std::move(v));
     if (least > 0.5) {  // none knows the shape of this cloud
+      assigner.expect_hardship();
       LevelsStart levels = levels_start(problem, options);
       fit.samples += levels.samples;
       fit.gemm_rows += levels.gemm_rows;
@@ -268,10 +292,9 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
     }
     assigner.start_from(least);
     const double soft = assigner.batch(best, 0).chi2;  // measures the gap, too
-    const double chi2 = has_neighbours(problem) ? least : soft + 2 * error;
-    const bool solved = problem.atoms.dimensions() == 1 && least <= tolerance + 2 * error;
-    if (solved) return go_on_from(std::move(best), {});
-    if (problem.atoms.dimensions() == 1) remember(assigner.check(best), best);
+    const double chi2 = assigner.has_neighbours() ? least : soft + 2 * error;
+    if (on_line && least <= tolerance + 2 * error) return go_on_from(std::move(best), {});
+    if (on_line) remember(assigner.check(best), best);
     const double worth = chi2 < 0.5 ? std::max(4.0, worth_of(chi2)) : 0;  // first, large steps would lead away from it
     ascent.start_from(std::move(best), std::vector<double>(problem.atoms.b.size(), worth));
     next_check = std::max(worth + 2, next_check);
@@ -302,7 +325,7 @@ Fit fit_semidual(const SemidualProblem& problem, const SemidiscreteOptions& give
         next_check = std::max(next_check, ascent.samples() + 2);
         continue;
       }
-      ascent.update(batch, assigner.gap());
+      ascent.update(batch, assigner.gap(), assigner.width());
       raise_lost();
       step.samples_per_atom = fit.samples;
       step.chi2 = batch.chi2;

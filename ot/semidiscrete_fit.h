@@ -14,7 +14,8 @@ struct BatchMass {
   Index rows = 0;
   Index gemm_rows = 0;
   double chi2 = 0;               // from collisions between independent groups: unbiased
-  double mean_gap = 0;           // between the best and second best score of a row
+  double mean_gap = 0;           // between the best and second best score of a row; not told if by width
+  double mean_width = 0;         // of a row from the nearest border of its cell; where the plan wants links
   double crowded = 0;            // share of rows with more candidates than are kept
   std::vector<Link> links = {};  // sums of p_j p_k / epsilon over the rows, p their shares; where the plan wants them
 };
@@ -24,7 +25,9 @@ struct BatchPlan {
   Index rounds = 0;    // recombined sets per group, 0 = plain noise
   double epsilon = 0;  // temperature of the assignment; 0 = the best atom takes all
   double window = 0;   // atoms further than this below a row's best get nothing
+  double width = 0;    // if > 0: between atoms j, k these are width |y_j - y_k| and `reach` times that; takes a tree
   bool links = false;  // to be counted, unless dense
+  static constexpr double reach = 3;
   bool dense = false;  // epsilon so large that many atoms share a row: two full passes instead of candidate lists
 };
 

@@ -93,7 +93,8 @@ std::vector<double> price_atoms(const AtomSet& atoms, const Priced& noise, const
 LevelsStart levels_start(const SemidualProblem& problem, const SemidiscreteOptions& options) {
   const AtomSet& atoms = problem.atoms;
   const bool plain = !problem.is_labelled() && !problem.is_unbalanced() && problem.epsilon == 0;
-  if (!plain || atoms.dimensions() != 2 || atoms.size() < kCoarsest * kGroup) return {};
+  const bool few = atoms.dimensions() >= 2 && atoms.dimensions() <= KdTree::most_dims;
+  if (!plain || !few || atoms.size() < kCoarsest * kGroup) return {};
   const AtomSet coarse = centroids(atoms, options.context);
   const SemidualProblem above{
       .atoms = coarse, .source = problem.source, .tree = tree_where_it_pays(coarse, 0, 0, options.context)};

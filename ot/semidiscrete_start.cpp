@@ -252,26 +252,54 @@ std::vector<double> frozen_start(const SemidualProblem& problem, const ScoreScal
   return v;
 }
 
+namespace {
+
+// The direction of the line on which the atoms lie, all but a ten-thousandth of their variance; empty if they do not.
+std::vector<double> line_of(const AtomSet& atoms) {
+  const MatrixView<const double> y = atoms.exact.view();
+  const auto length = [&](Index j) { return std::sqrt(dot(y.row(j), y.row(j), y.cols)); };
+  Index farthest = 0;
+  for (Index j = 1; j < y.rows; ++j)
+    if (length(j) > length(farthest)) farthest = j;
+  if (y.rows == 0 || length(farthest) == 0) return {};
+  std::vector<double> direction(y.row(farthest), y.row(farthest) + y.cols);
+  for (double& coordinate : direction) coordinate /= length(farthest);
+  double all = 0, on_line = 0;
+  for (Index j = 0; j < y.rows; ++j) {
+    const double b = atoms.b[static_cast<std::size_t>(j)];
+    all += b * dot(y.row(j), y.row(j), y.cols);
+    on_line += b * std::pow(dot(y.row(j), direction.data(), y.cols), 2);
+  }
+  return on_line >= (1 - 1e-4) * all ? direction : std::vector<double>();
+}
+
+}  // namespace
+
 std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreScale& scale, const Rng& rng,
                                    const Context& context) {
-  if (problem.atoms.dimensions() != 1) return {};
+  const std::vector<double> direction = line_of(problem.atoms);
+  if (direction.empty()) return {};
+  const MatrixView<const double> exact = problem.atoms.exact.view();
+  std::vector<double> y;
+  for (Index j = 0; j < exact.rows; ++j) y.push_back(dot(exact.row(j), direction.data(), exact.cols));
   constexpr Index looks = 64, most = 1 << 22;
   std::vector<double> v(problem.atoms.b.size(), 0.0);
   std::vector<std::vector<std::size_t>> parts = competitors(problem, scale);
   for (std::size_t part = 0; part < parts.size(); ++part) {
     std::vector<std::size_t>& members = parts[part];
-    Matrix<float> x;
-    if (problem.source)
-      x = noise_of(problem, part, parts.size(), std::min(most, looks * static_cast<Index>(members.size())), rng,
-                   context);
-    std::sort(x.data(), x.data() + x.rows());
+    std::vector<double> x;
+    if (problem.source) {
+      const Index rows = std::min(most, looks * static_cast<Index>(members.size()));
+      const Matrix<float> noise = noise_of(problem, part, parts.size(), rows, rng, context);
+      for (Index i = 0; i < rows; ++i) x.push_back(dot(noise.view().row(i), direction.data(), exact.cols));
+    }
+    std::sort(x.begin(), x.end());
     // The quantile that leaves this share of the noise above it.
     const auto quantile = [&](double share) {
       if (!problem.source) return upper_quantile(std::clamp(share, 1e-300, 1 - 1e-16));
-      const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.rows()));
-      return static_cast<double>(x(std::clamp<Index>(place, 0, x.rows() - 1), 0));
+      const auto place = static_cast<Index>((1 - share) * static_cast<double>(x.size()));
+      return x[static_cast<std::size_t>(std::clamp<Index>(place, 0, static_cast<Index>(x.size()) - 1))];
     };
-    const double* y = problem.atoms.exact.data();
     std::sort(members.begin(), members.end(), [&](std::size_t i, std::size_t j) { return y[i] < y[j]; });
     double total = 0, below = 0;
     for (const std::size_t j : members) total += problem.atoms.b[j];

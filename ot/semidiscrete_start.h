@@ -33,8 +33,8 @@ std::vector<double> quadratic_start(const SemidualProblem& problem, const ScoreS
 inline constexpr Index most_frozen = 1024;
 std::vector<double> frozen_start(const SemidualProblem& problem, const ScoreScale& scale, const Context& context);
 
-// On a line atoms in order share the noise in order: between neighbours the potential falls by their distance times the
-// quantile that parts them. The exact maximum at epsilon = 0; empty in more dimensions.
+// On a line, in up to 8 dimensions, atoms in order share the noise in order: between neighbours the potential falls by
+// their distance times the quantile that parts them. The exact maximum at epsilon = 0; empty of other clouds.
 std::vector<double> quantile_start(const SemidualProblem& problem, const ScoreScale& scale, const Rng& rng,
                                    const Context& context);
 

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "monge/ot/core/backend.h"
+#include "monge/ot/core/error.h"
 #include "monge/ot/matcher.h"
 #include "semidiscrete_truth.h"
 
@@ -122,6 +122,37 @@ TEST(ScoreTree, ListsWhatIsWithinTheWindow) {
   }
 }
 
+// As far as it goes to the border with the best, on either side of `width`, and the best of them where these are many.
+TEST(ScoreTree, ListsWhoseBordersAreNear) {
+  constexpr Index rows = 200, keep = 12;
+  Index full = 0, alone = 0;
+  for (const Index d : {1, 2, 3, 6})
+    for (const Kind kind : {Kind::normal, Kind::clustered, Kind::rough, Kind::excluded})
+      for (const double width : {0.003, 0.03, 0.3}) {
+        const std::string place = concat("d ", d, ", kind ", static_cast<int>(kind), ", width ", width);
+        const Problem p = make_problem(kind, 1500, d, rows);
+        ScoreTree tree(p.y.view(), {}, {});
+        tree.set_biases(p.v, {});
+        Found f(rows, keep);
+        tree.find_near(p.x.view(), {}, width, f.values.view(), f.columns.view(), {});
+        for (Index i = 0; i < rows; ++i) {
+          auto near = ranked(p, i);
+          const auto [most, best] = near[0];
+          std::erase_if(near, [&](const auto& entry) {
+            double square = 0;
+            for (Index k = 0; k < d; ++k) square += std::pow(double(p.y(entry.second, k)) - double(p.y(best, k)), 2);
+            return most - entry.first > width * std::sqrt(square);
+          });
+          full += near.size() > keep, alone += near.size() == 1;
+          near.resize(std::max<std::size_t>(keep, near.size()), {-HUGE_VAL, -1});
+          for (Index c = 0; c < keep; ++c)
+            ASSERT_EQ(f.columns(i, c), near[static_cast<std::size_t>(c)].second) << place << ", row " << i << " " << c;
+        }
+      }
+  EXPECT_GT(full, 100);
+  EXPECT_GT(alone, 100);
+}
+
 TEST(ScoreTree, RowsMeetAtomsOfTheirLabelAlone) {
   Problem p = make_problem(Kind::normal, 1500, 3, 100);
   std::vector<std::int32_t> labels, of_rows;
@@ -137,7 +168,8 @@ TEST(ScoreTree, RowsMeetAtomsOfTheirLabelAlone) {
     own.resize(std::max<std::size_t>(3, own.size()), {-HUGE_VAL, -1});
     for (Index c = 0; c < 3; ++c) {
       EXPECT_EQ(f.columns(i, c), own[static_cast<std::size_t>(c)].second);
-      if (own[0].second >= 0) EXPECT_NEAR(f.values(i, c), own[static_cast<std::size_t>(c)].first, 1e-12);
+      if (own[0].second < 0) continue;
+      EXPECT_NEAR(f.values(i, c), own[static_cast<std::size_t>(c)].first, 1e-12);
     }
   }
 }

@@ -22,6 +22,31 @@ inline Matrix<float> normal_cloud(Index n, Index d, std::uint64_t seed, float sc
   return y;
 }
 
+// How many of so many rows go to each atom, in double, to the best of all.
+inline std::vector<double> naive_hits(const Matrix<float>& y, const std::vector<double>& g, Index rows) {
+  const Index n = y.rows(), d = y.cols();
+  const Matrix<float> x = normal_cloud(rows, d, 1234);
+  std::vector<double> hits(static_cast<std::size_t>(n), 0.0);
+  for (Index i = 0; i < rows; ++i) {
+    std::size_t best = 0;
+    double most = -HUGE_VAL;
+    for (Index j = 0; j < n; ++j) {
+      double score = g[static_cast<std::size_t>(j)];
+      for (Index k = 0; k < d; ++k) score += static_cast<double>(x(i, k)) * static_cast<double>(y(j, k));
+      if (score > most) most = score, best = static_cast<std::size_t>(j);
+    }
+    hits[best] += 1;
+  }
+  return hits;
+}
+
+// Chi-square from pairs of rows that meet: unbiased.
+inline double chi2_of(const std::vector<double>& hits) {
+  double meetings = 0, rows = 0;
+  for (const double h : hits) meetings += h * (h - 1), rows += h;
+  return static_cast<double>(hits.size()) * meetings / rows / (rows - 1) - 1;
+}
+
 inline double normal_share(double z) { return 0.5 * std::erfc(-z * M_SQRT1_2); }
 inline double normal_density(double z) { return std::exp(-0.5 * z * z) / std::sqrt(2 * M_PI); }
 
