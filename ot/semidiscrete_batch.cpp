@@ -2,6 +2,7 @@
 #include <cmath>
 #include <utility>
 
+#include "monge/ot/blocks.h"
 #include "monge/ot/core/backend.h"
 #include "monge/ot/core/parallel.h"
 #include "monge/ot/on_device.h"
@@ -71,14 +72,9 @@ struct GroupSum {
   Index crowded = 0;
 
   GroupSum() = default;
-  // scores, columns: as recombined_candidates and ScoreTree give them. atoms: where the plan asks for links.
+  // scores, columns: as recombined_candidates and ScoreTree give them.
   GroupSum(MatrixView<const double> scores, MatrixView<const std::int32_t> columns, const BatchPlan& plan,
-           MatrixView<const double> atoms) {
-    const auto distance = [&](std::int32_t j, std::int32_t k) {
-      double square = 0;
-      for (Index c = 0; c < atoms.cols; ++c) square += std::pow(atoms(j, c) - atoms(k, c), 2);
-      return std::sqrt(square);
-    };
+           const AtomDistance& distance) {
     const auto temperature = [&](std::int32_t j, std::int32_t k) {
       return plan.width > 0 ? plan.width * distance(j, k) : plan.epsilon;
     };
@@ -145,6 +141,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
   Index groups = (rows + group - 1) / group;
   const OnDevice<float> v(biases, context.device);
   const OnDevice<std::int32_t> atom_labels(problem.atoms.labels, context.device);
+  const AtomDistance distance(problem.atoms);
   MassSum sum(target);
   GapMean gaps, widths;
   BatchMass batch;
@@ -184,7 +181,7 @@ BatchMass sparse_batch(const SemidualProblem& problem, const std::vector<float>&
     std::vector<GroupSum> sums(static_cast<std::size_t>(r.groups()));
     parallel_for(threads_worth(context.threads, 16 * r.rows()), r.groups(), [&](Index q, int) {
       sums[q] = GroupSum(std::as_const(scores).view().rows_from(q * group, group),
-                         std::as_const(columns).view().rows_from(q * group, group), plan, problem.atoms.exact.view());
+                         std::as_const(columns).view().rows_from(q * group, group), plan, distance);
     });
     for (const GroupSum& one : sums) {
       sum.add(one.masses, group);
@@ -248,6 +245,18 @@ BatchMass dense_batch(const SemidualProblem& problem, const std::vector<float>& 
 }
 
 }  // namespace
+
+AtomDistance::AtomDistance(const AtomSet& atoms) : y_(atoms.exact.view()) {
+  double largest = 0;
+  for (Index j = 0; j < y_.rows; ++j) largest = std::max(largest, dot(y_.row(j), y_.row(j), y_.cols));
+  least_ = std::max(1e-12 * std::sqrt(largest), 1e-300);
+}
+
+double AtomDistance::operator()(std::int32_t j, std::int32_t k) const {
+  double square = 0;
+  for (Index c = 0; c < y_.cols; ++c) square += (y_(j, c) - y_(k, c)) * (y_(j, c) - y_(k, c));
+  return std::max(least_, std::sqrt(square));
+}
 
 BatchMass assign_batch(const SemidualProblem& problem, const std::vector<double>& v, Index rows, const BatchPlan& plan,
                        const Rng& rng, std::uint64_t& next_row, const Context& context) {

@@ -45,20 +45,22 @@ std::vector<Link> expected_links(const SemidualProblem& problem, const Context& 
 Curvature::Curvature(const SemidualProblem& problem, std::vector<double> own, const Context& context)
     : place_(own.size()), prior_(expected_links(problem, context)), had_(own.size(), 0.0), due_(own.size(), 0.0) {
   const AtomSet& atoms = problem.atoms;
-  const MatrixView<const double> points = atoms.exact.view();
-  order_ = kd_order(points, 4, context);
+  order_ = kd_order(atoms.exact.view(), 4, context);
   for (std::size_t p = 0; p < order_.size(); ++p) {
     place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
     own_.push_back(own[static_cast<std::size_t>(order_[p])]);
   }
-  double largest = 0;
-  for (Index j = 0; j < points.rows; ++j) largest = std::max(largest, dot(points.row(j), points.row(j), points.cols));
-  const double least = 1e-12 * std::sqrt(largest);  // doubles tell no less apart
-  for (Link& link : prior_) {
-    double square = 0;
-    for (Index k = 0; k < points.cols; ++k) square += std::pow(points(link.j, k) - points(link.k, k), 2);
-    link.weight /= std::max(least, std::sqrt(square));
+  const AtomDistance distance(atoms);
+  std::vector<double> distances;
+  for (const Link& link : prior_) distances.push_back(distance(link.j, link.k));
+  double least = 0;
+  if (!by_width(problem) && !prior_.empty()) {  // what one temperature can tell
+    std::vector<double> sorted(distances);
+    const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+    std::nth_element(sorted.begin(), middle, sorted.end());
+    least = *middle;
   }
+  for (std::size_t l = 0; l < prior_.size(); ++l) prior_[l].weight /= std::max(least, distances[l]);
 }
 
 void Curvature::add(const BatchMass& batch, double width) {

@@ -61,23 +61,25 @@ class Assigner {
     // A Newton step, which leads astray far from the end, is worth a larger batch.
     const double per_atom = std::min(left, std::max(4.0, 0.2 * samples));
     if (near_ && width_ == 0) width_ = measure_width(v);
-    plan_.links = near_;
+    plan_.links = near_ && width_ > 0;
     Index rows = batch_rows_;
-    if (near_) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
+    if (plan_.links) rows = std::max(rows, static_cast<Index>(per_atom * static_cast<double>(problem_.atoms.size())));
     if (has_neighbours() && !measured_) rows = 1024;  // too many atoms share a row as yet
     last_row_ = fit_row_;
     const double smooth = smoothing(options_.tolerance, samples);
-    plan_.width = near_ && measured_ && problem_.tree ? smooth * width_ : 0;
+    plan_.width = plan_.links && measured_ && by_width(problem_) ? smooth * width_ : 0;
     BatchMass result = assign(v, rows, smooth * gap_, fit_noise_, fit_row_);
     if (measured_) start_from(result.chi2);
     if (plan_.width > 0 && result.mean_width > 0) width_ = 0.5 * (width_ + result.mean_width);
+    const double gap = gap_;
     if (result.mean_gap > 0) gap_ = measured_ ? 0.5 * (gap_ + result.mean_gap) : result.mean_gap;
+    if (measured_) width_ *= gap_ / gap;  // which is not measured where widths are
     measured_ |= result.mean_gap > 0;
     return result;
   }
 
   // What is known of the potentials to come. After a step that overshot the end is as near as before: it is taken back.
-  void start_from(double chi2) { near_ |= !strayed_ && has_neighbours() && chi2 < 5; }
+  void start_from(double chi2) { near_ |= !strayed_ && has_neighbours() && chi2 < (by_width(problem_) ? 5 : 1); }
   // No start was good.
   void expect_hardship() { hard_ = true; }
   // Whether steps take account of how neighbours' masses hang together. In few dimensions waves over many cells would

@@ -20,6 +20,21 @@ struct BatchMass {
   std::vector<Link> links = {};  // sums of p_j p_k / epsilon over the rows, p their shares; where the plan wants them
 };
 
+// Whether borders can be told apart by their distance from the noise, whatever the gaps (BatchPlan::width).
+inline bool by_width(const SemidualProblem& problem) { return problem.tree && problem.epsilon == 0; }
+
+// Between atoms j and k of few dimensions; points that no double tells apart once they are centred are not in one
+// place.
+class AtomDistance {
+ public:
+  explicit AtomDistance(const AtomSet& atoms);
+  double operator()(std::int32_t j, std::int32_t k) const;
+
+ private:
+  MatrixView<const double> y_;
+  double least_ = 0;
+};
+
 // How a batch is made and assigned.
 struct BatchPlan {
   Index rounds = 0;    // recombined sets per group, 0 = plain noise

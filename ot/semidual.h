@@ -56,7 +56,7 @@ Target target(const SemidualProblem& problem, const std::vector<double>& v);
 // The biases of the scores whose softmax (epsilon > 0) or argmax is the assignment: v_j + epsilon log b_j.
 std::vector<float> score_biases(const AtomSet& atoms, double epsilon, const std::vector<double>& v);
 
-// The tree of these atoms if there are few dimensions and many atoms; where unequal labels meet it has to be none.
+// The tree of these atoms if there are few dimensions; where unequal labels meet it has to be none.
 std::shared_ptr<ScoreTree> tree_where_it_pays(const AtomSet& atoms, double epsilon, double label_penalty,
                                               const Context& context);
 

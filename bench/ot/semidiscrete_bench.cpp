@@ -121,6 +121,9 @@ MONGE_FIT(steep, 8192, 768);
 MONGE_FIT(duplicates, 4096, 64);
 MONGE_FIT(decades, 4096, 64);
 MONGE_FIT(decades, 4096, 8);
+MONGE_FIT(decades, 4096, 2);
+MONGE_FIT(decades, 4096, 3);
+MONGE_FIT(decades, 4096, 4);
 
 }  // namespace
 

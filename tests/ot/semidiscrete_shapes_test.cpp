@@ -94,6 +94,33 @@ TEST(SemidiscreteShapes, Curves) {
   }
 }
 
+// Centred, two of the atoms are one in double.
+TEST(SemidiscreteShapes, AtomsThatCoincide) {
+  for (const Index n : {60, 500})
+    for (const std::uint64_t seed : {0, 1, 2}) {
+      Matrix<float> y = normal_cloud(n, 2, seed);
+      y(0, 0) = 0, y(1, 0) = 1e-30f;
+      y(0, 1) = y(1, 1) = 0.1f;
+      const SemidiscreteResult r = semidiscrete(y.view(), {}, {.seed = seed});
+      EXPECT_EQ(r.status, Status::converged) << n << " " << seed;
+    }
+}
+
+// Without a tree: labels whose penalty is finite, and epsilon.
+TEST(SemidiscreteShapes, OneTemperatureForAll) {
+  Matrix<float> y(1000, 2);
+  std::vector<std::int32_t> labels;
+  std::mt19937_64 random(4);
+  std::uniform_real_distribution<float> uniform;
+  for (std::int32_t j = 0; j < 1000; ++j) y(j, 0) = uniform(random), y(j, 1) = 0.5f * y(j, 0), labels.push_back(j % 2);
+  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+    const SemidiscreteResult r = semidiscrete(y.view(), {}, {.labels = labels, .label_penalty = 1, .seed = seed});
+    EXPECT_EQ(r.status, Status::converged) << seed;
+  }
+  const Matrix<float> cloud = normal_cloud(1000, 3, 6);
+  EXPECT_EQ(semidiscrete(cloud.view(), {}, {.epsilon = 1e-3, .seed = 1}).status, Status::converged);
+}
+
 // The solution on a line is known, wherever the line is.
 TEST(SemidiscreteShapes, LinesInSpace) {
   for (const Index d : {2, 3, 6}) {

@@ -1,4 +1,4 @@
-// What semidiscrete results are tested against: answers on a line.
+// What semidiscrete results are tested against: counts in double, answers on a line.
 #pragma once
 #include <gtest/gtest.h>
 
