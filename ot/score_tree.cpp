@@ -70,7 +70,7 @@ double slack_of(const ScoreTree::Part& part, const double* x) {
   return (d + 2) * u * (std::sqrt(square) * part.largest + part.highest) + part.tree.slack() + 1e-300;
 }
 
-// Scores of the atoms from `place` on, as many as a vector holds; `y`: where the block has them.
+// Scores of as many atoms as a vector holds; y: where a block has the first one's coordinates.
 template <int d>
 hn::Vec<Tag> scores_at(const double* x, const double* y) {
   const Tag tag;
