@@ -257,10 +257,7 @@ ScoreTree::Part make_part(std::int32_t label, std::vector<std::int32_t> members,
 
 }  // namespace
 
-bool ScoreTree::pays(Index atoms, Index dims) {
-  constexpr Index from[] = {0, 2, 2, 2, 2, 2, 2, 16384, 32768};
-  return dims > 0 && dims <= detail::KdTree::most_dims && atoms >= from[dims];
-}
+bool ScoreTree::pays(Index atoms, Index dims) { return dims > 0 && dims <= detail::KdTree::most_dims && atoms >= 2; }
 
 ScoreTree::ScoreTree(MatrixView<const double> y, VectorView<const std::int32_t> labels, const Context& context)
     : labelled_(!labels.empty()) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "monge/ot/core/stop.h"
+#include "monge/ot/kd_tree.h"
 #include "monge/ot/recombine.h"
 #include "monge/ot/semidiscrete_ascent.h"
 #include "monge/ot/semidiscrete_levels.h"
@@ -87,7 +88,7 @@ class Assigner {
   // unless cells are of very different sizes.
   bool has_neighbours() const {
     const Index d = problem_.atoms.dimensions();
-    return d >= 2 && d <= (hard_ ? 6 : 4);
+    return d >= 2 && d <= (hard_ ? KdTree::most_dims : 4);
   }
   // Neighbours are no help to this problem.
   void leave_neighbours() { near_ = false, strayed_ = true; }
