@@ -21,7 +21,7 @@ struct AtomSet {
   std::vector<double> centre;        // what was taken off the original cloud, projected like it
   bool is_projected = false;
   std::vector<double> squares;        // |.|^2 of the atoms as they were; empty if projected
-  Matrix<double> exact;               // in up to 8 dimensions: y before it was rounded to float
+  Matrix<double> exact;               // in up to 8 dimensions: y before it was rounded to float; y, if projected
   std::vector<Index> first_member;    // distinct + 1: members[first_member[j] ... first_member[j + 1]) ...
   std::vector<std::int32_t> members;  // ... are the original indices of distinct atom j
   std::vector<double> member_weight;  // original weight of each entry of `members`, relative to its atom's

@@ -9,7 +9,7 @@
 namespace monge::ot::detail {
 
 // How masses answer to potentials. Where row i of the noise goes to atom j with probability p_ij, softmax of
-// temperature epsilon,
+// temperature epsilon (of the pair, where the plan of a batch has widths),
 //   dm_j / dv_k = -E p_j p_k / epsilon (j != k),   dm_j / dv_j = E p_j (1 - p_j) / epsilon:
 // the Laplacian of the graph of borders between cells. It is measured on the batches that are assigned anyway, and with
 // it steps follow waves over many cells as fast as what goes on between neighbours: Newton's method, for noise.
